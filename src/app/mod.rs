@@ -1,0 +1,1 @@
+//! State of the console: messages in, commands out; no I/O.

@@ -1,0 +1,1 @@
+//! Files that people write: fleet, later keymap and themes.

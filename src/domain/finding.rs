@@ -1,0 +1,275 @@
+//! Something wrong or notable in a snapshot.
+
+use std::fmt;
+
+use strum::{EnumIter, EnumString, IntoStaticStr};
+
+use crate::domain::ids::{ClusterName, GroupName, PeerId};
+use crate::domain::text::Line;
+use crate::domain::time::Time;
+
+/// How bad it is; ordered, the worst last.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, EnumIter, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
+pub enum Severity {
+    /// Good to know.
+    Notice,
+    /// Needs a look in working hours.
+    Warning,
+    /// Needs somebody now.
+    Critical,
+}
+
+impl Severity {
+    /// The word that stands in `--json` and on screen.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+}
+
+/// What a finding is about.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Subject {
+    /// This observer itself (console or watch).
+    Watcher,
+    /// A whole cluster.
+    Cluster,
+    /// One peer.
+    Peer(PeerId),
+    /// One direction.
+    Link {
+        /// Who observes.
+        from: PeerId,
+        /// Who is observed.
+        to: PeerId,
+    },
+    /// Both directions between two peers; `a < b`.
+    Pair {
+        /// The lower serial number.
+        a: PeerId,
+        /// The higher one.
+        b: PeerId,
+    },
+    /// One group.
+    Group(GroupName),
+    /// The border between two groups; `a < b`.
+    Groups {
+        /// The first by name.
+        a: GroupName,
+        /// The second.
+        b: GroupName,
+    },
+}
+
+impl Subject {
+    /// Both directions between `x` and `y`, in whichever order they come.
+    #[must_use]
+    pub fn pair(x: &PeerId, y: &PeerId) -> Self {
+        let (a, b) = if x <= y { (x, y) } else { (y, x) };
+        Self::Pair { a: a.clone(), b: b.clone() }
+    }
+
+    /// The border between `x` and `y`, in whichever order they come.
+    #[must_use]
+    pub fn groups(x: &GroupName, y: &GroupName) -> Self {
+        let (a, b) = if x <= y { (x, y) } else { (y, x) };
+        Self::Groups { a: a.clone(), b: b.clone() }
+    }
+
+    /// The peers that are named.
+    pub fn peers(&self) -> impl Iterator<Item = &PeerId> {
+        let (a, b) = match self {
+            Self::Watcher | Self::Cluster | Self::Group(_) | Self::Groups { .. } => (None, None),
+            Self::Peer(p) => (Some(p), None),
+            Self::Link { from, to } => (Some(from), Some(to)),
+            Self::Pair { a, b } => (Some(a), Some(b)),
+        };
+        a.into_iter().chain(b)
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Watcher => write!(f, "watcher"),
+            Self::Cluster => write!(f, "cluster"),
+            Self::Peer(p) => write!(f, "peer:{p}"),
+            Self::Link { from, to } => write!(f, "link:{from}>{to}"),
+            Self::Pair { a, b } => write!(f, "pair:{a}+{b}"),
+            Self::Group(g) => write!(f, "group:{g}"),
+            Self::Groups { a, b } => write!(f, "groups:{a}+{b}"),
+        }
+    }
+}
+
+/// Kinds of findings (`20-console.md`, "Findings to detect"; those of settings and HA come with them).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, EnumIter, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
+pub enum FindingKind {
+    /// Nobody reaches a peer, this console included: dead or cut off from all.
+    PeerUnreachable,
+    /// The peer lives, its fellows see it, but this console does not reach it.
+    PeerUnobserved,
+    /// A peer that this console reaches sees nobody and is seen by nobody.
+    PeerIsolated,
+    /// A peer accuses several fellows that all others see well, and runs late or alone with it.
+    ObserverSick,
+    /// Two peers don't reach each other.
+    LinkDown,
+    /// One direction between two peers fails, the other works.
+    LinkOneSided,
+    /// A link goes up and down.
+    LinkFlapping,
+    /// All links between two groups are down.
+    GroupsCut,
+    /// Nobody has told of a link, a row or a peer for too long.
+    UnknownTooLong,
+    /// A host name does not resolve to where the peer is (C19).
+    DnsForward,
+    /// An address has no proper reverse record in time (C19).
+    DnsReverse,
+    /// A host key is not the one that is known.
+    HostKeyChanged,
+    /// A host key is not known at all, and nobody is there to be asked.
+    HostKeyUnknown,
+    /// Peers of different levels don't synchronise (C15).
+    LevelMismatch,
+    /// Peers of one level run different builds.
+    VersionMismatch,
+    /// A peer is detached for longer than the limit.
+    DetachedLong,
+    /// A peer's wall clock is off.
+    ClockSkew,
+    /// The peer refuses this console's login.
+    LoginRefused,
+    /// A peer sent what can't be understood, or too much of it.
+    AnswerUnparsed,
+    /// This console reaches no peer at all.
+    WatcherBlind,
+    /// Observations were dropped because they came faster than they could be read.
+    ObservationsDropped,
+}
+
+impl FindingKind {
+    /// The word that stands in `--json` and in ids.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+
+    /// Its severity; the README's table is made from it.
+    #[must_use]
+    pub fn severity(self) -> Severity {
+        match self {
+            Self::PeerUnreachable
+            | Self::PeerIsolated
+            | Self::LinkDown
+            | Self::LinkOneSided
+            | Self::GroupsCut
+            | Self::HostKeyChanged
+            | Self::WatcherBlind => Severity::Critical,
+            Self::PeerUnobserved
+            | Self::ObserverSick
+            | Self::LinkFlapping
+            | Self::UnknownTooLong
+            | Self::DnsForward
+            | Self::DnsReverse
+            | Self::HostKeyUnknown
+            | Self::LevelMismatch
+            | Self::DetachedLong
+            | Self::ClockSkew
+            | Self::LoginRefused
+            | Self::AnswerUnparsed
+            | Self::ObservationsDropped => Severity::Warning,
+            Self::VersionMismatch => Severity::Notice,
+        }
+    }
+
+    /// What it means, for the README's table and the help.
+    #[must_use]
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::PeerUnreachable => "nobody reaches a peer, this console included",
+            Self::PeerUnobserved => "its fellows see a peer, this console does not reach it",
+            Self::PeerIsolated => "a peer sees none of its fellows, and none sees it",
+            Self::ObserverSick => "a peer accuses fellows that all others see well",
+            Self::LinkDown => "two peers don't reach each other",
+            Self::LinkOneSided => "one direction between two peers fails, the other works",
+            Self::LinkFlapping => "a link goes up and down",
+            Self::GroupsCut => "all links between two groups are down",
+            Self::UnknownTooLong => "nobody has told of a peer's links for too long",
+            Self::DnsForward => "a host name does not resolve to where the peer is",
+            Self::DnsReverse => "an address has no proper reverse record in time",
+            Self::HostKeyChanged => "a host key is not the one that is known: no connection is made",
+            Self::HostKeyUnknown => "a host key is not known and must be looked at first",
+            Self::LevelMismatch => "peers of different levels don't synchronise",
+            Self::VersionMismatch => "peers of one level run different builds",
+            Self::DetachedLong => "a peer is detached for longer than the limit",
+            Self::ClockSkew => "a peer's wall clock is off",
+            Self::LoginRefused => "a peer refuses this console's login",
+            Self::AnswerUnparsed => "a peer sent what can't be understood, or too much of it",
+            Self::WatcherBlind => "this console reaches no peer at all",
+            Self::ObservationsDropped => "observations came faster than they could be read",
+        }
+    }
+}
+
+/// Stable from run to run and from watcher to watcher: `kind/cluster/subject`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct FindingId(String);
+
+impl FindingId {
+    /// The id of a kind of finding about a subject of a cluster.
+    #[must_use]
+    pub fn new(kind: FindingKind, cluster: &ClusterName, subject: &Subject) -> Self {
+        Self(format!("{}/{cluster}/{subject}", kind.as_str()))
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for FindingId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Something wrong or notable.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Finding {
+    /// Stable id.
+    pub id: FindingId,
+    /// Of which cluster.
+    pub cluster: ClusterName,
+    /// Of which kind.
+    pub kind: FindingKind,
+    /// How bad.
+    pub severity: Severity,
+    /// About whom.
+    pub subject: Subject,
+    /// Since when the condition holds, as far as the evidence reaches back.
+    pub since: Time,
+    /// In one sentence, with names.
+    pub text: Line,
+    /// What it rests on, a line each.
+    pub evidence: Vec<Line>,
+    /// What to do, in plain words.
+    pub advice: Line,
+}
+
+/// What happened to a finding. Never coalesced.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
+pub enum Transition {
+    /// It is new.
+    Raised,
+    /// Its severity or its text changed.
+    Changed,
+    /// It is gone.
+    Cleared,
+}

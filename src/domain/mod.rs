@@ -1,0 +1,31 @@
+//! What things are, and the rules between them.
+//!
+//! Nothing here knows a clock, a socket, a file or a terminal: time is an argument, text from outside
+//! is cleaned by [`text`] before it becomes a name, and every type is plain data that can be compared.
+
+pub mod command;
+pub mod event;
+pub mod finding;
+pub mod ids;
+pub mod membership;
+pub mod mesh;
+pub mod observation;
+pub mod plan;
+pub mod reach;
+pub mod snapshot;
+pub mod text;
+pub mod time;
+
+pub use command::{Command, Outcome, OutcomeState};
+pub use event::Event;
+pub use finding::{Finding, FindingId, FindingKind, Severity, Subject};
+pub use ids::{BootId, ClusterName, GroupName, HostName, PeerId};
+pub use membership::{Machine, Membership};
+pub use mesh::link::{Cause, Link, LinkState};
+pub use mesh::row::Row;
+pub use observation::{Fact, Observation};
+pub use plan::{Basis, DangerClass, Plan};
+pub use reach::{Reach, ReachState};
+pub use snapshot::{Cluster, Peer, Snapshot};
+pub use text::Line;
+pub use time::Time;

@@ -1,0 +1,86 @@
+//! Observations in; snapshot, findings and plans out. Pure but for `runtime.rs`.
+
+use crate::domain::ids::ClusterName;
+use crate::domain::reach::{Endpoint, EndpointKey, PeerEvent, PeerRequest};
+use crate::domain::snapshot::Limits;
+use crate::domain::text::Line;
+use crate::domain::{Event as Happening, Finding, Outcome, Plan};
+
+pub mod runtime;
+
+/// What is to be observed.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// In the order of the fleet file; nothing of one ever mixes with another (C32).
+    pub clusters: Vec<ClusterConfig>,
+}
+
+/// One cluster of the fleet.
+#[derive(Clone, Debug)]
+pub struct ClusterConfig {
+    /// As the fleet file names it.
+    pub name: ClusterName,
+    /// The peers that the fleet file names.
+    pub endpoints: Vec<Endpoint>,
+    /// Whether fellows that a peer's membership names are connected to as well.
+    pub discover: bool,
+    /// What counts as too old.
+    pub limits: Limits,
+}
+
+/// What can happen to the engine.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A peer's actor says something.
+    Peer {
+        /// Which.
+        key: EndpointKey,
+        /// What.
+        event: PeerEvent,
+    },
+    /// Time has passed; at least every 250 ms.
+    Tick,
+    /// Somebody with the right to act has submitted a plan.
+    Submit {
+        /// Chosen by the submitter.
+        id: u64,
+        /// In which cluster.
+        cluster: ClusterName,
+        /// What.
+        plan: Plan,
+    },
+    /// Somebody has looked at a fingerprint and accepts the key.
+    TrustHostKey {
+        /// Of which endpoint.
+        key: EndpointKey,
+        /// As in [`PeerEvent::AskHostKey`].
+        line: Line,
+    },
+}
+
+/// What the runtime shall do.
+#[derive(Clone, Debug)]
+pub enum Effect {
+    /// Start an actor.
+    Start(Endpoint),
+    /// Stop an actor.
+    Stop(EndpointKey),
+    /// Tell an actor.
+    Request {
+        /// Which.
+        key: EndpointKey,
+        /// What.
+        request: PeerRequest,
+    },
+    /// A finding was raised, changed or cleared. Never coalesced.
+    Alert(crate::domain::finding::Transition, Finding),
+    /// Something happened.
+    Happened(Happening),
+    /// How far a submitted plan has come.
+    Outcome {
+        /// As submitted.
+        id: u64,
+        /// How far.
+        outcome: Outcome,
+    },
+}

@@ -1,0 +1,1 @@
+//! Peers on loopback with real SSH and real DNS, and faults on the network between them.

@@ -1,0 +1,91 @@
+//! Peer to peer: frames of the subsystem `peerdeck-mesh`, JSON behind a four-byte length.
+
+use serde::{Deserialize, Serialize};
+
+use super::observe::WireRow;
+
+/// Name of the subsystem that takes machine keys only.
+pub const MESH_SUBSYSTEM: &str = "peerdeck-mesh";
+
+/// Longest frame, in bytes.
+pub const FRAME_MAX: usize = super::DOCUMENT_MAX;
+
+/// One frame. Frames of a kind that is not known here are ignored.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "t", rename_all = "kebab-case")]
+pub enum Frame {
+    /// First frame of both sides.
+    Hello(Hello),
+    /// Numbered; says what was last heard of the receiver.
+    Ping(Ping),
+    /// Answer to a ping.
+    Pong {
+        /// Number of the ping.
+        n: u64,
+    },
+    /// Link rows that the receiver lacks.
+    Rows {
+        /// The sender's clock, milliseconds.
+        clock: u64,
+        /// The rows; each with its age.
+        rows: Vec<WireRow>,
+    },
+    /// A command for a machine; forwarded along the route table if it is not the receiver.
+    Command {
+        /// Serial number of the machine that shall carry it out.
+        to: String,
+        /// Hops that are left.
+        ttl: u8,
+        /// As of `execute`.
+        command: super::rpc::ExecuteParams,
+    },
+    /// Last frame before the sender closes on purpose.
+    Bye {
+        /// See [`crate::domain::mesh::Cause`].
+        cause: String,
+        /// For the reader.
+        detail: String,
+    },
+    /// A kind that this version has no word for.
+    #[serde(other)]
+    Unknown,
+}
+
+/// Who is there.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct Hello {
+    /// Protocol version.
+    pub v: u32,
+    /// Random id of the cluster.
+    pub cluster_id: String,
+    /// Serial number of the sender.
+    pub serial: String,
+    /// Its main host name.
+    pub host: String,
+    /// Its start.
+    pub boot: u64,
+    /// Its level.
+    pub level: u32,
+    /// Its product and version.
+    pub version: String,
+    /// Since when it is detached (age in milliseconds), if it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detached_age: Option<u64>,
+}
+
+/// A ping.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct Ping {
+    /// Rises by one per connection.
+    pub n: u64,
+    /// Number of the newest ping of the receiver that arrived here.
+    pub heard: u64,
+    /// The sender's own row stands at this (start, sequence).
+    pub row: (u64, u64),
+    /// Rows of others that the sender does not get from their origins: (serial, start, sequence) as it has
+    /// them. The receiver answers with what it has newer, or younger.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub want: Vec<(String, u64, u64)>,
+}

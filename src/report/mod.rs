@@ -1,0 +1,1 @@
+//! A snapshot as the public `--json` documents and tables.

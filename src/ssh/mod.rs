@@ -1,0 +1,4 @@
+//! Connections: the network seam, SSH client, host keys, authentication.
+
+pub mod client;
+pub mod net;

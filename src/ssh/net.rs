@@ -1,0 +1,99 @@
+//! The network as a seam: the system's own, or one that a lab can cut (`lab::net`).
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+
+/// A future that can be boxed and sent.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A byte stream.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
+/// A byte stream of whatever kind.
+pub type BoxStream = Box<dyn Stream>;
+
+/// Where connections and datagrams come from.
+pub trait Net: Send + Sync + 'static {
+    /// Connects with `TCP_NODELAY`; the caller sets the deadline.
+    fn connect(&self, to: SocketAddr) -> BoxFuture<'_, io::Result<BoxStream>>;
+
+    /// Listens. Port 0 takes a free one.
+    fn listen(&self, on: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn Listener>>>;
+
+    /// Binds a socket for datagrams.
+    fn datagrams(&self, on: SocketAddr) -> BoxFuture<'_, io::Result<Arc<dyn Datagrams>>>;
+}
+
+/// A listening socket.
+pub trait Listener: Send + Sync + 'static {
+    /// The next connection, with `TCP_NODELAY`.
+    fn accept(&self) -> BoxFuture<'_, io::Result<(BoxStream, SocketAddr)>>;
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// When the system can't tell.
+    fn local_addr(&self) -> io::Result<SocketAddr>;
+}
+
+/// A datagram socket.
+pub trait Datagrams: Send + Sync + 'static {
+    /// Sends one; it may be lost.
+    fn send_to<'a>(&'a self, bytes: &'a [u8], to: SocketAddr) -> BoxFuture<'a, io::Result<()>>;
+
+    /// The next one: its length and sender.
+    fn recv_from<'a>(&'a self, into: &'a mut [u8]) -> BoxFuture<'a, io::Result<(usize, SocketAddr)>>;
+}
+
+/// The system's network.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct OsNet;
+
+impl Net for OsNet {
+    fn connect(&self, to: SocketAddr) -> BoxFuture<'_, io::Result<BoxStream>> {
+        Box::pin(async move {
+            let stream = TcpStream::connect(to).await?;
+            stream.set_nodelay(true)?;
+            Ok(Box::new(stream) as BoxStream)
+        })
+    }
+
+    fn listen(&self, on: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn Listener>>> {
+        Box::pin(async move { Ok(Box::new(TcpListener::bind(on).await?) as Box<dyn Listener>) })
+    }
+
+    fn datagrams(&self, on: SocketAddr) -> BoxFuture<'_, io::Result<Arc<dyn Datagrams>>> {
+        Box::pin(async move { Ok(Arc::new(UdpSocket::bind(on).await?) as Arc<dyn Datagrams>) })
+    }
+}
+
+impl Listener for TcpListener {
+    fn accept(&self) -> BoxFuture<'_, io::Result<(BoxStream, SocketAddr)>> {
+        Box::pin(async move {
+            let (stream, from) = Self::accept(self).await?;
+            stream.set_nodelay(true)?;
+            Ok((Box::new(stream) as BoxStream, from))
+        })
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Self::local_addr(self)
+    }
+}
+
+impl Datagrams for UdpSocket {
+    fn send_to<'a>(&'a self, bytes: &'a [u8], to: SocketAddr) -> BoxFuture<'a, io::Result<()>> {
+        Box::pin(async move { Self::send_to(self, bytes, to).await.map(|_| ()) })
+    }
+
+    fn recv_from<'a>(&'a self, into: &'a mut [u8]) -> BoxFuture<'a, io::Result<(usize, SocketAddr)>> {
+        Box::pin(async move { Self::recv_from(self, into).await })
+    }
+}

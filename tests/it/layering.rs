@@ -1,0 +1,1 @@
+//! Tests of the part that the file is named after.

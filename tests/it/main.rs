@@ -1,0 +1,17 @@
+//! One integration binary; a module a part.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod app;
+mod config;
+mod daemon;
+mod dns;
+mod docs;
+mod domain;
+mod engine;
+mod lab;
+mod layering;
+mod ssh;
+mod support;
+mod terminal;
+mod ui;
+mod whole;
