@@ -1,1 +1,3 @@
 //! Peers on loopback with real SSH and real DNS, and faults on the network between them.
+
+pub mod net;
