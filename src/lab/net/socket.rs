@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf, ReadHalf, SimplexStream, WriteHalf, simplex};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 
@@ -141,7 +141,7 @@ pub(super) struct Connection {
 
 enum Outbound {
     Direct(Writing),
-    Line(WriteHalf<SimplexStream>),
+    Line(DuplexStream),
 }
 
 impl Connection {
@@ -150,7 +150,7 @@ impl Connection {
         let outbound = match other {
             Node::Peer(_) => Outbound::Direct(Writing(Arc::clone(&socket))),
             Node::Console => {
-                let (rest, pen) = simplex(UNDER_WAY_MAX);
+                let (pen, rest) = duplex(UNDER_WAY_MAX);
                 let line = Line::new(rest, Arc::clone(&faults), me, other);
                 tokio::spawn(carry(line, Arc::clone(&socket)));
                 Outbound::Line(pen)
@@ -161,7 +161,7 @@ impl Connection {
 }
 
 /// Carries what a peer has written to a console; ends with the writer or with the socket.
-async fn carry(mut line: Line<ReadHalf<SimplexStream>>, socket: Arc<Socket>) {
+async fn carry(mut line: Line<DuplexStream>, socket: Arc<Socket>) {
     let mut pen = Writing(socket);
     // A failed copy means that the other side is gone, which the reading side notices by itself.
     drop(tokio::io::copy(&mut line, &mut pen).await);

@@ -123,10 +123,10 @@ impl Faults {
         self.update(|t| t.direction(from, to).cut = true);
     }
 
-    /// Cuts both directions between each of `these` and each of `those`; a node is never cut from itself.
-    pub fn cut(&self, these: &[Node], those: &[Node]) {
+    /// Cuts both directions between each of `some` and each of `others`; a node is never cut from itself.
+    pub fn cut(&self, some: &[Node], others: &[Node]) {
         self.update(|t| {
-            for (a, b) in these.iter().flat_map(|a| those.iter().map(move |b| (*a, *b))).filter(|(a, b)| a != b) {
+            for (a, b) in some.iter().flat_map(|a| others.iter().map(move |b| (*a, *b))).filter(|(a, b)| a != b) {
                 t.direction(a, b).cut = true;
                 t.direction(b, a).cut = true;
             }
