@@ -1,0 +1,1 @@
+//! Why a peer can't be reached, step by step.
