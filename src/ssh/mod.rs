@@ -2,3 +2,7 @@
 
 pub mod client;
 pub mod net;
+
+mod channel;
+mod handshake;
+mod login;
