@@ -1,13 +1,43 @@
 //! Look-ups: forward and reverse, each with a deadline and an answer that names what is wrong.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt;
+use hickory_resolver::config::{
+    ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts, ServerOrderingStrategy,
+};
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::net::{DnsError, DnsHandle, NetError};
+use hickory_resolver::proto::op::{DnsRequestOptions, Query, ResponseCode};
+use hickory_resolver::proto::rr::{Name, RData, RecordType};
+use hickory_resolver::{NameServerPool, PoolContext, TlsConfig, TokioResolver};
+use tokio::time::{Instant, timeout};
+
 use crate::domain::mesh::DnsResult;
+use crate::domain::text::clean;
+
+/// One try of one server; the caller's deadline bounds all tries together.
+const TRY: Duration = Duration::from_secs(1);
+
+/// How long the other address family may still take once one of them has answered (RFC 8305 calls it the resolution delay).
+const OTHER_FAMILY: Duration = Duration::from_millis(50);
+
+/// The most addresses or names that are taken from one answer.
+const ANSWERS_MAX: usize = 32;
 
 /// A resolver over given servers, or the system's.
 #[derive(Clone)]
-pub struct Resolver {}
+pub struct Resolver {
+    /// The text says why there is none.
+    inner: Result<TokioResolver, Arc<str>>,
+    /// Asked for the names of loopback addresses, for which `inner` answers `localhost` itself (RFC 6761); the
+    /// peers of a lab live there. The system's resolver has none.
+    loopback: Option<NameServerPool<TokioRuntimeProvider>>,
+    /// Who is asked, for messages.
+    servers: Arc<str>,
+}
 
 /// What a look-up gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,12 +52,34 @@ pub struct Lookup<T> {
     pub detail: String,
 }
 
+/// What one query gave: records, or a result that is not [`DnsResult::Ok`] with its reason.
+type Answer = Result<Vec<RData>, (DnsResult, String)>;
+
 impl Resolver {
-    /// Asks these servers only (UDP, then TCP), without the hosts file and without a cache that outlives a record's TTL.
+    /// Asks these servers only (UDP, then TCP), without the hosts file and without a cache, so that a fault is seen at once.
     #[must_use]
     pub fn with_servers(servers: &[SocketAddr]) -> Self {
-        let _ = servers;
-        unimplemented!("helper C")
+        let name_servers = servers
+            .iter()
+            .map(|s| {
+                let port = |mut c: ConnectionConfig| {
+                    c.port = s.port();
+                    c
+                };
+                NameServerConfig::new(s.ip(), true, vec![port(ConnectionConfig::udp()), port(ConnectionConfig::tcp())])
+            })
+            .collect();
+        let config = ResolverConfig::from_parts(None, Vec::new(), name_servers);
+        let mut options = ResolverOpts::default();
+        options.use_hosts_file = ResolveHosts::Never;
+        let names = servers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let mut resolver = Self::build(config.clone(), options, &names);
+        let context = resolver.resolver().ok().map(|r| r.options().clone());
+        let context = context.zip(TlsConfig::new().ok()).map(|(o, tls)| Arc::new(PoolContext::new(o, tls)));
+        resolver.loopback = context.map(|context| {
+            NameServerPool::from_config(config.name_servers().to_vec(), context, TokioRuntimeProvider::default())
+        });
+        resolver
     }
 
     /// The system's own configuration, hosts file included.
@@ -35,18 +87,164 @@ impl Resolver {
     /// # Errors
     /// When it can't be read.
     pub fn system() -> std::io::Result<Self> {
-        unimplemented!("helper C")
+        let (config, options) = hickory_resolver::system_conf::read_system_conf()
+            .map_err(|e| std::io::Error::other(format!("the system's DNS configuration: {e}")))?;
+        let mut names: Vec<_> = config.name_servers().iter().map(|s| s.ip.to_string()).collect();
+        names.dedup();
+        let names = names.join(", ");
+        Ok(Self::build(config, options, &names))
+    }
+
+    fn build(config: ResolverConfig, mut options: ResolverOpts, servers: &str) -> Self {
+        options.timeout = TRY;
+        options.attempts = 2;
+        options.cache_size = 0;
+        options.positive_max_ttl = Some(Duration::ZERO);
+        options.negative_max_ttl = Some(Duration::ZERO);
+        options.server_ordering_strategy = ServerOrderingStrategy::UserProvidedOrder;
+        let inner = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
+            .with_options(options)
+            .build()
+            .map_err(|e| Arc::from(clean(&e.to_string(), 160)));
+        Self { inner, loopback: None, servers: servers.into() }
     }
 
     /// The addresses of `host`, or `host` itself if it is one.
     pub async fn forward(&self, host: &str, deadline: Duration) -> Lookup<IpAddr> {
-        let _ = (host, deadline);
-        unimplemented!("helper C")
+        let start = Instant::now();
+        if let Ok(address) = host.parse::<IpAddr>() {
+            let detail = format!("{address} is an address already");
+            return Lookup { result: DnsResult::Ok, answers: vec![address], took: Duration::ZERO, detail };
+        }
+        let answer = match timeout(deadline, self.both_families(host)).await {
+            Ok(answer) => answer,
+            Err(_) => Err((DnsResult::Timeout, no_answer(deadline))),
+        };
+        let address = |data: RData| match data {
+            RData::A(a) => Some(IpAddr::V4(a.0)),
+            RData::AAAA(a) => Some(IpAddr::V6(a.0)),
+            _ => None,
+        };
+        self.lookup(&format!("addresses of {}", clean(host, 253)), start, answer, address)
     }
 
     /// The names of `address`, lower case, without a final dot.
     pub async fn reverse(&self, address: IpAddr, deadline: Duration) -> Lookup<String> {
-        let _ = (address, deadline);
-        unimplemented!("helper C")
+        let start = Instant::now();
+        let answer = match timeout(deadline, self.pointer(address)).await {
+            Ok(answer) => answer,
+            Err(_) => Err((DnsResult::Timeout, no_answer(deadline))),
+        };
+        let name = |data: RData| match data {
+            RData::PTR(name) => Some(clean(name.0.to_utf8().trim_end_matches('.'), 253).to_ascii_lowercase()),
+            _ => None,
+        };
+        self.lookup(&format!("name of {address}"), start, answer, name)
+    }
+
+    fn lookup<T: ToString + PartialEq>(
+        &self,
+        asked: &str,
+        start: Instant,
+        answer: Answer,
+        pick: impl Fn(RData) -> Option<T>,
+    ) -> Lookup<T> {
+        let took = start.elapsed();
+        let answer = answer.and_then(|records| {
+            let mut answers = Vec::new();
+            for found in records.into_iter().filter_map(pick).take(ANSWERS_MAX) {
+                if !answers.contains(&found) {
+                    answers.push(found);
+                }
+            }
+            if answers.is_empty() { Err((DnsResult::Missing, "no such record".into())) } else { Ok(answers) }
+        });
+        let servers = if self.servers.is_empty() { "no DNS server" } else { &*self.servers };
+        match answer {
+            Ok(answers) => {
+                let found = answers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+                let detail = format!("{asked}, asked of {servers}: {found}");
+                Lookup { result: DnsResult::Ok, answers, took, detail }
+            }
+            Err((result, why)) => {
+                Lookup { result, answers: Vec::new(), took, detail: format!("{asked}, asked of {servers}: {why}") }
+            }
+        }
+    }
+
+    /// A and AAAA at the same time; the first that has an answer gives the other a short while only.
+    async fn both_families(&self, host: &str) -> Answer {
+        let (v4, v6) = (self.query(host, RecordType::A), self.query(host, RecordType::AAAA));
+        tokio::pin!(v4, v6);
+        tokio::select! {
+            first = &mut v4 => settle(first, v6).await,
+            first = &mut v6 => settle(first, v4).await,
+        }
+    }
+
+    async fn query(&self, host: &str, kind: RecordType) -> Answer {
+        let resolver = self.resolver()?;
+        records(resolver.lookup(host, kind).await)
+    }
+
+    async fn pointer(&self, address: IpAddr) -> Answer {
+        let resolver = self.resolver()?;
+        let Some(pool) = self.loopback.as_ref().filter(|_| address.is_loopback()) else {
+            return records(resolver.reverse_lookup(address).await);
+        };
+        let query = Query::query(Name::from(address), RecordType::PTR);
+        let answer = pool.lookup(query, DnsRequestOptions::default()).next().await.unwrap_or(Err(NetError::Timeout));
+        let answer = answer.and_then(|r| DnsError::from_response(r).map_err(NetError::from));
+        answer.map(|r| r.answers.iter().map(|r| r.data.clone()).collect()).map_err(|e| verdict(&e))
+    }
+
+    fn resolver(&self) -> Result<&TokioResolver, (DnsResult, String)> {
+        self.inner.as_ref().map_err(|e| (DnsResult::Failed, e.to_string()))
+    }
+}
+
+/// Puts the answers of the two address families together.
+async fn settle(first: Answer, other: impl Future<Output = Answer>) -> Answer {
+    match first {
+        Ok(mut found) => {
+            if let Ok(Ok(more)) = timeout(OTHER_FAMILY, other).await {
+                found.extend(more);
+            }
+            Ok(found)
+        }
+        // Absence may be told only when both families say so.
+        Err((DnsResult::Missing, why)) => other.await.map_err(|(result, other)| match result {
+            DnsResult::Missing => (result, why),
+            DnsResult::Untested | DnsResult::Ok | DnsResult::Wrong | DnsResult::Timeout | DnsResult::Failed => {
+                (result, other)
+            }
+        }),
+        Err(first) => other.await.map_err(|_| first),
+    }
+}
+
+fn no_answer(deadline: Duration) -> String {
+    format!("no answer within {}", crate::domain::time::human(deadline))
+}
+
+fn records(result: Result<hickory_resolver::lookup::Lookup, NetError>) -> Answer {
+    match result {
+        Ok(lookup) => Ok(lookup.answers().iter().map(|r| r.data.clone()).collect()),
+        Err(e) => Err(verdict(&e)),
+    }
+}
+
+fn verdict(e: &NetError) -> (DnsResult, String) {
+    match e {
+        NetError::Dns(DnsError::NoRecordsFound(n)) => match n.response_code {
+            ResponseCode::NXDomain => (DnsResult::Missing, "no such name (NXDOMAIN)".into()),
+            ResponseCode::NoError => (DnsResult::Missing, "no such record".into()),
+            code => (DnsResult::Failed, format!("the server answered with a failure: {code}")),
+        },
+        NetError::Dns(DnsError::ResponseCode(code)) => {
+            (DnsResult::Failed, format!("the server answered with a failure: {code}"))
+        }
+        NetError::Timeout => (DnsResult::Timeout, "no answer in time".into()),
+        other => (DnsResult::Failed, clean(&other.to_string(), 160)),
     }
 }

@@ -1,0 +1,1 @@
+//! The cluster core: decides, and does nothing itself.

@@ -1,0 +1,35 @@
+//! How long to wait before the next dial: exponential with full jitter.
+
+use std::time::Duration;
+
+/// The bounds of a back-off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backoff {
+    /// The range of the first wait; it doubles with each failure.
+    pub base: Duration,
+    /// No wait is longer.
+    pub cap: Duration,
+}
+
+/// After ordinary failures of an observer's connection.
+pub const OBSERVER: Backoff = Backoff { base: Duration::from_millis(250), cap: Duration::from_secs(5) };
+
+/// After what repeating soon won't mend: a refused login (it may lock the account), a wrong host key, an
+/// answer that can't be read.
+pub const WARY: Backoff = Backoff { base: Duration::from_secs(4), cap: Duration::from_mins(1) };
+
+impl Backoff {
+    /// The longest wait after `failures` failures in a row.
+    #[must_use]
+    pub fn ceiling(&self, failures: u32) -> Duration {
+        let factor = 1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX);
+        self.base.saturating_mul(factor).min(self.cap)
+    }
+
+    /// The wait after `failures` failures in a row. `draw` is drawn evenly from 0 to 1; it spreads the wait
+    /// over the whole range, so that peers that were lost together don't come back together.
+    #[must_use]
+    pub fn delay(&self, failures: u32, draw: f64) -> Duration {
+        self.ceiling(failures).mul_f64(if draw.is_finite() { draw.clamp(0.0, 1.0) } else { 1.0 })
+    }
+}

@@ -1,0 +1,192 @@
+//! Channels as byte streams that never hold up the session they belong to.
+
+use std::collections::VecDeque;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use russh::client::Msg;
+use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned};
+
+use super::net::BoxStream;
+
+/// The most bytes that wait to be read: two of the longest documents.
+const INBOX_MAX: usize = 2 * crate::proto::DOCUMENT_MAX;
+
+/// What stays allocated once the inbox is empty.
+const INBOX_KEPT: usize = 64 * 1024;
+
+/// A channel whose input is always taken off the session by a task of its own.
+///
+/// russh grants the window on receipt, not on consumption, so the peer can't be held back; when the
+/// inbox is full the channel is closed and reading ends in an error.
+pub(super) struct Drained {
+    inbox: Arc<Mutex<Inbox>>,
+    writer: Pin<Box<dyn AsyncWrite + Send>>,
+    _closes: DropGuard,
+}
+
+#[derive(Default)]
+struct Inbox {
+    bytes: VecDeque<u8>,
+    end: Option<End>,
+    waker: Option<Waker>,
+}
+
+#[derive(Clone, Copy)]
+enum End {
+    Closed,
+    Overflow,
+}
+
+impl Drained {
+    pub(super) fn new(channel: Channel<Msg>) -> Self {
+        let (reader, writer) = channel.split();
+        let inbox = Arc::new(Mutex::new(Inbox::default()));
+        let dropped = CancellationToken::new();
+        let sink: Pin<Box<dyn AsyncWrite + Send>> = Box::pin(writer.make_writer());
+        tokio::spawn(drain(reader, writer, Arc::clone(&inbox), dropped.clone()));
+        Self { inbox, writer: sink, _closes: dropped.drop_guard() }
+    }
+}
+
+/// Moves what comes into the inbox until the channel ends, the inbox is full or the stream is dropped.
+async fn drain(
+    mut reader: ChannelReadHalf,
+    writer: ChannelWriteHalf<Msg>,
+    inbox: Arc<Mutex<Inbox>>,
+    dropped: CancellationToken,
+) {
+    let end = loop {
+        let message = tokio::select! {
+            message = reader.wait() => message,
+            () = dropped.cancelled() => break End::Closed,
+        };
+        match message {
+            Some(ChannelMsg::Data { data }) => {
+                let mut inbox = lock(&inbox);
+                if inbox.bytes.len() + data.len() > INBOX_MAX {
+                    break End::Overflow;
+                }
+                inbox.bytes.extend(&data[..]);
+                inbox.wake();
+            }
+            Some(ChannelMsg::Eof) => lock(&inbox).finish(End::Closed),
+            Some(ChannelMsg::Close) | None => break End::Closed,
+            Some(_) => {} // Standard error, window changes, exit status: nothing for a byte stream.
+        }
+    };
+    lock(&inbox).finish(end);
+    // Bounded: the session's own queue may be blocked by its network.
+    let _ = tokio::time::timeout(Duration::from_secs(1), writer.close()).await;
+    // What is still on its way must go somewhere until the peer has closed too.
+    let _ = tokio::time::timeout(Duration::from_secs(10), async { while reader.wait().await.is_some() {} }).await;
+}
+
+fn lock(inbox: &Mutex<Inbox>) -> MutexGuard<'_, Inbox> {
+    inbox.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Inbox {
+    fn finish(&mut self, end: End) {
+        self.end.get_or_insert(end);
+        self.wake();
+    }
+
+    fn wake(&mut self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+impl AsyncRead for Drained {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let mut inbox = lock(&self.inbox);
+        if inbox.bytes.is_empty() {
+            return match inbox.end {
+                Some(End::Closed) => Poll::Ready(Ok(())),
+                Some(End::Overflow) => Poll::Ready(Err(io::Error::other(format!(
+                    "more than {INBOX_MAX} bytes came than were read; the channel was closed"
+                )))),
+                None => {
+                    inbox.waker = Some(cx.waker().clone());
+                    Poll::Pending
+                }
+            };
+        }
+        let (front, _) = inbox.bytes.as_slices();
+        let n = front.len().min(buf.remaining());
+        buf.put_slice(&front[..n]);
+        inbox.bytes.drain(..n);
+        if inbox.bytes.is_empty() && inbox.bytes.capacity() > INBOX_KEPT {
+            inbox.bytes = VecDeque::new();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Drained {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        if buf.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        self.writer.as_mut().poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.writer.as_mut().poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.writer.as_mut().poll_shutdown(cx)
+    }
+}
+
+/// A stream that somebody else can end: from then on it reads as closed and takes no more bytes.
+pub(super) struct Cuttable {
+    stream: BoxStream,
+    cut: CancellationToken,
+    wait: Pin<Box<WaitForCancellationFutureOwned>>,
+}
+
+impl Cuttable {
+    pub(super) fn new(stream: BoxStream, cut: CancellationToken) -> Self {
+        Self { stream, wait: Box::pin(cut.clone().cancelled_owned()), cut }
+    }
+
+    fn is_cut(&mut self, cx: &mut Context<'_>) -> bool {
+        // A future must not be polled again once it is ready, so the token is asked first.
+        self.cut.is_cancelled() || self.wait.as_mut().poll(cx).is_ready()
+    }
+}
+
+impl AsyncRead for Cuttable {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.is_cut(cx) {
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Cuttable {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        if self.is_cut(cx) {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
