@@ -1,1 +1,18 @@
-//! Files that people write: fleet, later keymap and themes.
+//! Files that people write: loading and validation.
+//!
+//! TOML with kebab-case keys. Unknown keys are refused with file, line and the nearest known key, and all
+//! problems of a file are reported at once. A file that somebody else may write is not read at all.
+
+pub mod fleet;
+mod keys;
+pub mod load;
+pub mod problem;
+pub mod settings;
+pub mod span;
+mod table;
+pub mod template;
+
+pub use fleet::{Fleet, FleetCluster, FleetPeer};
+pub use load::{Choice, Paths};
+pub use problem::{Invalid, Problem};
+pub use settings::{AuthRef, Driver, Origin, Set, Settings, Via};

@@ -2,6 +2,7 @@
 
 pub mod cluster;
 pub mod config;
+pub mod port;
 pub mod runtime;
 pub mod store;
 

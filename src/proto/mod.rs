@@ -4,6 +4,10 @@
 //! enumeration become its "unlisted" form, so that mixed versions and old recordings keep working.
 //! Whatever comes from a peer is cleaned and bounded here, on its way into [`crate::domain`].
 
+/// How the wire works, for readers and for other clients.
+#[doc = include_str!("../docs/protocol.md")]
+pub mod guide {}
+
 pub mod frame;
 pub mod membership;
 pub mod observe;

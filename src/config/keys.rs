@@ -1,0 +1,70 @@
+//! The keys of the fleet file, in one table: it makes the template, the suggestions and the checks.
+
+/// Where a key may stand.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Scope {
+    /// In `[defaults]`, in a `[[cluster]]` and in a `[[cluster.peer]]`: how one peer is connected to.
+    Peer,
+    /// In `[defaults]` and in a `[[cluster]]`: how a whole cluster is judged.
+    Cluster,
+}
+
+/// A key that stands for a setting.
+pub(super) struct Key {
+    /// Its name.
+    pub name: &'static str,
+    /// Where it may stand.
+    pub scope: Scope,
+    /// A value, as TOML; the preset where there is one.
+    pub example: &'static str,
+    /// What it means.
+    pub help: &'static str,
+}
+
+const fn peer(name: &'static str, example: &'static str, help: &'static str) -> Key {
+    Key { name, scope: Scope::Peer, example, help }
+}
+
+const fn cluster(name: &'static str, example: &'static str, help: &'static str) -> Key {
+    Key { name, scope: Scope::Cluster, example, help }
+}
+
+/// Every setting.
+pub(super) const SETTINGS: &[Key] = &[
+    peer("user", "\"admin\"", "Who logs in. Without it: ~/.ssh/config, else your own user name."),
+    peer(
+        "auth",
+        "[\"agent\", \"key:~/.ssh/id_ed25519\", \"password-command:pass show mail/admin\"]",
+        "Ways to log in, tried in this order: agent, key:FILE, password-command:COMMAND, password-env:VARIABLE, \
+         password-file:FILE. Secrets never stand in this file. Without it: the agent, then the key files of ~/.ssh.",
+    ),
+    peer("driver", "\"native\"", "What speaks with the peer. This build has native only."),
+    peer("port", "22", "Administration port. Without it: ~/.ssh/config, else 22."),
+    peer("via", "\"bastion.example.com\"", "Jump host, as [user@]host[:port]. Without it: ProxyJump of ~/.ssh/config."),
+    peer("dns", "[\"192.0.2.53:53\"]", "DNS servers that are asked instead of the system's."),
+    peer(
+        "known-hosts",
+        "[\"~/.ssh/known_hosts\"]",
+        "Files with host keys, beside peerdeck's own. Without it: ~/.ssh/known_hosts.",
+    ),
+    peer("interval", "\"1s\"", "How often a peer is asked to report. Without it: the peer's own interval."),
+    cluster("lab", "false", "These are peers of a lab: the console says so all the time."),
+    cluster("stale", "\"3s\"", "A fact that is older than this counts as unknown."),
+    cluster("unreachable", "\"5s\"", "A peer that is not reached for this long counts as unreachable."),
+    cluster("group-for", "\"2s\"", "A condition is a finding once it holds for this long."),
+    cluster("recovery", "\"5s\"", "A finding is cleared once its condition is gone for this long."),
+    cluster("detached-for", "\"1d\"", "A peer that is detached for longer is a finding."),
+    cluster("clock-skew", "\"5s\"", "A peer whose clock is further off is a finding."),
+    cluster("unknown-for", "\"30s\"", "A link that nobody has told of for longer is a finding."),
+    cluster("flap-changes", "6", "So many changes of a link within ten minutes are flapping."),
+];
+
+/// Keys of a `[[cluster]]` beside the settings.
+pub(super) const CLUSTER: &[&str] = &["name", "theme", "discover", "peer"];
+/// Keys of a `[[cluster.peer]]` beside the settings.
+pub(super) const PEER: &[&str] = &["host"];
+/// Keys of the whole file.
+pub(super) const TOP: &[&str] = &["defaults", "cluster"];
+/// Words that people use for secrets; they get a message of their own.
+pub(super) const SECRETS: &[&str] =
+    &["password", "passwd", "passphrase", "pass", "secret", "token", "private-key", "auth-password"];
