@@ -16,15 +16,16 @@ pub struct Hangup(Option<AsyncFd<OwnedFd>>);
 
 impl Hangup {
     /// Watches from now on; where the system can't watch a terminal, only SIGHUP and read errors tell.
+    #[expect(
+        deprecated,
+        reason = "sound for an OwnedFd, which never changes its number; what replaces it is unsafe to call"
+    )]
     #[must_use]
     pub fn watch() -> Self {
         let tty = || -> io::Result<AsyncFd<OwnedFd>> {
             let stdin = io::stdin();
-            let fd = if stdin.is_terminal() {
-                stdin.as_fd().try_clone_to_owned()?
-            } else {
-                File::open("/dev/tty")?.into()
-            };
+            let fd =
+                if stdin.is_terminal() { stdin.as_fd().try_clone_to_owned()? } else { File::open("/dev/tty")?.into() };
             AsyncFd::with_interest(fd, Interest::READABLE)
         };
         Self(tty().ok())
