@@ -1,5 +1,14 @@
 //! The peer: a member of a management cluster on any Linux mail host, in the lab as in a rack.
 
+pub mod cluster;
+pub mod config;
+pub mod port;
+pub mod runtime;
+pub mod store;
+
+pub use runtime::{LinkCounts, Running, StartError, start};
+pub use store::{StoreError, new_host_key, provision, read_membership, write_membership};
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -84,3 +93,17 @@ pub struct Provisioned {
     /// `ssh-ed25519 AAAA...`
     pub host_key: String,
 }
+
+impl Role {
+    /// Whether commands that change something may be given.
+    #[must_use]
+    pub fn may_execute(self) -> bool {
+        match self {
+            Self::Administrator | Self::Operator => true,
+            Self::Guest => false,
+        }
+    }
+}
+
+/// Product and version, as identity and `version` tell it.
+pub const VERSION_TEXT: &str = concat!("peerdeck ", env!("CARGO_PKG_VERSION"));

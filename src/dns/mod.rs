@@ -4,14 +4,15 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hickory_resolver::TokioResolver;
+use futures::StreamExt;
 use hickory_resolver::config::{
     ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts, ServerOrderingStrategy,
 };
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
-use hickory_resolver::net::{DnsError, NetError};
-use hickory_resolver::proto::op::ResponseCode;
-use hickory_resolver::proto::rr::{RData, RecordType};
+use hickory_resolver::net::{DnsError, DnsHandle, NetError};
+use hickory_resolver::proto::op::{DnsRequestOptions, Query, ResponseCode};
+use hickory_resolver::proto::rr::{Name, RData, RecordType};
+use hickory_resolver::{NameServerPool, PoolContext, TlsConfig, TokioResolver};
 use tokio::time::{Instant, timeout};
 
 use crate::domain::mesh::DnsResult;
@@ -31,6 +32,9 @@ const ANSWERS_MAX: usize = 32;
 pub struct Resolver {
     /// The text says why there is none.
     inner: Result<TokioResolver, Arc<str>>,
+    /// Asked for the names of loopback addresses, for which `inner` answers `localhost` itself (RFC 6761); the
+    /// peers of a lab live there. The system's resolver has none.
+    loopback: Option<NameServerPool<TokioRuntimeProvider>>,
     /// Who is asked, for messages.
     servers: Arc<str>,
 }
@@ -69,7 +73,13 @@ impl Resolver {
         let mut options = ResolverOpts::default();
         options.use_hosts_file = ResolveHosts::Never;
         let names = servers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        Self::build(config, options, &names)
+        let mut resolver = Self::build(config.clone(), options, &names);
+        let context = resolver.resolver().ok().map(|r| r.options().clone());
+        let context = context.zip(TlsConfig::new().ok()).map(|(o, tls)| Arc::new(PoolContext::new(o, tls)));
+        resolver.loopback = context.map(|context| {
+            NameServerPool::from_config(config.name_servers().to_vec(), context, TokioRuntimeProvider::default())
+        });
+        resolver
     }
 
     /// The system's own configuration, hosts file included.
@@ -96,7 +106,7 @@ impl Resolver {
             .with_options(options)
             .build()
             .map_err(|e| Arc::from(clean(&e.to_string(), 160)));
-        Self { inner, servers: servers.into() }
+        Self { inner, loopback: None, servers: servers.into() }
     }
 
     /// The addresses of `host`, or `host` itself if it is one.
@@ -179,7 +189,13 @@ impl Resolver {
 
     async fn pointer(&self, address: IpAddr) -> Answer {
         let resolver = self.resolver()?;
-        records(resolver.reverse_lookup(address).await)
+        let Some(pool) = self.loopback.as_ref().filter(|_| address.is_loopback()) else {
+            return records(resolver.reverse_lookup(address).await);
+        };
+        let query = Query::query(Name::from(address), RecordType::PTR);
+        let answer = pool.lookup(query, DnsRequestOptions::default()).next().await.unwrap_or(Err(NetError::Timeout));
+        let answer = answer.and_then(|r| DnsError::from_response(r).map_err(NetError::from));
+        answer.map(|r| r.answers.iter().map(|r| r.data.clone()).collect()).map_err(|e| verdict(&e))
     }
 
     fn resolver(&self) -> Result<&TokioResolver, (DnsResult, String)> {

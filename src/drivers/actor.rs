@@ -69,6 +69,8 @@ impl Actor {
         let now = self.desk.clock.wall_ms() / 1000;
         let dialed = self.desk.attend(dial::dial(&self.endpoint, &self.profile, &*self.net, now)).await?;
         drop(permit);
+        // Whoever wanted a dial meanwhile has got it.
+        self.desk.dial_now = false;
         match dialed {
             Ok(dialed) => {
                 let watch = native::Watch::new(&self.endpoint, &self.profile, dialed, began);

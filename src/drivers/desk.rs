@@ -11,8 +11,11 @@ use crate::domain::ids::PeerId;
 use crate::domain::reach::{EndpointKey, PeerEvent, PeerRequest};
 use crate::domain::text::Line;
 
-/// Observations that may wait for the engine; then the oldest state is worth less than a fresh one.
-const WAITING_MAX: usize = 4096;
+/// Reports that may wait for the engine; beyond that a fresh state is worth more than the old ones.
+const REPORTS_MAX: usize = 64;
+
+/// Events of all kinds that may wait.
+const EVENTS_MAX: usize = 512;
 
 /// The engine or the console is gone: the actor ends.
 #[derive(Debug)]
@@ -25,7 +28,7 @@ pub(super) struct Desk {
     requests: mpsc::Receiver<PeerRequest>,
     events: mpsc::Sender<(EndpointKey, PeerEvent)>,
     outbox: VecDeque<PeerEvent>,
-    waiting: usize,
+    reports: usize,
     dropped: u64,
     /// Rows of these peers are wanted.
     pub(super) relay: Vec<PeerId>,
@@ -50,7 +53,7 @@ impl Desk {
             requests,
             events,
             outbox: VecDeque::new(),
-            waiting: 0,
+            reports: 0,
             dropped: 0,
             relay: Vec::new(),
             dial_now: false,
@@ -59,20 +62,27 @@ impl Desk {
         }
     }
 
-    /// Puts an event into the outbox. Facts are dropped when too many wait; everything else is kept.
+    /// Puts an event into the outbox. Facts are dropped when too many reports wait; of the other events the oldest
+    /// only when the engine has taken nothing for very long.
     pub(super) fn post(&mut self, event: PeerEvent) {
         match event {
             PeerEvent::Observed(facts) => {
-                let n = facts.len();
-                if self.gap || self.waiting + n > WAITING_MAX {
-                    // What waits is older than what comes, and without what comes it can't be continued.
+                if self.gap || self.reports >= REPORTS_MAX {
+                    // What waits can't be continued without what is dropped.
                     self.gap = true;
-                    self.dropped += (n + self.waiting) as u64;
-                    self.waiting = 0;
-                    self.outbox.retain(|e| !matches!(e, PeerEvent::Observed(_)));
+                    self.dropped += facts.len() as u64;
+                    self.reports = 0;
+                    let dropped = &mut self.dropped;
+                    self.outbox.retain(|e| match e {
+                        PeerEvent::Observed(old) => {
+                            *dropped += old.len() as u64;
+                            false
+                        }
+                        _ => true,
+                    });
                     return;
                 }
-                self.waiting += n;
+                self.reports += 1;
                 self.outbox.push_back(PeerEvent::Observed(facts));
             }
             PeerEvent::RoundTrip(rtt) => {
@@ -81,6 +91,13 @@ impl Desk {
                 self.outbox.push_back(PeerEvent::RoundTrip(rtt));
             }
             other => self.outbox.push_back(other),
+        }
+        if self.outbox.len() > EVENTS_MAX {
+            self.dropped += 1;
+            if let Some(PeerEvent::Observed(_)) = self.outbox.pop_front() {
+                self.reports = self.reports.saturating_sub(1);
+                self.gap = true;
+            }
         }
     }
 
@@ -99,7 +116,7 @@ impl Desk {
                     let permit = permit.map_err(|_| Gone)?;
                     let event = match self.outbox.pop_front() {
                         Some(PeerEvent::Observed(facts)) => {
-                            self.waiting = self.waiting.saturating_sub(facts.len());
+                            self.reports = self.reports.saturating_sub(1);
                             PeerEvent::Observed(facts)
                         }
                         Some(other) => other,

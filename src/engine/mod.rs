@@ -1,12 +1,30 @@
 //! Observations in; snapshot, findings and plans out. Pure but for `runtime.rs`.
+//!
+//! [`Engine::step`] is the one owner of the truth: nobody else writes. It takes the time as an argument and
+//! answers with effects, which the runtime carries out.
 
-use crate::domain::ids::ClusterName;
+use crate::domain::ids::{ClusterName, PeerId};
 use crate::domain::reach::{Endpoint, EndpointKey, PeerEvent, PeerRequest};
 use crate::domain::snapshot::Limits;
 use crate::domain::text::Line;
 use crate::domain::{Event as Happening, Finding, Outcome, Plan};
 
+mod advice;
+mod cluster;
+mod commands;
+mod core;
+mod dns_rules;
+mod findings;
+mod flaps;
+mod out;
+mod reach;
+mod relay;
+mod roster;
+mod rows;
+mod rules;
 pub mod runtime;
+
+pub use core::Engine;
 
 /// What is to be observed.
 #[derive(Clone, Debug, Default)]
@@ -44,17 +62,34 @@ pub enum Event {
     Submit {
         /// Chosen by the submitter.
         id: u64,
-        /// In which cluster.
+        /// In which cluster: its name in the fleet file or the one it is shown with.
         cluster: ClusterName,
         /// What.
         plan: Plan,
     },
     /// Somebody has looked at a fingerprint and accepts the key.
     TrustHostKey {
-        /// Of which endpoint.
-        key: EndpointKey,
-        /// As in [`PeerEvent::AskHostKey`].
+        /// In which cluster.
+        cluster: ClusterName,
+        /// Of which peer.
+        peer: PeerId,
+        /// What was looked at: the fingerprint or the key of [`PeerEvent::AskHostKey`]. Where the peer has
+        /// meanwhile offered another key, nothing is trusted.
         line: Line,
+    },
+    /// Somebody does not want to wait for the end of the back-off.
+    DialNow {
+        /// In which cluster.
+        cluster: ClusterName,
+        /// Which peer; `None` for all that are not connected.
+        peer: Option<PeerId>,
+    },
+    /// An actor was too busy to take a request.
+    NotTaken {
+        /// Which actor.
+        key: EndpointKey,
+        /// What it was asked.
+        request: PeerRequest,
     },
 }
 

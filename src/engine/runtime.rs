@@ -1,11 +1,39 @@
 //! The only impure file of the engine: tokio channels around the pure step.
+//!
+//! One task owns the engine. It never waits for anybody: requests go out by `try_send`, alerts by a ring that
+//! tells a slow reader how many it missed, pictures by a `watch` channel that holds the newest one.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, broadcast, mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-use crate::domain::Snapshot;
+use super::{Config, Effect, Engine, Event};
+use crate::clock::Clock;
+use crate::domain::command::{Outcome, OutcomeState};
+use crate::domain::event::Event as Happening;
+use crate::domain::finding::{Finding, Transition};
+use crate::domain::ids::{ClusterName, PeerId};
+use crate::domain::plan::Plan;
 use crate::domain::reach::{Endpoint, EndpointKey, PeerEvent, PeerRequest};
+use crate::domain::snapshot::Snapshot;
+use crate::domain::text::Line;
+
+/// Events of actors that wait to be taken; a full queue makes the actors wait, and they count what they drop.
+const EVENTS: usize = 1024;
+/// Alerts and events that a slow reader may be behind.
+const FEED: usize = 4096;
+/// Orders that wait to be taken.
+const ORDERS: usize = 64;
+/// How often time passes.
+const TICK: Duration = Duration::from_millis(250);
+/// Under load no more than one picture in this time.
+const FRAME: Duration = Duration::from_millis(30);
+/// No more than this many events are taken between two pictures.
+const BATCH: usize = 256;
 
 /// Starts actors; implemented where drivers and engine are wired together.
 pub trait Connector: Send + Sync + 'static {
@@ -13,9 +41,271 @@ pub trait Connector: Send + Sync + 'static {
     fn start(&self, endpoint: Endpoint, events: mpsc::Sender<(EndpointKey, PeerEvent)>) -> mpsc::Sender<PeerRequest>;
 }
 
+/// A finding was raised, changed or cleared.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Alert {
+    /// Which of the three.
+    pub transition: Transition,
+    /// The finding as it is now, or as it was when it was cleared.
+    pub finding: Finding,
+}
+
+/// What a [`Feed`] gives.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Fed<T> {
+    /// The next one.
+    Item(T),
+    /// The reader was so slow that this many are lost to it.
+    Missed(u64),
+}
+
+/// Alerts or events, none coalesced.
+pub struct Feed<T>(broadcast::Receiver<T>);
+
+impl<T: Clone> Feed<T> {
+    /// The next one, as soon as there is one; `None` when the engine has ended. Safe to cancel.
+    pub async fn next(&mut self) -> Option<Fed<T>> {
+        match self.0.recv().await {
+            Ok(item) => Some(Fed::Item(item)),
+            Err(broadcast::error::RecvError::Lagged(n)) => Some(Fed::Missed(n)),
+            Err(broadcast::error::RecvError::Closed) => None,
+        }
+    }
+}
+
 /// What every face gets: it can look and cannot act (rule 8).
 #[derive(Clone)]
 pub struct Observer {
     /// The newest picture.
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
+    alerts: broadcast::Sender<Alert>,
+    events: broadcast::Sender<Happening>,
+    stop: Arc<Notify>,
+    _alive: mpsc::Sender<()>,
+}
+
+impl Observer {
+    /// Alerts from now on. A picture that is taken after this call holds every finding that was told before it;
+    /// one that is raised in between may be in both, with the same id.
+    #[must_use]
+    pub fn alerts(&self) -> Feed<Alert> {
+        Feed(self.alerts.subscribe())
+    }
+
+    /// Events from now on; those before stand in the snapshot.
+    #[must_use]
+    pub fn events(&self) -> Feed<Happening> {
+        Feed(self.events.subscribe())
+    }
+
+    /// Ends the engine and all its actors, for all its observers.
+    pub fn shutdown(&self) {
+        self.stop.notify_one();
+    }
+}
+
+/// For those who may act: the console without `--read-only` and one-shot actions.
+#[derive(Clone)]
+pub struct Commander {
+    orders: mpsc::Sender<Order>,
+    next: Arc<AtomicU64>,
+    stop: Arc<Notify>,
+}
+
+enum Order {
+    Event(Event),
+    Submit { id: u64, cluster: ClusterName, plan: Plan, outcomes: mpsc::Sender<Outcome> },
+}
+
+/// A plan that was handed in.
+pub struct Submitted {
+    /// Names the command in this run.
+    pub id: u64,
+    /// How far it comes: the last one is observed, refused, failed or unknown, then the channel closes.
+    pub outcomes: mpsc::Receiver<Outcome>,
+}
+
+impl Commander {
+    /// Hands a plan in, to be carried out in `cluster`.
+    pub async fn submit(&self, cluster: ClusterName, plan: Plan) -> Submitted {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        // Sent, accepted, running, and the last one.
+        let (sender, outcomes) = mpsc::channel(8);
+        // If the engine has ended, the dropped sender closes the channel: nothing was sent.
+        let _ = self.orders.send(Order::Submit { id, cluster, plan, outcomes: sender }).await;
+        Submitted { id, outcomes }
+    }
+
+    /// Accepts the host key that was looked at: `line` is the fingerprint or the key that was shown.
+    pub async fn trust_host_key(&self, cluster: ClusterName, peer: PeerId, line: Line) {
+        let _ = self.orders.send(Order::Event(Event::TrustHostKey { cluster, peer, line })).await;
+    }
+
+    /// Dials now instead of at the end of the back-off: one peer, or all that are not connected.
+    pub async fn dial_now(&self, cluster: ClusterName, peer: Option<PeerId>) {
+        let _ = self.orders.send(Order::Event(Event::DialNow { cluster, peer })).await;
+    }
+
+    /// Ends the engine and all its actors.
+    pub fn shutdown(&self) {
+        self.stop.notify_one();
+    }
+}
+
+/// Starts the engine. It ends, and its actors with it, when all observers and commanders are dropped or one of
+/// them says so.
+///
+/// # Panics
+/// Outside a tokio runtime.
+#[must_use]
+pub fn spawn(config: Config, connector: Arc<dyn Connector>, clock: Arc<dyn Clock>) -> (Observer, Commander) {
+    let (mut engine, effects) = Engine::new(config, clock.now());
+    let (picture, snapshots) = watch::channel(engine.snapshot(clock.now()));
+    let (event_sender, event_queue) = mpsc::channel(EVENTS);
+    let (orders, order_queue) = mpsc::channel(ORDERS);
+    let (alive, dropped) = mpsc::channel(1);
+    let (alerts, _) = broadcast::channel(FEED);
+    let (events, _) = broadcast::channel(FEED);
+    let stop = Arc::new(Notify::new());
+    let observer =
+        Observer { snapshots, alerts: alerts.clone(), events: events.clone(), stop: Arc::clone(&stop), _alive: alive };
+    let commander = Commander { orders, next: Arc::new(AtomicU64::new(1)), stop: Arc::clone(&stop) };
+    let mut task = Task {
+        engine,
+        connector,
+        clock,
+        actors: BTreeMap::new(),
+        outcomes: BTreeMap::new(),
+        event_sender,
+        picture,
+        alerts,
+        events,
+        shown: Instant::now(),
+    };
+    tokio::spawn(async move {
+        task.carry_out(effects);
+        task.run(event_queue, order_queue, dropped, &stop).await;
+    });
+    (observer, commander)
+}
+
+struct Task {
+    engine: Engine,
+    connector: Arc<dyn Connector>,
+    clock: Arc<dyn Clock>,
+    actors: BTreeMap<EndpointKey, mpsc::Sender<PeerRequest>>,
+    outcomes: BTreeMap<u64, mpsc::Sender<Outcome>>,
+    event_sender: mpsc::Sender<(EndpointKey, PeerEvent)>,
+    picture: watch::Sender<Arc<Snapshot>>,
+    alerts: broadcast::Sender<Alert>,
+    events: broadcast::Sender<Happening>,
+    shown: Instant,
+}
+
+impl Task {
+    async fn run(
+        &mut self,
+        mut events: mpsc::Receiver<(EndpointKey, PeerEvent)>,
+        mut orders: mpsc::Receiver<Order>,
+        mut observers: mpsc::Receiver<()>,
+        stop: &Notify,
+    ) {
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let (mut observed, mut commanded) = (true, true);
+        while observed || commanded {
+            let due = self.shown + FRAME;
+            tokio::select! {
+                biased;
+                () = stop.notified() => return,
+                order = orders.recv(), if commanded => match order {
+                    Some(order) => self.obey(order),
+                    None => commanded = false,
+                },
+                _ = tick.tick() => self.step(Event::Tick),
+                () = sleep_until(due), if self.engine.is_dirty() => self.publish(),
+                event = events.recv() => {
+                    let mut next = event;
+                    let mut taken = 0;
+                    while let Some((key, event)) = next {
+                        self.step(Event::Peer { key, event });
+                        taken += 1;
+                        next = if taken < BATCH { events.try_recv().ok() } else { None };
+                    }
+                }
+                _ = observers.recv(), if observed => observed = false,
+            }
+            if self.engine.is_dirty() && self.shown.elapsed() >= FRAME {
+                self.publish();
+            }
+        }
+    }
+
+    fn step(&mut self, event: Event) {
+        let effects = self.engine.step(self.clock.now(), event);
+        self.carry_out(effects);
+    }
+
+    fn obey(&mut self, order: Order) {
+        match order {
+            Order::Event(event) => self.step(event),
+            Order::Submit { id, cluster, plan, outcomes } => {
+                self.outcomes.insert(id, outcomes);
+                self.step(Event::Submit { id, cluster, plan });
+            }
+        }
+    }
+
+    fn publish(&mut self) {
+        self.shown = Instant::now();
+        self.picture.send_replace(self.engine.snapshot(self.clock.now()));
+    }
+
+    fn carry_out(&mut self, effects: Vec<Effect>) {
+        // Whoever subscribes and then looks must not miss what was told just before.
+        if effects.iter().any(|e| matches!(e, Effect::Alert(..))) {
+            self.publish();
+        }
+        for effect in effects {
+            match effect {
+                Effect::Start(endpoint) => {
+                    let key = endpoint.key.clone();
+                    let sender = self.connector.start(endpoint, self.event_sender.clone());
+                    self.actors.insert(key, sender);
+                }
+                Effect::Stop(key) => {
+                    self.actors.remove(&key);
+                }
+                Effect::Request { key, request } => self.request(&key, request),
+                // Nobody listens: that is no error.
+                Effect::Alert(transition, finding) => {
+                    let _ = self.alerts.send(Alert { transition, finding });
+                }
+                Effect::Happened(event) => {
+                    let _ = self.events.send(event);
+                }
+                Effect::Outcome { id, outcome } => self.tell(id, outcome),
+            }
+        }
+    }
+
+    fn tell(&mut self, id: u64, outcome: Outcome) {
+        let last = match outcome.state {
+            OutcomeState::Sent | OutcomeState::Accepted | OutcomeState::Running => false,
+            OutcomeState::Observed | OutcomeState::Refused | OutcomeState::Failed | OutcomeState::Unknown => true,
+        };
+        if let Some(sender) = self.outcomes.get(&id) {
+            let _ = sender.try_send(outcome); // Whoever does not read has the snapshot's events.
+        }
+        if last {
+            self.outcomes.remove(&id);
+        }
+    }
+
+    fn request(&mut self, key: &EndpointKey, request: PeerRequest) {
+        let Some(sender) = self.actors.get(key) else { return };
+        if let Err(refused) = sender.try_send(request) {
+            self.step(Event::NotTaken { key: key.clone(), request: refused.into_inner() });
+        }
+    }
 }

@@ -10,7 +10,7 @@ use russh::keys::ssh_key::{Algorithm, Certificate};
 use russh::keys::{HashAlg, PrivateKey, PublicKey};
 use russh::{Channel, ChannelMsg, ChannelOpenFailure, Disconnect};
 use strum::IntoStaticStr;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::channel::{Cuttable, Drained};
 use super::handshake::{self, Ending, Hooks, Witness};
@@ -225,6 +225,7 @@ pub async fn connect_stream(stream: BoxStream, target: &Target) -> Result<Sessio
     let stream = Cuttable::new(stream, cut);
     let config = handshake::config(target);
     let hooks = Hooks::new(target, &witness);
+    let begin = Instant::now();
     let limit = target.deadlines.key_exchange;
     let connected = timeout(limit, russh::client::connect_stream(config, stream, hooks)).await;
     let mut handle = match connected {
@@ -235,6 +236,7 @@ pub async fn connect_stream(stream: BoxStream, target: &Target) -> Result<Sessio
             return Err(target.error(Stage::KeyExchange, Cause::Timeout, &why));
         }
     };
+    let key_exchange = begin.elapsed();
     let limit = target.deadlines.auth;
     match timeout(limit, login::login(&mut handle, target, &witness)).await {
         Ok(Ok(())) => {}
@@ -244,7 +246,24 @@ pub async fn connect_stream(stream: BoxStream, target: &Target) -> Result<Sessio
             return Err(target.error(Stage::Auth, Cause::Timeout, &why));
         }
     }
-    Ok(Session { handle, witness, target: target.clone(), _cut: guard })
+    let login = begin.elapsed().saturating_sub(key_exchange);
+    let key = witness.verdict().map(|(key, _)| format!("{} {}", key.algorithm(), fingerprint(&key)));
+    let established =
+        Established { algorithms: witness.algorithms(), host_key: key.unwrap_or_default(), key_exchange, login };
+    Ok(Session { handle, witness, target: target.clone(), established, _cut: guard })
+}
+
+/// How a session came about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Established {
+    /// Key exchange, host key and cipher that were agreed on.
+    pub algorithms: String,
+    /// Algorithm and fingerprint of the host key.
+    pub host_key: String,
+    /// How long the key exchange took, the verdict on the host key included.
+    pub key_exchange: Duration,
+    /// How long the login took.
+    pub login: Duration,
 }
 
 /// A connection that stands and is logged in. Dropping it closes it.
@@ -252,6 +271,7 @@ pub struct Session {
     handle: Handle<Hooks>,
     witness: Arc<Witness>,
     target: Target,
+    established: Established,
     /// Closes the stream on drop, channels or not.
     _cut: tokio_util::sync::DropGuard,
 }
@@ -347,6 +367,12 @@ impl Session {
                 Err(self.error(Stage::Tcp, Cause::Timeout, &why))
             }
         }
+    }
+
+    /// How it came about.
+    #[must_use]
+    pub fn established(&self) -> &Established {
+        &self.established
     }
 
     /// Resolves when the connection has ended.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use russh::client::{Config, DisconnectReason, Handler, Session};
 use russh::keys::ssh_key::{Algorithm, EcdsaCurve, HashAlg};
 use russh::keys::{PublicKey, PublicKeyOrCertificate};
-use russh::{Disconnect, Limits, Preferred, SshId, cipher};
+use russh::{Disconnect, Limits, Names, Preferred, SshId, cipher};
 use tokio_util::sync::CancellationToken;
 
 use super::client::{ConnectError, HostKeyPolicy, HostKeyVerdict, Stage, Target, fingerprint};
@@ -45,6 +45,7 @@ struct Seen {
     host_key: Option<(PublicKey, HostKeyVerdict)>,
     banner: Option<String>,
     ending: Option<Ending>,
+    algorithms: String,
 }
 
 /// Why a connection ended.
@@ -89,7 +90,13 @@ impl Witness {
         self.see(|s| s.banner.clone())
     }
 
-    fn verdict(&self) -> Option<(PublicKey, HostKeyVerdict)> {
+    /// What was agreed on: key exchange, host key and cipher.
+    pub(super) fn algorithms(&self) -> String {
+        self.see(|s| s.algorithms.clone())
+    }
+
+    /// The key that was offered, and what was thought of it.
+    pub(super) fn verdict(&self) -> Option<(PublicKey, HostKeyVerdict)> {
         self.see(|s| s.host_key.clone())
     }
 }
@@ -133,6 +140,12 @@ impl Handler for Hooks {
         Ok(accepted)
     }
 
+    async fn kex_done(&mut self, _: Option<&[u8]>, names: &Names, _: &mut Session) -> Result<(), russh::Error> {
+        let algorithms = format!("{}, {}, {}", names.kex.as_ref(), names.key, names.cipher.as_ref());
+        self.witness.see(|s| s.algorithms = algorithms);
+        Ok(())
+    }
+
     async fn auth_banner(&mut self, banner: &str, _: &mut Session) -> Result<(), russh::Error> {
         self.witness.see(|s| s.banner = Some(clean(banner, 200)));
         Ok(())
@@ -170,6 +183,9 @@ impl Handler for Hooks {
                     }
                     russh::Error::Disconnect | russh::Error::HUP => {
                         Ending { cause: Cause::Dropped, why: "the connection was closed without a word".into() }
+                    }
+                    russh::Error::NoAuthMethod => {
+                        Ending { cause: Cause::Auth, why: "the peer takes no further way to log in".into() }
                     }
                     other => Ending {
                         cause: Cause::Dropped,

@@ -1,1 +1,66 @@
-//! Drawing: views, widgets, themes.
+//! Drawing: views, widgets, themes. Everything comes in as arguments; nothing here reads a clock or a file.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+pub mod colour;
+mod connections;
+mod events;
+mod findings;
+mod frame;
+pub mod glyphs;
+mod list;
+mod mesh;
+mod overlay;
+mod pen;
+pub mod text;
+pub mod theme;
+
+pub use colour::Depth;
+pub use glyphs::Glyphs;
+pub use pen::Look;
+pub use theme::{Role, Theme, Themes};
+
+use crate::app::{App, View};
+use crate::domain::Time;
+use pen::Pen;
+
+/// Narrower than this there is no console.
+pub const MIN_WIDTH: u16 = 40;
+/// Lower than this there is no console.
+pub const MIN_HEIGHT: u16 = 10;
+/// Narrower than this Mesh is the verdict and the worst links.
+pub const GRID_WIDTH: u16 = 60;
+/// Lower than this Mesh is the verdict and the worst links.
+pub const GRID_HEIGHT: u16 = 16;
+
+/// Draws the whole console into `buf`.
+pub fn draw(buf: &mut Buffer, app: &App, look: &Look, now: Time) {
+    let mut pen = Pen::new(buf, look);
+    let area = pen.area();
+    pen.fill(area, Role::Text);
+    if area.width < MIN_WIDTH || area.height < MIN_HEIGHT {
+        too_small(&mut pen, area);
+        return;
+    }
+    let body = frame::draw(&mut pen, area, app, now);
+    match app.view() {
+        View::Mesh if app.connections_of().is_some() => connections::draw(&mut pen, body, app, now),
+        View::Mesh => mesh::draw(&mut pen, body, app, now),
+        View::Findings => findings::draw(&mut pen, body, app, now),
+        View::Events => events::draw(&mut pen, body, app, now),
+    }
+    frame::toast(&mut pen, area, app, now);
+    overlay::draw(&mut pen, area, app, now);
+}
+
+fn too_small(pen: &mut Pen<'_>, area: Rect) {
+    let lines = [
+        format!("too small: {}x{}", area.width, area.height),
+        format!("peerdeck needs {MIN_WIDTH}x{MIN_HEIGHT}"),
+        "q quits".to_owned(),
+    ];
+    for (y, line) in (area.y..area.bottom()).zip(&lines) {
+        pen.put(area.x, y, area.width, line, Role::Text);
+    }
+}

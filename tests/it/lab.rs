@@ -1,1 +1,4 @@
-//! Tests of the part that the file is named after.
+//! The lab: its network, its DNS, its peers and what each fault does to them.
+
+mod dns;
+mod net;

@@ -1,10 +1,22 @@
 //! The verdict: the smallest set of broken things that explains the cells (`20-console.md`, "Mesh").
+//!
+//! A greedy cover, from the widest explanation to the narrowest: each step takes the cells that it explains
+//! away from the later ones. Pure and deterministic; what comes out depends on the picture alone, not on the
+//! order in which it was observed.
+
+mod links;
+mod peers;
+mod view;
+
+use std::cmp::Reverse;
 
 use crate::domain::finding::{FindingKind, Subject};
 use crate::domain::ids::PeerId;
 use crate::domain::snapshot::Cluster;
 use crate::domain::text::Line;
 use crate::domain::time::Time;
+
+use view::View;
 
 /// One broken thing, with the cells that it explains.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -28,6 +40,25 @@ pub struct Verdict {
 /// The verdicts on `cluster` at `now`, worst first.
 #[must_use]
 pub fn explain(cluster: &Cluster, now: Time) -> Vec<Verdict> {
-    let _ = (cluster, now);
-    Vec::new()
+    let mut view = View::new(cluster, now);
+    if let Some(blind) = peers::blind(&mut view) {
+        return vec![blind];
+    }
+    if view.is_calm() {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    found.extend(peers::dead(&mut view));
+    found.extend(peers::isolated(&mut view));
+    found.extend(peers::host_key(&mut view));
+    found.extend(peers::level(&mut view));
+    found.extend(peers::dns(&mut view));
+    found.extend(links::groups_cut(&mut view));
+    found.extend(links::split(&mut view));
+    found.extend(links::sick(&mut view));
+    found.extend(links::single(&mut view));
+    found.extend(peers::unobserved(&view));
+    // The sort is stable: within one severity the order above stands, the widest explanation first.
+    found.sort_by_key(|v| Reverse(v.kind.severity()));
+    found
 }

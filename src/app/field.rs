@@ -1,0 +1,93 @@
+//! A one-line text field.
+
+use crate::app::keys::{Code, Key};
+use crate::domain::text::clean;
+
+/// Longest text that is taken, in characters.
+const MAX: usize = 200;
+
+/// Text that is being typed; the cursor stands at its end.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct TextField {
+    text: String,
+}
+
+/// What a key did to a field.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Edit {
+    /// The text may have changed.
+    Changed,
+    /// Enter: the text stands.
+    Done,
+    /// Escape: never mind.
+    Cancelled,
+    /// Nothing that a field knows.
+    Ignored,
+}
+
+impl TextField {
+    /// A field that holds `text`.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        Self { text: text.to_owned() }
+    }
+
+    /// What stands in it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Takes a key.
+    pub fn key(&mut self, key: Key) -> Edit {
+        match key.code {
+            Code::Enter => return Edit::Done,
+            Code::Esc => return Edit::Cancelled,
+            Code::Backspace => {
+                self.text.pop();
+            }
+            Code::Char('u') if key.ctrl => self.text.clear(),
+            Code::Char('w') if key.ctrl => {
+                let kept = self.text.trim_end();
+                let end = kept.rfind(char::is_whitespace).map_or(0, |i| i + 1);
+                self.text.truncate(end);
+            }
+            _ => match key.text() {
+                Some(c) => self.push(c),
+                None => return Edit::Ignored,
+            },
+        }
+        Edit::Changed
+    }
+
+    /// Takes pasted text, its first line only and cleaned.
+    pub fn paste(&mut self, text: &str) {
+        let line = text.lines().next().unwrap_or("");
+        for c in clean(line, MAX).chars() {
+            self.push(c);
+        }
+    }
+
+    fn push(&mut self, c: char) {
+        if !c.is_control() && self.text.chars().count() < MAX {
+            self.text.push(c);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn edits_and_keeps_control_characters_out() {
+        let mut field = TextField::default();
+        field.paste("lab3 st\u{1b}[31mate\nq");
+        assert_eq!(field.as_str(), "lab3 state");
+        assert_eq!(field.key(Key { code: Code::Char('w'), ctrl: true, alt: false }), Edit::Changed);
+        assert_eq!(field.as_str(), "lab3 ");
+        assert_eq!(field.key(Key::plain(Code::Up)), Edit::Ignored);
+        field.paste(&"x".repeat(1000));
+        assert_eq!(field.as_str().len(), MAX);
+    }
+}

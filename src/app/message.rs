@@ -1,0 +1,132 @@
+//! What goes into the console's state and what comes out of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use strum::IntoStaticStr;
+
+use crate::app::keys::Key;
+use crate::domain::finding::Transition;
+use crate::domain::reach::EndpointKey;
+use crate::domain::{ClusterName, Finding, Line, PeerId, Snapshot};
+
+/// Something that the console must take note of.
+#[derive(Clone, Debug)]
+pub enum Msg {
+    /// A key was pressed.
+    Key(Key),
+    /// Text was pasted.
+    Paste(String),
+    /// The terminal has another size.
+    Resize {
+        /// Columns.
+        width: u16,
+        /// Lines.
+        height: u16,
+    },
+    /// A newer picture.
+    Snapshot(Arc<Snapshot>),
+    /// A finding was raised, changed or cleared.
+    Alert(Transition, Finding),
+    /// Alerts were lost because they came faster than they were taken.
+    AlertsMissed(u64),
+    /// A host key is unknown, and somebody must look at it.
+    AskHostKey(HostKeyQuestion),
+    /// A diagnosis is done.
+    Diagnosed(DiagnosisRequest, Diagnosis),
+    /// Something to be told for a moment.
+    Notice(String),
+    /// Time has passed.
+    Tick,
+}
+
+/// Something that the loop shall do; sent, never awaited.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Cmd {
+    /// End the console.
+    Quit,
+    /// Stop as the shell's job control does.
+    Suspend,
+    /// Draw every cell anew.
+    Redraw,
+    /// Sound the terminal's bell.
+    Bell,
+    /// Find out step by step why a peer is not reached.
+    Diagnose(DiagnosisRequest),
+    /// The person accepts this host key.
+    TrustHostKey {
+        /// Of which endpoint.
+        endpoint: EndpointKey,
+        /// As in [`HostKeyQuestion::key`].
+        key: Line,
+    },
+    /// Dial this peer at once.
+    DialNow {
+        /// Of which cluster.
+        cluster: ClusterName,
+        /// Which.
+        peer: PeerId,
+    },
+}
+
+/// A host key that nobody has accepted yet.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HostKeyQuestion {
+    /// Whose.
+    pub endpoint: EndpointKey,
+    /// `ssh-ed25519 AAAA...`
+    pub key: Line,
+    /// `SHA256:...`
+    pub fingerprint: Line,
+    /// The fingerprint as a picture, a line each.
+    pub art: Vec<String>,
+}
+
+/// Which connection is to be diagnosed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DiagnosisRequest {
+    /// Of which cluster.
+    pub cluster: ClusterName,
+    /// The row's peer: who observes.
+    pub from: PeerId,
+    /// The column's peer: who is observed; the same as `from` on the diagonal.
+    pub to: PeerId,
+}
+
+/// What a diagnosis found.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Diagnosis {
+    /// What was diagnosed, from where to where, in one line.
+    pub title: Line,
+    /// In the order in which they were tried.
+    pub steps: Vec<DiagnosisStep>,
+}
+
+/// One step of a diagnosis.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DiagnosisStep {
+    /// Its name: `dns forward`, `tcp`, `host key`, ...
+    pub step: Line,
+    /// How it went.
+    pub result: StepResult,
+    /// How long it took, if it was tried.
+    pub took: Option<Duration>,
+    /// What was seen.
+    pub detail: Line,
+    /// What to do, in plain words; empty when all is well.
+    pub hint: Line,
+}
+
+/// How a step of a diagnosis went.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
+pub enum StepResult {
+    /// As it should be.
+    Ok,
+    /// It works, but not as it should.
+    Warning,
+    /// It does not work.
+    Failed,
+    /// Not tried, because an earlier step failed.
+    Skipped,
+}

@@ -1,0 +1,420 @@
+//! Messages in, commands out.
+
+use std::sync::Arc;
+
+use super::action::Match;
+use super::field::{Edit, TextField};
+use super::grid::{Grid, Order};
+use super::question::{Answer, Button};
+use super::{Action, App, Cmd, DiagnosisRequest, Held, Msg, Overlay, Scope, View};
+use crate::app::keys::Key;
+use crate::domain::finding::Transition;
+use crate::domain::{Event, Finding, LinkState, Severity, Time};
+
+impl App {
+    /// Takes note of `msg` and says what shall be done.
+    pub fn update(&mut self, msg: Msg, now: Time) -> Vec<Cmd> {
+        let cmds = match msg {
+            Msg::Key(key) => self.key(key, now),
+            Msg::Paste(text) => {
+                self.paste(&text);
+                Vec::new()
+            }
+            Msg::Resize { width, height } => {
+                self.options.width = width;
+                self.options.height = height;
+                Vec::new()
+            }
+            Msg::Snapshot(snapshot) => {
+                self.live = snapshot;
+                Vec::new()
+            }
+            Msg::Alert(transition, finding) => self.alert(transition, &finding, now),
+            Msg::AlertsMissed(n) => {
+                self.alerts_missed = self.alerts_missed.saturating_add(n);
+                Vec::new()
+            }
+            Msg::AskHostKey(question) => {
+                self.pending.clear();
+                self.questions.ask(question, now);
+                vec![Cmd::Bell; usize::from(self.options.bell)]
+            }
+            Msg::Diagnosed(request, diagnosis) => {
+                if let Some(Overlay::Diagnosis { request: wanted, result, .. }) = &mut self.overlay
+                    && *wanted == request
+                {
+                    *result = Some(diagnosis);
+                }
+                Vec::new()
+            }
+            Msg::Notice(text) => {
+                self.toast(text, Severity::Notice, now);
+                Vec::new()
+            }
+            Msg::Tick => {
+                self.toasts.retain(|t| t.until > now);
+                Vec::new()
+            }
+        };
+        self.settle(now);
+        cmds
+    }
+
+    /// Keeps selections on what is there.
+    pub(super) fn settle(&mut self, now: Time) {
+        self.cluster = self.cluster.min(self.picture().clusters.len().saturating_sub(1));
+        self.connections &= self.selected_row().is_some();
+        if let Some(cluster) = self.cluster().cloned() {
+            let mut cursor = self.cursor.clone();
+            cursor.settle(&cluster, &self.cursor_grid(now));
+            self.cursor = cursor;
+        }
+        let findings = self.findings();
+        let place = self.finding.as_ref().and_then(|id| findings.iter().position(|f| f.id == *id));
+        let place = place.unwrap_or(self.finding_place.min(findings.len().saturating_sub(1)));
+        let id = findings.get(place).map(|f| f.id.clone());
+        self.finding_place = place;
+        self.finding = id;
+    }
+
+    /// What the cursor moves on: the grid, or the one row whose connections are listed.
+    fn cursor_grid(&self, now: Time) -> Grid {
+        if !self.connections {
+            return self.grid(now);
+        }
+        let row = self.selected_row();
+        Grid { rows: row.into_iter().collect(), cols: self.connection_targets(now) }
+    }
+
+    fn selected_row(&self) -> Option<usize> {
+        self.cluster()?.index.get(self.cursor.from()?).copied()
+    }
+
+    fn paste(&mut self, text: &str) {
+        if self.questions.open().is_some() {
+            return;
+        }
+        if let Some(Overlay::Help { query, typing: true, .. }) = &mut self.overlay {
+            query.paste(text);
+        } else if self.overlay.is_none()
+            && let Some(field) = &mut self.filter_mut().typing
+        {
+            field.paste(text);
+            let text = field.as_str().to_owned();
+            self.filter_mut().set(&text);
+        }
+    }
+
+    fn alert(&mut self, transition: Transition, finding: &Finding, now: Time) -> Vec<Cmd> {
+        if let Some(held) = &mut self.held {
+            held.alerts += 1;
+        }
+        match (transition, finding.severity) {
+            (Transition::Raised, Severity::Critical) => {
+                self.toast(finding.text.to_string(), Severity::Critical, now);
+                vec![Cmd::Bell; usize::from(self.options.bell)]
+            }
+            (Transition::Cleared, Severity::Critical) => {
+                self.toast(format!("cleared: {}", finding.text), Severity::Notice, now);
+                Vec::new()
+            }
+            (Transition::Raised | Transition::Changed | Transition::Cleared, _) => Vec::new(),
+        }
+    }
+
+    fn key(&mut self, key: Key, now: Time) -> Vec<Cmd> {
+        let scope = self.scope();
+        if scope == Scope::Question {
+            self.pending.clear();
+        } else if self.is_typing() && self.type_key(key) {
+            return Vec::new();
+        }
+        self.pending.push(key);
+        loop {
+            match self.keymap.find(scope, &self.pending) {
+                Match::Action(action) => {
+                    self.pending.clear();
+                    return self.act(action, now);
+                }
+                Match::Prefix => return Vec::new(),
+                // A chord that leads nowhere: its last key may still mean something by itself.
+                Match::None if self.pending.len() > 1 => self.pending = vec![key],
+                Match::None => {
+                    self.pending.clear();
+                    return Vec::new();
+                }
+            }
+        }
+    }
+
+    /// Gives the key to the text field that is open; false if it is none of a field's.
+    fn type_key(&mut self, key: Key) -> bool {
+        if let Some(Overlay::Help { query, typing, top }) = &mut self.overlay {
+            match query.key(key) {
+                Edit::Changed => *top = 0,
+                Edit::Done => *typing = false,
+                Edit::Cancelled => {
+                    *query = TextField::default();
+                    *typing = false;
+                }
+                Edit::Ignored => return false,
+            }
+            return true;
+        }
+        let state = self.filter_mut();
+        let Some(field) = &mut state.typing else { return false };
+        match field.key(key) {
+            Edit::Changed => {
+                let text = field.as_str().to_owned();
+                state.set(&text);
+            }
+            Edit::Done => state.typing = None,
+            Edit::Cancelled => {
+                state.typing = None;
+                state.set("");
+            }
+            Edit::Ignored => return false,
+        }
+        true
+    }
+
+    fn act(&mut self, action: Action, now: Time) -> Vec<Cmd> {
+        match action {
+            Action::Quit | Action::Interrupt => return vec![Cmd::Quit],
+            Action::Suspend => return vec![Cmd::Suspend],
+            Action::Redraw => return vec![Cmd::Redraw],
+            Action::Up => self.step(-1, 0, now),
+            Action::Down => self.step(1, 0, now),
+            Action::Left => self.step(0, -1, now),
+            Action::Right => self.step(0, 1, now),
+            Action::Top => self.step(isize::MIN, 0, now),
+            Action::Bottom => self.step(isize::MAX, 0, now),
+            Action::PageUp => self.step(-self.half_page(), 0, now),
+            Action::PageDown => self.step(self.half_page(), 0, now),
+            Action::NextFault => self.to_fault(true, now),
+            Action::PreviousFault => self.to_fault(false, now),
+            Action::Open => match self.view {
+                View::Mesh => self.connections = self.selected_row().is_some(),
+                View::Findings => self.finding_open = !self.finding_open,
+                View::Events => {}
+            },
+            Action::Back => self.back(),
+            Action::Filter => self.open_field(),
+            Action::FaultsOnly => self.faults_only = !self.faults_only,
+            Action::Sort => self.sort_next(now),
+            Action::Zoom => self.zoom = !self.zoom,
+            Action::Diagnose => return self.diagnose(),
+            Action::Redial => return self.redial(now),
+            Action::Mesh => self.show(View::Mesh),
+            Action::Findings => self.show(View::Findings),
+            Action::Events => self.show(View::Events),
+            Action::NextView => self.show(self.view.next()),
+            Action::PreviousView => self.show(self.view.previous()),
+            Action::NextCluster => {
+                let count = self.picture().clusters.len();
+                if count > 1 {
+                    self.cluster = (self.cluster + 1) % count;
+                    self.connections = false;
+                    self.cursor = super::Cursor::default();
+                }
+            }
+            Action::Pause => {
+                self.held = match self.held.take() {
+                    Some(_) => None,
+                    None => Some(Held { snapshot: Arc::clone(&self.live), at: now, alerts: 0 }),
+                }
+            }
+            Action::Clock => self.options.utc = !self.options.utc,
+            Action::Theme => self.options.theme = (self.options.theme + 1) % self.options.themes.max(1),
+            Action::Bell => {
+                self.options.bell = !self.options.bell;
+                let text = if self.options.bell { "bell on" } else { "bell off" };
+                self.toast(text.to_owned(), Severity::Notice, now);
+            }
+            Action::Help => {
+                self.overlay = Some(Overlay::Help { query: TextField::default(), typing: false, top: 0 });
+            }
+            Action::Close => self.overlay = None,
+            Action::Accept => return self.answer(Answer::Accepted, now),
+            Action::Reject => return self.answer(Answer::Rejected, now),
+            Action::SwitchButton => {
+                if self.questions.is_awake(now) {
+                    self.questions.switch_button();
+                }
+            }
+            Action::Press => match self.questions.pressed() {
+                Some(Button::Accept) => return self.answer(Answer::Accepted, now),
+                Some(Button::Reject) => return self.answer(Answer::Rejected, now),
+                None => {}
+            },
+        }
+        Vec::new()
+    }
+
+    fn show(&mut self, view: View) {
+        if view == View::Mesh && self.view == View::Mesh {
+            self.connections = false;
+        }
+        self.view = view;
+    }
+
+    fn half_page(&self) -> isize {
+        isize::from(i16::try_from(self.options.height / 2).unwrap_or(i16::MAX)).max(1)
+    }
+
+    fn step(&mut self, down: isize, right: isize, now: Time) {
+        match &mut self.overlay {
+            Some(Overlay::Help { top, query, .. }) => {
+                let query = query.as_str().to_owned();
+                let at = *top;
+                let last = self.help(&query).len().saturating_sub(1);
+                if let Some(Overlay::Help { top, .. }) = &mut self.overlay {
+                    *top = moved(at, down, last);
+                }
+                return;
+            }
+            Some(Overlay::Diagnosis { result, top, .. }) => {
+                // Up to three lines a step: itself, its detail, its hint.
+                let last = result.as_ref().map_or(0, |d| d.steps.len() * 3);
+                *top = moved(*top, down, last);
+                return;
+            }
+            None => {}
+        }
+        match self.view {
+            View::Mesh => {
+                let Some(cluster) = self.cluster().cloned() else { return };
+                let grid = self.cursor_grid(now);
+                let (mut row, mut col) = (self.cursor.row(), self.cursor.col());
+                if self.connections {
+                    col = moved(col, down, grid.cols.len().saturating_sub(1));
+                } else {
+                    row = moved(row, down, grid.rows.len().saturating_sub(1));
+                    col = moved(col, right, grid.cols.len().saturating_sub(1));
+                }
+                self.cursor.place(&cluster, &grid, row, col);
+            }
+            View::Findings => {
+                let findings = self.findings();
+                let place = moved(self.finding_place, down, findings.len().saturating_sub(1));
+                let id = findings.get(place).map(|f| f.id.clone());
+                self.finding_place = place;
+                self.finding = id;
+            }
+            View::Events => self.step_events(down),
+        }
+    }
+
+    fn step_events(&mut self, down: isize) {
+        let events = self.events();
+        let last = events.len().saturating_sub(1);
+        let at = self.event_place(&events).unwrap_or(last);
+        let place = moved(at, down, last);
+        let selected: Option<Event> = (place < last).then(|| events[place].clone());
+        self.event = selected;
+    }
+
+    /// To the next cell that is down, row by row, around the end; to the next unknown one if none is down.
+    fn to_fault(&mut self, forward: bool, now: Time) {
+        let Some(cluster) = self.cluster().cloned() else { return };
+        let grid = self.cursor_grid(now);
+        let moment = self.moment(now);
+        let (height, width) = (grid.rows.len(), grid.cols.len());
+        let count = height * width;
+        if count == 0 {
+            return;
+        }
+        let start = if self.connections { self.cursor.col() } else { self.cursor.row() * width + self.cursor.col() };
+        let places = (1..=count)
+            .map(|step| if forward { (start + step) % count } else { (start + count - step % count) % count });
+        let state = |place: usize| {
+            let (i, j) = (grid.rows[place / width], grid.cols[place % width]);
+            (i != j).then(|| cluster.cell(i, j, moment).state)
+        };
+        let find = |wanted: LinkState| places.clone().find(|p| state(*p) == Some(wanted));
+        if let Some(place) = find(LinkState::Down).or_else(|| find(LinkState::Unknown)) {
+            self.cursor.place(&cluster, &grid, place / width, place % width);
+        }
+    }
+
+    fn back(&mut self) {
+        if !self.filter().text.is_empty() {
+            self.filter_mut().set("");
+        } else if self.view == View::Findings {
+            self.finding_open = false;
+        } else if self.view == View::Mesh {
+            if self.connections {
+                self.connections = false;
+            } else if self.zoom {
+                self.zoom = false;
+            } else {
+                self.faults_only = false;
+            }
+        } else {
+            self.event = None;
+        }
+    }
+
+    fn open_field(&mut self) {
+        if let Some(Overlay::Help { typing, .. }) = &mut self.overlay {
+            *typing = true;
+            return;
+        }
+        let state = self.filter_mut();
+        state.typing = Some(TextField::new(&state.text));
+    }
+
+    fn sort_next(&mut self, now: Time) {
+        let moment = self.moment(now);
+        if let Some(cluster) = self.cluster() {
+            self.order = Order::taken(self.order.sort.next(), cluster, moment);
+            self.toast(format!("order: {}", self.order.sort.title()), Severity::Notice, now);
+        }
+    }
+
+    fn diagnose(&mut self) -> Vec<Cmd> {
+        let (Some(cluster), Some(from), Some(to)) = (self.cluster(), self.cursor.from(), self.cursor.to()) else {
+            return Vec::new();
+        };
+        let request = DiagnosisRequest { cluster: cluster.name.clone(), from: from.clone(), to: to.clone() };
+        self.overlay = Some(Overlay::Diagnosis { request: request.clone(), result: None, top: 0 });
+        vec![Cmd::Diagnose(request)]
+    }
+
+    fn redial(&mut self, now: Time) -> Vec<Cmd> {
+        let (Some(cluster), Some(peer)) = (self.cluster(), self.cursor.from()) else { return Vec::new() };
+        if self.options.read_only {
+            return Vec::new();
+        }
+        let host = cluster.peer(peer).map(|p| p.host.clone());
+        let cmd = Cmd::DialNow { cluster: cluster.name.clone(), peer: peer.clone() };
+        let name = cluster.label(peer).to_owned();
+        if let Some(host) = host {
+            self.questions.forget_rejections(host.as_str());
+        }
+        self.toast(format!("dialling {name} now"), Severity::Notice, now);
+        vec![cmd]
+    }
+
+    fn answer(&mut self, answer: Answer, now: Time) -> Vec<Cmd> {
+        if !self.questions.is_awake(now) {
+            return Vec::new();
+        }
+        match (self.questions.answer(answer, now), answer) {
+            (Some(question), Answer::Accepted) => {
+                vec![Cmd::TrustHostKey { endpoint: question.endpoint, key: question.key }]
+            }
+            (Some(question), Answer::Rejected) => {
+                let text = format!("rejected the host key of {}: no connection is made", question.endpoint.host);
+                self.toast(text, Severity::Warning, now);
+                Vec::new()
+            }
+            (None, _) => Vec::new(),
+        }
+    }
+}
+
+/// `at`, moved by `by` and kept between 0 and `last`.
+fn moved(at: usize, by: isize, last: usize) -> usize {
+    at.saturating_add_signed(by).min(last)
+}

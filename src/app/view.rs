@@ -1,0 +1,521 @@
+//! What there is to see: the questions that drawing asks of the state.
+
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::filter::{Facts, Filter};
+use super::grid::{Cursor, Grid, Sort, fits_link, fits_peer, is_fault};
+use super::question::Questions;
+use super::{Action, App, Keymap, Options, Overlay, Scope, Toast, View, action};
+use crate::app::keys::Key;
+use crate::domain::{Cluster, Event, Finding, Line, LinkState, Peer, Severity, Snapshot, Subject, Time};
+
+impl App {
+    /// What it was started with.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Which keys do what.
+    #[must_use]
+    pub fn keymap(&self) -> &Keymap {
+        &self.keymap
+    }
+
+    /// The picture on screen: the newest, or the one that is held.
+    #[must_use]
+    pub fn picture(&self) -> &Arc<Snapshot> {
+        self.held.as_ref().map_or(&self.live, |h| &h.snapshot)
+    }
+
+    /// The moment that the picture shows: now, or when the display was stopped.
+    #[must_use]
+    pub fn moment(&self, now: Time) -> Time {
+        self.held.as_ref().map_or(now, |h| h.at)
+    }
+
+    /// Since when the display stands still.
+    #[must_use]
+    pub fn paused_at(&self) -> Option<Time> {
+        self.held.as_ref().map(|h| h.at)
+    }
+
+    /// Alerts that came while the display stood still.
+    #[must_use]
+    pub fn alerts_while_paused(&self) -> usize {
+        self.held.as_ref().map_or(0, |h| h.alerts)
+    }
+
+    /// The cluster on screen.
+    #[must_use]
+    pub fn cluster(&self) -> Option<&Arc<Cluster>> {
+        self.picture().clusters.get(self.cluster)
+    }
+
+    /// Which of how many clusters is on screen, counted from 1.
+    #[must_use]
+    pub fn cluster_number(&self) -> (usize, usize) {
+        (self.cluster + 1, self.picture().clusters.len())
+    }
+
+    /// The view on screen.
+    #[must_use]
+    pub fn view(&self) -> View {
+        self.view
+    }
+
+    /// The peer whose connections are listed, if Mesh shows them.
+    #[must_use]
+    pub fn connections_of(&self) -> Option<&Arc<Peer>> {
+        if !self.connections {
+            return None;
+        }
+        self.cluster().and_then(|c| c.peer(self.cursor.from()?))
+    }
+
+    /// Whether the detail has the body for itself.
+    #[must_use]
+    pub fn is_zoomed(&self) -> bool {
+        self.zoom
+    }
+
+    /// The selected cell.
+    #[must_use]
+    pub fn cursor(&self) -> &Cursor {
+        &self.cursor
+    }
+
+    /// The positions of the selected cell's peers in the cluster.
+    #[must_use]
+    pub fn selected(&self) -> Option<(usize, usize)> {
+        let cluster = self.cluster()?;
+        Some((*cluster.index.get(self.cursor.from()?)?, *cluster.index.get(self.cursor.to()?)?))
+    }
+
+    /// The order of rows and columns.
+    #[must_use]
+    pub fn sort(&self) -> Sort {
+        self.order.sort
+    }
+
+    /// Whether only faults are shown.
+    #[must_use]
+    pub fn is_faults_only(&self) -> bool {
+        self.faults_only
+    }
+
+    /// Whether times are shown as UTC.
+    #[must_use]
+    pub fn is_utc(&self) -> bool {
+        self.options.utc
+    }
+
+    /// Which theme is on.
+    #[must_use]
+    pub fn theme(&self) -> usize {
+        self.options.theme
+    }
+
+    /// What lies over the view.
+    #[must_use]
+    pub fn overlay(&self) -> Option<&Overlay> {
+        self.overlay.as_ref()
+    }
+
+    /// Questions about host keys.
+    #[must_use]
+    pub fn questions(&self) -> &Questions {
+        &self.questions
+    }
+
+    /// The newest toast that still stands.
+    #[must_use]
+    pub fn toast_shown(&self, now: Time) -> Option<&Toast> {
+        self.toasts.iter().rev().find(|t| t.until > now)
+    }
+
+    /// Keys of a chord that is not complete.
+    #[must_use]
+    pub fn pending(&self) -> &[Key] {
+        &self.pending
+    }
+
+    /// Alerts that were lost because they came too fast.
+    #[must_use]
+    pub fn alerts_missed(&self) -> u64 {
+        self.alerts_missed
+    }
+
+    /// The grid as it stands on screen.
+    #[must_use]
+    pub fn grid(&self, now: Time) -> Grid {
+        let now = self.moment(now);
+        let mesh = &self.filters[0].filter;
+        self.cluster().map_or_else(Grid::default, |c| Grid::new(c, &self.order, mesh, self.faults_only, now))
+    }
+
+    /// The connections of the cursor's row that pass the filter: positions of the other peers.
+    #[must_use]
+    pub fn connection_targets(&self, now: Time) -> Vec<usize> {
+        let now = self.moment(now);
+        let (Some(cluster), Some(peer)) = (self.cluster(), self.connections_of()) else { return Vec::new() };
+        let Some(from) = cluster.index.get(&peer.id).copied() else { return Vec::new() };
+        let filter = &self.filters[1].filter;
+        let (about_peers, about_links) = (filter.part(false), filter.part(true));
+        let mut targets = self.order.positions(cluster);
+        targets.retain(|to| {
+            let out = cluster.cell(from, *to, now);
+            let back = cluster.cell(*to, from, now);
+            *to != from
+                && fits_peer(cluster, *to, &about_peers)
+                && (fits_link(&out, &about_links) || fits_link(&back, &about_links))
+                && (!self.faults_only || is_fault(&out) || is_fault(&back))
+        });
+        targets
+    }
+
+    /// The findings that pass the filter.
+    #[must_use]
+    pub fn findings(&self) -> Vec<&Finding> {
+        let Some(cluster) = self.cluster() else { return Vec::new() };
+        let filter = &self.filters[2].filter;
+        let fits = |f: &&Finding| {
+            let words = (f.severity.as_str(), f.kind.as_str());
+            subject_fits(cluster, &f.subject, words.0, words.1, f.text.as_str(), filter)
+        };
+        cluster.findings.iter().filter(fits).collect()
+    }
+
+    /// Place of the selected finding among those that pass the filter.
+    #[must_use]
+    pub fn finding_place(&self) -> usize {
+        self.finding_place
+    }
+
+    /// Whether evidence and advice of the selected finding are shown.
+    #[must_use]
+    pub fn is_finding_open(&self) -> bool {
+        self.finding_open
+    }
+
+    /// The events that pass the filter, oldest first.
+    #[must_use]
+    pub fn events(&self) -> Vec<&Event> {
+        let picture = self.picture();
+        let filter = &self.filters[3].filter;
+        let Some(cluster) = self.cluster() else { return picture.events.iter().collect() };
+        let fits = |e: &&Event| {
+            let kind: &'static str = e.kind.into();
+            filter.is_empty() || subject_fits(cluster, &e.subject, kind, kind, e.text.as_str(), filter)
+        };
+        picture.events.iter().filter(fits).collect()
+    }
+
+    /// Place of the selected event among `events`; `None` follows the newest.
+    #[must_use]
+    pub fn event_place(&self, events: &[&Event]) -> Option<usize> {
+        let selected = self.event.as_ref()?;
+        let exact = events.iter().rposition(|e| *e == selected);
+        // One that is gone, or filtered away, gives its place to the next later one.
+        Some(exact.unwrap_or_else(|| {
+            events.iter().position(|e| e.at >= selected.at).unwrap_or(events.len().saturating_sub(1))
+        }))
+    }
+
+    /// Whether a text field has the keys.
+    #[must_use]
+    pub fn is_typing(&self) -> bool {
+        match &self.overlay {
+            Some(Overlay::Help { typing, .. }) => *typing,
+            Some(Overlay::Diagnosis { .. }) => false,
+            None => self.filter().typing.is_some(),
+        }
+    }
+
+    /// Peers that are up (on the line, or known by fellows' fresh word), and all.
+    #[must_use]
+    pub fn peer_counts(&self, now: Time) -> (usize, usize) {
+        let now = self.moment(now);
+        let Some(cluster) = self.cluster() else { return (0, 0) };
+        let up = cluster.peers.iter().filter(|p| p.is_reached() || p.is_row_fresh(&cluster.limits, now)).count();
+        (up, cluster.peers.len())
+    }
+
+    /// Sessions of other people on the peers that are on the line; one of each peer's is ours.
+    #[must_use]
+    pub fn other_sessions(&self) -> usize {
+        let reached = |c: &Arc<Cluster>| -> usize {
+            c.peers.iter().filter(|p| p.is_reached()).map(|p| p.sessions.len().saturating_sub(1)).sum()
+        };
+        self.cluster().map_or(0, reached)
+    }
+
+    /// How old the oldest row is that counts as current; `None` when there is none.
+    #[must_use]
+    pub fn freshness(&self, now: Time) -> Option<Duration> {
+        let now = self.moment(now);
+        let cluster = self.cluster()?;
+        let ages = cluster.peers.iter().filter_map(|p| p.row_age(now));
+        ages.filter(|age| *age <= cluster.limits.stale).max()
+    }
+
+    /// How old the newest row is, however old.
+    #[must_use]
+    pub fn newest_row(&self, now: Time) -> Option<Duration> {
+        let now = self.moment(now);
+        self.cluster()?.peers.iter().filter_map(|p| p.row_age(now)).min()
+    }
+
+    /// Raised findings of each severity.
+    #[must_use]
+    pub fn finding_counts(&self) -> [(Severity, usize); 3] {
+        let count =
+            |s: Severity| (s, self.cluster().map_or(0, |c| c.findings.iter().filter(|f| f.severity == s).count()));
+        [count(Severity::Critical), count(Severity::Warning), count(Severity::Notice)]
+    }
+
+    /// Whether every cell of the cluster on screen is known.
+    #[must_use]
+    pub fn is_complete(&self, now: Time) -> bool {
+        let now = self.moment(now);
+        self.cluster().is_some_and(|c| {
+            let n = c.peers.len();
+            n > 1 && (0..n).all(|i| (0..n).all(|j| i == j || c.cell(i, j, now).state != LinkState::Unknown))
+        })
+    }
+
+    /// What the terminal's title shall be.
+    #[must_use]
+    pub fn title(&self) -> String {
+        let name = self.live.clusters.get(self.cluster).map_or("", |c| c.name.as_str());
+        let count =
+            |s| self.live.clusters.iter().map(|c| c.findings.iter().filter(|f| f.severity == s).count()).sum::<usize>();
+        let state = match (count(Severity::Critical), count(Severity::Warning)) {
+            (0, 0) => "ok".to_owned(),
+            (0, w) => format!("{w} warning"),
+            (c, _) => format!("{c} critical"),
+        };
+        format!("peerdeck {name}: {state}")
+    }
+
+    /// Whether `action` would do something now: only such actions are hinted.
+    #[must_use]
+    pub fn can(&self, action: Action, now: Time) -> bool {
+        let links = || self.cluster().is_some_and(|c| c.peers.len() > 1);
+        match action {
+            Action::Open => match self.view {
+                View::Mesh => self.selected().is_some(),
+                View::Findings => !self.findings().is_empty(),
+                View::Events => false,
+            },
+            Action::Back => {
+                self.connections
+                    || self.zoom
+                    || (self.view == View::Findings && self.finding_open)
+                    || !self.filter().text.is_empty()
+                    || (self.view == View::Mesh && self.faults_only)
+            }
+            Action::NextFault | Action::PreviousFault => {
+                let now = self.moment(now);
+                self.cluster().is_some_and(|c| has_fault(c, now))
+            }
+            Action::Diagnose | Action::Zoom => self.selected().is_some(),
+            Action::Redial => !self.options.read_only && self.selected().is_some(),
+            Action::Sort | Action::FaultsOnly => links(),
+            Action::NextCluster => self.picture().clusters.len() > 1,
+            Action::Theme => self.options.themes > 1,
+            Action::Up
+            | Action::Down
+            | Action::Left
+            | Action::Right
+            | Action::Top
+            | Action::Bottom
+            | Action::PageUp
+            | Action::PageDown
+            | Action::Filter
+            | Action::Mesh
+            | Action::Findings
+            | Action::Events
+            | Action::NextView
+            | Action::PreviousView
+            | Action::Pause
+            | Action::Clock
+            | Action::Bell
+            | Action::Help
+            | Action::Close
+            | Action::Accept
+            | Action::Reject
+            | Action::SwitchButton
+            | Action::Press
+            | Action::Redraw
+            | Action::Suspend
+            | Action::Quit
+            | Action::Interrupt => true,
+        }
+    }
+
+    /// Keys and words of what works now, the most needed first.
+    #[must_use]
+    pub fn hints(&self, now: Time) -> Vec<(&'static str, &'static str)> {
+        let scope = self.scope();
+        let works = |s: &&action::Spec| !s.hint.is_empty() && s.scopes.contains(&scope) && self.can(s.action, now);
+        action::TABLE.iter().filter(works).map(|s| (s.first_key(), self.hint_word(s))).collect()
+    }
+
+    fn hint_word(&self, spec: &action::Spec) -> &'static str {
+        match (spec.action, self.view) {
+            (Action::Pause, _) if self.held.is_some() => "resume",
+            (Action::FaultsOnly, _) if self.faults_only => "show all",
+            (Action::Open, View::Mesh) => "connections",
+            (Action::Open, View::Findings) => "evidence",
+            (Action::Zoom, _) if self.zoom => "grid",
+            _ => spec.hint,
+        }
+    }
+
+    /// Lines of the help, by scope, that contain what is searched for: keys and sentence.
+    #[must_use]
+    pub fn help(&self, query: &str) -> Vec<(String, &'static str)> {
+        let scope = self.view_scope();
+        let low = query.trim().to_lowercase();
+        let specs = action::TABLE.iter().filter(|s| s.scopes.contains(&scope) && self.is_offered(s.action));
+        let lines = specs.map(|s| (s.keys.join("  "), s.help, s.action.name()));
+        lines
+            .filter(|(keys, help, name)| [keys.as_str(), help, name].iter().any(|t| super::filter::contains(t, &low)))
+            .map(|(keys, help, _)| (keys, help))
+            .collect()
+    }
+
+    /// Whether the action exists at all in this session: a read-only console has none that acts.
+    fn is_offered(&self, action: Action) -> bool {
+        !(self.options.read_only && action::TABLE.iter().any(|s| s.action == action && s.class.is_some()))
+    }
+
+    /// How long until the screen shows something else by mere passing of time; `None`: never.
+    ///
+    /// Running ages change every second. When paused only the badge's age runs, by minutes once it shows them.
+    #[must_use]
+    pub fn next_wake(&self, now: Time) -> Option<Duration> {
+        let second = Duration::from_secs(1);
+        let toast = self.toasts.iter().map(|t| t.until.since(now)).filter(|left| !left.is_zero()).min();
+        let ages = match &self.held {
+            None => Some(second),
+            Some(held) => {
+                let age = now.since(held.at);
+                let step = if age < Duration::from_mins(1) { 1 } else { 60 };
+                Some(
+                    Duration::from_secs(step)
+                        - Duration::from_millis(
+                            u64::try_from(age.as_millis() % (u128::from(step) * 1000)).unwrap_or(0),
+                        ),
+                )
+            }
+        };
+        match (toast, ages) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    /// A number that changes when the picture changes in more than ages and round trips: only then is a
+    /// new picture drawn before the next tick.
+    #[must_use]
+    pub fn digest(&self, now: Time) -> u64 {
+        let mut hash = DefaultHasher::new();
+        let now = self.moment(now);
+        let picture = self.picture();
+        picture.dropped.hash(&mut hash);
+        (picture.clusters.len(), picture.events.len()).hash(&mut hash);
+        picture.events.last().map(|e| (e.at, &e.text)).hash(&mut hash);
+        if let Some(cluster) = self.cluster() {
+            cluster.name.hash(&mut hash);
+            for (i, peer) in cluster.peers.iter().enumerate() {
+                (&peer.id, &peer.host, &peer.group, peer.detached(), peer.sessions.len()).hash(&mut hash);
+                (peer.reach.state as u8, peer.reach.cause, peer.reach.attempts).hash(&mut hash);
+                for j in 0..cluster.peers.len() {
+                    let cell = cluster.cell(i, j, now);
+                    (cell.state, cell.cause, cell.hatched, cell.arrives).hash(&mut hash);
+                }
+            }
+            for verdict in cluster.verdicts.iter() {
+                (&verdict.text, verdict.since).hash(&mut hash);
+            }
+            for finding in cluster.findings.iter() {
+                (&finding.id, finding.severity, &finding.text).hash(&mut hash);
+            }
+        }
+        hash.finish()
+    }
+
+    /// The scopes that the help of this view covers.
+    #[must_use]
+    pub fn help_title(&self) -> &'static str {
+        let scope: Scope = self.view_scope();
+        scope.title()
+    }
+}
+
+fn has_fault(cluster: &Cluster, now: Time) -> bool {
+    let n = cluster.peers.len();
+    (0..n).any(|i| (0..n).any(|j| i != j && is_fault(&cluster.cell(i, j, now))))
+}
+
+fn subject_fits(cluster: &Cluster, subject: &Subject, state: &str, cause: &str, text: &str, filter: &Filter) -> bool {
+    let peers: Vec<&Arc<Peer>> = subject.peers().filter_map(|id| cluster.peer(id)).collect();
+    let hosts: Vec<&str> = peers.iter().map(|p| p.host.as_str()).collect();
+    let mut groups: Vec<&str> = peers.iter().filter_map(|p| p.group.as_ref()).map(|g| g.as_str()).collect();
+    match subject {
+        Subject::Group(g) => groups.push(g.as_str()),
+        Subject::Groups { a, b } => groups.extend([a.as_str(), b.as_str()]),
+        Subject::Watcher | Subject::Cluster | Subject::Peer(_) | Subject::Link { .. } | Subject::Pair { .. } => {}
+    }
+    filter.fits(&Facts { hosts: &hosts, groups: &groups, states: &[state], causes: &[cause], text: &[text] })
+}
+
+/// The short name of each peer of `cluster`, by position: the first label where it is unique, else the whole name.
+#[must_use]
+pub fn labels(cluster: &Cluster) -> Vec<&str> {
+    let shorts: Vec<&str> = cluster.peers.iter().map(|p| p.host.short()).collect();
+    let mut sorted = shorts.clone();
+    sorted.sort_unstable();
+    let unique = |s: &str| {
+        let first = sorted.partition_point(|x| *x < s);
+        sorted.get(first + 1).is_none_or(|next| *next != s)
+    };
+    let label = |(i, short): (usize, &&'_ str)| {
+        let peer = &cluster.peers[i];
+        if unique(short) { peer.host.short() } else { peer.host.as_str() }
+    };
+    shorts.iter().enumerate().map(label).collect()
+}
+
+/// What stands above the grid when nothing is broken enough to be named.
+#[must_use]
+pub fn calm_sentence(cluster: &Cluster, now: Time) -> Line {
+    let (all, up) = cluster.link_counts(now);
+    let n = cluster.peers.len();
+    let silent = cluster.peers.iter().filter(|p| !p.is_row_fresh(&cluster.limits, now)).count();
+    let never = cluster.peers.iter().filter(|p| p.row.is_none()).count();
+    let detached = cluster.peers.iter().filter(|p| p.detached().is_some()).count();
+    let are = |n: usize, what: &str| format!("{n} {} {what}", if n == 1 { "peer is" } else { "peers are" });
+    let text = match n {
+        0 => "No peers are known yet.".to_owned(),
+        _ if never == n => format!("Waiting for the first report of {n} {}.", plural(n, "peer")),
+        1 => "One peer, and no fellows that it could see.".to_owned(),
+        _ if never > 0 => format!("{up} of {all} links are up; {} still to report.", are(never, "yet")),
+        _ if silent > 0 => format!("{up} of {all} links are up; {}.", are(silent, "silent")),
+        _ if up == all => format!("All {n} peers see each other: {all} links are up."),
+        _ if detached > 0 => format!("{up} of {all} links are up; {}.", are(detached, "detached on purpose")),
+        _ => format!("{up} of {all} links are up; the others have not been down long enough to be named."),
+    };
+    Line::new(&text)
+}
+
+/// `word` as it stands after the number `n`.
+#[must_use]
+pub fn plural(n: usize, word: &str) -> String {
+    if n == 1 { word.to_owned() } else { format!("{word}s") }
+}

@@ -1,0 +1,277 @@
+//! All that the engine knows of one cluster. Nothing here ever sees another one (C32).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::ClusterConfig;
+use super::commands::Pending;
+use super::findings::Tracker;
+use super::flaps::Flaps;
+use super::out::Out;
+use super::rules;
+use crate::domain::finding::FindingKind;
+use crate::domain::ids::{ClusterName, PeerId};
+use crate::domain::membership::Membership;
+use crate::domain::mesh::link::{Link, LinkState};
+use crate::domain::mesh::verdict::explain;
+use crate::domain::reach::{Endpoint, EndpointKey};
+use crate::domain::snapshot::{Cluster, Peer};
+use crate::domain::text::Line;
+use crate::domain::time::Time;
+
+/// Above this many peers the verdict is made anew at most every [`EXPLAIN_PAUSE`].
+const SMALL: usize = 32;
+const EXPLAIN_PAUSE: Duration = Duration::from_millis(100);
+
+/// With something wrong, the verdict is made anew at least this often, because some rules look at ages.
+const EXPLAIN_AGAIN: Duration = Duration::from_secs(1);
+
+/// A peer can't make facts of its cluster live longer than this by claiming long reporting intervals.
+const STALE_MAX: Duration = Duration::from_mins(3);
+
+/// One connection, wanted or standing.
+#[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "facts that hold independently of each other")]
+pub(super) struct Contact {
+    pub endpoint: Endpoint,
+    /// Whether a membership named it, not the fleet file.
+    pub discovered: bool,
+    /// Whom it leads to: as it answered, or as the membership says.
+    pub id: Option<PeerId>,
+    /// Whether `id` is its own word.
+    pub answered: bool,
+    /// Whether it is connected and what it says is taken.
+    pub live: bool,
+    /// Whether it has sent a whole row over this connection.
+    pub has_base: bool,
+    /// Why what it says is not taken.
+    pub ignored: Option<Line>,
+    /// Whose rows it was asked to relay.
+    pub asked: Vec<PeerId>,
+    /// Key and fingerprint that somebody must look at.
+    pub offered: Option<(Line, Line)>,
+}
+
+/// What the engine remembers of a peer beside what is shown.
+#[derive(Debug, Default)]
+pub(super) struct Extra {
+    /// Since when it is known.
+    pub known: Time,
+    /// When one of its links or its own connection last changed.
+    pub disturbed: Time,
+    /// When it last sent something that was not understood, and what.
+    pub unparsed: Option<(Time, Line)>,
+    /// When it last reported drops of its own.
+    pub dropping: Option<Time>,
+    /// Positions whose look-ups fail on a live link.
+    pub dns_bad: Vec<usize>,
+    /// Positions whose links change often by its own count.
+    pub flapping: Vec<usize>,
+    /// Of whom its row says nothing, and since when.
+    pub missing: BTreeMap<PeerId, Time>,
+}
+
+pub(super) struct ClusterState {
+    pub config: ClusterConfig,
+    /// The picture, always current; shared out by [`Self::share`].
+    pub cluster: Cluster,
+    pub contacts: BTreeMap<EndpointKey, Contact>,
+    pub membership: Option<Arc<Membership>>,
+    pub extra: BTreeMap<PeerId, Extra>,
+    pub flaps: Flaps,
+    pub tracker: Tracker,
+    pub commands: Vec<Pending>,
+    /// When this console itself last had to drop observations.
+    pub dropping: Option<Time>,
+    /// Set when something changed that is shown.
+    pub dirty: bool,
+    /// Set when something changed that the verdict looks at.
+    pub unsettled: bool,
+    explained: Time,
+    fresh: Vec<bool>,
+    shared: Option<Arc<Cluster>>,
+}
+
+impl ClusterState {
+    pub fn new(config: ClusterConfig, now: Time, out: &mut Out<'_>) -> Self {
+        let cluster = Cluster {
+            name: config.name.clone(),
+            groups: Vec::new(),
+            peers: Vec::new(),
+            index: Arc::default(),
+            membership_revision: None,
+            verdicts: Arc::default(),
+            findings: Arc::default(),
+            limits: config.limits,
+        };
+        let mut state = Self {
+            cluster,
+            contacts: BTreeMap::new(),
+            membership: None,
+            extra: BTreeMap::new(),
+            flaps: Flaps::default(),
+            tracker: Tracker::default(),
+            commands: Vec::new(),
+            dropping: None,
+            dirty: true,
+            unsettled: true,
+            explained: now,
+            fresh: Vec::new(),
+            shared: None,
+            config,
+        };
+        for endpoint in state.config.endpoints.clone() {
+            state.add_contact(endpoint, false, out);
+        }
+        state.rebuild(now);
+        state
+    }
+
+    /// Whether `name` means this cluster.
+    pub fn is_called(&self, name: &ClusterName) -> bool {
+        self.config.name == *name || self.cluster.name == *name
+    }
+
+    pub fn position(&self, id: &PeerId) -> Option<usize> {
+        self.cluster.index.get(id).copied()
+    }
+
+    /// The peer at `at`, to be changed; what is shared out already stays as it was.
+    pub fn peer_mut(&mut self, at: usize) -> &mut Peer {
+        self.dirty = true;
+        Arc::make_mut(&mut self.cluster.peers[at])
+    }
+
+    /// The connection over which a peer is asked: a live one first.
+    pub fn contact_of(&self, id: &PeerId) -> Option<(&EndpointKey, &Contact)> {
+        let of = || self.contacts.iter().filter(|(_, c)| c.id.as_ref() == Some(id) && c.ignored.is_none());
+        of().find(|(_, c)| c.live).or_else(|| of().next())
+    }
+
+    pub fn extra_mut(&mut self, id: &PeerId) -> &mut Extra {
+        self.extra.entry(id.clone()).or_default()
+    }
+
+    /// Something of this peer changed between good and bad: explanations may shift.
+    pub fn disturb(&mut self, id: &PeerId, now: Time) {
+        self.unsettled = true;
+        if let Some(extra) = self.extra.get_mut(id) {
+            extra.disturbed = now;
+        }
+    }
+
+    /// What counts as stale, from the limits and from how often the peers report.
+    pub fn fold_limits(&mut self) {
+        let slowest = self.cluster.peers.iter().filter_map(|p| p.identity.as_ref().map(|i| i.interval)).max();
+        let stale = self.config.limits.stale.max(slowest.unwrap_or_default().saturating_mul(3).min(STALE_MAX));
+        if self.cluster.limits.stale != stale {
+            self.cluster.limits.stale = stale;
+            self.dirty = true;
+            self.unsettled = true;
+        }
+    }
+
+    /// After each event: verdict, findings, commands, relays.
+    pub fn settle(&mut self, tick: bool, out: &mut Out<'_>) {
+        let now = out.now;
+        if tick {
+            self.see_staleness(now);
+            self.unsettled |= self.flaps.expire(now);
+            self.watch_commands(out);
+            self.ask_relays(out);
+        }
+        let age = now.since(self.explained);
+        let again = tick && age >= EXPLAIN_AGAIN && self.is_uneasy();
+        let due = self.unsettled && (tick || self.cluster.peers.len() <= SMALL || age >= EXPLAIN_PAUSE);
+        let explain_now = due || again;
+        if explain_now {
+            self.unsettled = false;
+            self.explained = now;
+            let verdicts = explain(&self.cluster, now);
+            if verdicts != *self.cluster.verdicts {
+                self.cluster.verdicts = Arc::new(verdicts);
+                self.dirty = true;
+            }
+        }
+        if explain_now || tick {
+            self.judge(out);
+        }
+    }
+
+    /// Verdicts and rules into findings.
+    fn judge(&mut self, out: &mut Out<'_>) {
+        let blind = self.cluster.verdicts.iter().any(|v| v.kind == FindingKind::WatcherBlind);
+        let candidates = rules::candidates(self, out.now);
+        let changed = self.tracker.update(candidates, blind, &self.cluster, out);
+        if changed {
+            self.cluster.findings = Arc::new(self.tracker.raised());
+            self.dirty = true;
+        }
+    }
+
+    /// Whether ages matter: something is wrong, or somebody is not there.
+    fn is_uneasy(&self) -> bool {
+        !self.cluster.verdicts.is_empty() || self.fresh.iter().any(|f| !f)
+    }
+
+    fn see_staleness(&mut self, now: Time) {
+        let limits = self.cluster.limits;
+        let fresh = self.cluster.peers.iter().map(|p| p.is_row_fresh(&limits, now));
+        if !fresh.clone().eq(self.fresh.iter().copied()) {
+            self.fresh = fresh.collect();
+            self.unsettled = true;
+        }
+    }
+
+    /// The picture as it is now; the same one as long as nothing changed.
+    pub fn share(&mut self) -> Arc<Cluster> {
+        match &self.shared {
+            Some(shared) if !self.dirty => Arc::clone(shared),
+            Some(_) | None => {
+                let shared = Arc::new(self.cluster.clone());
+                self.dirty = false;
+                self.shared = Some(Arc::clone(&shared));
+                shared
+            }
+        }
+    }
+
+    /// Goes through the row of a peer once and notes what the rules need, so that they don't have to.
+    pub fn note_row(&mut self, at: usize, now: Time) {
+        let peer = Arc::clone(&self.cluster.peers[at]);
+        let limit = self.config.limits.flap_changes;
+        let told = peer.row.is_some() && peer.detached().is_none();
+        let (mut dns_bad, mut flapping, mut silent_of) = (Vec::new(), Vec::new(), Vec::new());
+        for (j, link) in peer.cells.iter().enumerate().filter(|(j, _)| *j != at) {
+            match link {
+                Some(link) => {
+                    if is_dns_bad(link) {
+                        dns_bad.push(j);
+                    }
+                    if link.changes >= limit {
+                        flapping.push(j);
+                    }
+                    if link.state == LinkState::Unknown {
+                        silent_of.push(j);
+                    }
+                }
+                None if told => silent_of.push(j),
+                None => {}
+            }
+        }
+        let silent_of: BTreeSet<PeerId> = silent_of.into_iter().map(|j| self.cluster.peers[j].id.clone()).collect();
+        let extra = self.extra_mut(&peer.id);
+        extra.dns_bad = dns_bad;
+        extra.flapping = flapping;
+        extra.missing.retain(|id, _| silent_of.contains(id));
+        for id in silent_of {
+            extra.missing.entry(id).or_insert(now);
+        }
+    }
+}
+
+/// A look-up that fails although the link stands.
+fn is_dns_bad(link: &Link) -> bool {
+    link.state == LinkState::Connected && (link.dns.forward.is_bad() || link.dns.reverse.is_bad())
+}

@@ -1,0 +1,163 @@
+//! Plans on their way: refused when their basis changed, done when a later observation shows it (rule 6).
+
+use std::time::Duration;
+
+use super::Effect;
+use super::cluster::ClusterState;
+use super::out::Out;
+use crate::domain::command::{Command, Outcome, OutcomeState};
+use crate::domain::event::EventKind;
+use crate::domain::finding::Subject;
+use crate::domain::ids::PeerId;
+use crate::domain::mesh::link::LinkState;
+use crate::domain::plan::{Basis, Plan};
+use crate::domain::reach::{EndpointKey, PeerRequest};
+use crate::domain::text::Line;
+use crate::domain::time::Time;
+
+/// How long an observation that shows the new state is waited for.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// No more plans than this are on their way at a time.
+const PENDING_MAX: usize = 256;
+
+/// A plan that was sent.
+#[derive(Debug)]
+pub(super) struct Pending {
+    id: u64,
+    plan: Plan,
+    /// Who carries it out or passes it on.
+    via: EndpointKey,
+    sent: Time,
+    taken: bool,
+}
+
+impl Pending {
+    fn target(&self) -> &PeerId {
+        self.plan.command.target()
+    }
+}
+
+impl ClusterState {
+    /// Somebody with the right to act wants this done.
+    pub fn submit(&mut self, id: u64, plan: Plan, out: &mut Out<'_>) {
+        let target = plan.command.target().clone();
+        let changes = plan.basis.changed_since(&Basis::of(&self.cluster, &target));
+        let refusal = if self.position(&target).is_none() {
+            Some(format!("{target} is no peer of cluster {}", self.cluster.name))
+        } else if !changes.is_empty() {
+            let changes: Vec<&str> = changes.iter().map(Line::as_str).collect();
+            Some(format!("what it was decided on has changed: {}", changes.join("; ")))
+        } else if self.commands.len() >= PENDING_MAX {
+            Some(format!("{PENDING_MAX} commands are on their way already"))
+        } else {
+            None
+        };
+        if let Some(why) = refusal {
+            self.say(id, &plan, OutcomeState::Refused, &why, out);
+            return;
+        }
+        let Some(via) = self.carrier(&target, out.now) else {
+            let why = "no peer is connected that could carry it out; nothing was sent";
+            self.say(id, &plan, OutcomeState::Refused, why, out);
+            return;
+        };
+        let direct = self.contacts.get(&via).is_some_and(|c| c.id.as_ref() == Some(&target));
+        let how = if direct { "sent".to_owned() } else { format!("sent by way of {}", via.host.short()) };
+        self.say(id, &plan, OutcomeState::Sent, &how, out);
+        out.effect(Effect::Request { key: via.clone(), request: PeerRequest::Execute { id, plan: plan.clone() } });
+        self.commands.push(Pending { id, plan, via, sent: out.now, taken: false });
+    }
+
+    /// The target itself if it is connected, else a fellow that sees it, else any.
+    fn carrier(&self, target: &PeerId, now: Time) -> Option<EndpointKey> {
+        let live = |id: &PeerId| self.contact_of(id).filter(|(_, c)| c.live).map(|(key, _)| key.clone());
+        let to = self.position(target)?;
+        let fellows: Vec<usize> = (0..self.cluster.peers.len()).filter(|i| *i != to).collect();
+        let sees = |i: &&usize| self.cluster.cell(**i, to, now).state == LinkState::Connected;
+        live(target)
+            .or_else(|| fellows.iter().filter(sees).find_map(|i| live(&self.cluster.peers[*i].id)))
+            .or_else(|| fellows.iter().find_map(|i| live(&self.cluster.peers[*i].id)))
+    }
+
+    /// What the peer said to a command.
+    pub fn on_executed(&mut self, id: u64, outcome: &Outcome, out: &mut Out<'_>) {
+        let Some(at) = self.commands.iter().position(|p| p.id == id) else { return };
+        match outcome.state {
+            OutcomeState::Accepted | OutcomeState::Running => {
+                self.commands[at].taken = true;
+                let plan = self.commands[at].plan.clone();
+                self.say(id, &plan, outcome.state, outcome.detail.as_str(), out);
+            }
+            OutcomeState::Refused | OutcomeState::Failed => {
+                let pending = self.commands.remove(at);
+                self.say(id, &pending.plan, outcome.state, outcome.detail.as_str(), out);
+            }
+            // The answer got lost; an observation may still show what came of it.
+            OutcomeState::Unknown | OutcomeState::Sent => {}
+            // Only an observation says that.
+            OutcomeState::Observed => self.commands[at].taken = true,
+        }
+    }
+
+    /// A row of the peer at `at` came in: does it show what somebody waits for?
+    pub fn row_for_commands(&mut self, at: usize, out: &mut Out<'_>) {
+        if self.commands.is_empty() {
+            return;
+        }
+        let peer = &self.cluster.peers[at];
+        let (id, detached) = (peer.id.clone(), peer.detached());
+        let vouched = peer.row.as_ref().map_or(Time::ZERO, |r| r.vouched);
+        let shows = |p: &Pending| {
+            let as_wanted = match p.plan.command {
+                Command::Disconnect { .. } => detached.is_some(),
+                Command::Reconnect { .. } => detached.is_none(),
+            };
+            *p.target() == id && vouched >= p.sent && as_wanted
+        };
+        let (done, left): (Vec<Pending>, Vec<Pending>) =
+            std::mem::take(&mut self.commands).into_iter().partition(|p| shows(p));
+        self.commands = left;
+        for pending in done {
+            let name = self.cluster.label(&id);
+            let seen = match pending.plan.command {
+                Command::Disconnect { .. } => format!("{name} says that it is detached"),
+                Command::Reconnect { .. } => format!("{name} says that it is no longer detached"),
+            };
+            self.say(pending.id, &pending.plan, OutcomeState::Observed, &seen, out);
+        }
+    }
+
+    /// The connection over which commands went is gone.
+    pub fn commands_lost(&mut self, key: &EndpointKey, out: &mut Out<'_>) {
+        let (lost, left): (Vec<Pending>, Vec<Pending>) =
+            std::mem::take(&mut self.commands).into_iter().partition(|p| p.via == *key && !p.taken);
+        self.commands = left;
+        for pending in lost {
+            let why = format!("the connection to {} was lost before it answered", key.host.short());
+            self.say(pending.id, &pending.plan, OutcomeState::Unknown, &why, out);
+        }
+    }
+
+    /// What nothing was seen of in time is unknown, not failed.
+    pub fn watch_commands(&mut self, out: &mut Out<'_>) {
+        let now = out.now;
+        let (late, left): (Vec<Pending>, Vec<Pending>) =
+            std::mem::take(&mut self.commands).into_iter().partition(|p| now.since(p.sent) >= PATIENCE);
+        self.commands = left;
+        for pending in late {
+            let what = if pending.taken { "it was accepted, and" } else { "it was not answered, and" };
+            let why = format!("{what} no observation showed the new state within {} s", PATIENCE.as_secs());
+            self.say(pending.id, &pending.plan, OutcomeState::Unknown, &why, out);
+        }
+    }
+
+    fn say(&self, id: u64, plan: &Plan, state: OutcomeState, detail: &str, out: &mut Out<'_>) {
+        let target = plan.command.target();
+        let word: &str = state.into();
+        let text = format!("{} {}: {word}, {detail}", plan.command.word(), self.cluster.label(target));
+        out.happened(EventKind::Command, Subject::Peer(target.clone()), &text);
+        let outcome = Outcome { state, at: out.now, detail: Line::new(detail) };
+        out.effect(Effect::Outcome { id, outcome });
+    }
+}

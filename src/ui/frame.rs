@@ -1,0 +1,191 @@
+//! What every view has around it: header, tabs, hints.
+
+use ratatui::layout::Rect;
+use strum::IntoEnumIterator;
+
+use crate::app::{App, View, plural};
+use crate::domain::{Severity, Time, time};
+use crate::ui::glyphs::severity_role;
+use crate::ui::pen::{Pen, Piece, piece};
+use crate::ui::text;
+use crate::ui::theme::Role;
+
+/// Draws the frame and gives the body.
+pub fn draw(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) -> Rect {
+    header(pen, Rect { height: 1, ..area }, app, now);
+    tabs(pen, Rect { y: area.y + 1, height: 1, ..area }, app);
+    hints(pen, Rect { y: area.bottom() - 1, height: 1, ..area }, app, now);
+    // A free line above the body when there is room for calm.
+    let top = if area.height >= 20 { 3 } else { 2 };
+    Rect { y: area.y + top, height: area.height - top - 1, ..area }
+}
+
+fn header(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) {
+    pen.fill(area, Role::Header);
+    pen.base = Role::Header;
+    let fresh = freshness(app, now);
+    let fresh_width = width_of(std::slice::from_ref(&fresh));
+    let must = must_have(pen, app, now);
+    let extra = nice_to_have(app, now);
+    let (number, count) = app.cluster_number();
+    let name = app.cluster().map_or("no cluster", |c| c.name.as_str());
+    let which = if count > 1 { format!(" {number}/{count}") } else { String::new() };
+
+    // The name gives way first, then what is nice to have from its end; badges and the worst finding never.
+    let room = usize::from(area.width).saturating_sub(width_of(&must) + 3 + text::width(&which));
+    let name = text::cut(name, room.clamp(6, 32), pen.glyphs().ellipsis);
+    let mut pieces = vec![piece(" ", Role::Header), piece(name, Role::Accent), piece(which, Role::Muted)];
+    pieces.extend(must);
+    let mut used = width_of(&pieces);
+    let keep_fresh = used + 2 + fresh_width < usize::from(area.width);
+    let limit = usize::from(area.width) - if keep_fresh { fresh_width + 3 } else { 0 };
+    for group in extra {
+        let wide = width_of(&group);
+        if used + wide > limit {
+            break;
+        }
+        used += wide;
+        pieces.extend(group);
+    }
+    pen.line(area, &pieces);
+    if keep_fresh {
+        let x = area.right() - u16::try_from(fresh_width + 1).unwrap_or(1);
+        pen.put(x, area.y, area.width, &fresh.text, fresh.role);
+    }
+    pen.base = Role::Text;
+}
+
+/// Badges and findings.
+fn must_have(pen: &Pen<'_>, app: &App, now: Time) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    let mut badge = |text: String, role: Role| {
+        pieces.push(piece(" ", Role::Header));
+        pieces.push(piece(format!(" {text} "), role));
+    };
+    if app.options().lab {
+        badge("LAB".into(), Role::Badge);
+    }
+    if app.options().read_only {
+        badge("READ-ONLY".into(), Role::Badge);
+    }
+    if let Some(since) = app.paused_at() {
+        let news = match app.alerts_while_paused() {
+            0 => String::new(),
+            n => format!(", {n} {}", plural(n, "alert")),
+        };
+        badge(format!("PAUSED {}{news}", text::calm_span(now.since(since))), Role::BadgeLoud);
+    }
+    let mut any = false;
+    for (severity, count) in app.finding_counts() {
+        if count > 0 && !(any && severity == Severity::Notice) {
+            any = true;
+            let text = format!("  {} {count} {}", pen.glyphs().finding, severity.as_str());
+            pieces.push(piece(text, severity_role(severity)));
+        }
+    }
+    pieces
+}
+
+/// Counts, the most needed first.
+fn nice_to_have(app: &App, now: Time) -> Vec<Vec<Piece>> {
+    let (peers_up, peers) = app.peer_counts(now);
+    let (links, links_up) = app.cluster().map_or((0, 0), |c| c.link_counts(app.moment(now)));
+    let count = |up: usize, all: usize, word: &str| {
+        let role = if up == all { Role::Ok } else { Role::Warn };
+        vec![piece(format!("  {up}/{all}"), role), piece(format!(" {word}"), Role::Header)]
+    };
+    let mut groups = vec![count(peers_up, peers, "peers"), count(links_up, links, "links")];
+    let dropped = app.picture().dropped.saturating_add(app.alerts_missed());
+    if dropped > 0 {
+        groups.push(vec![piece(format!("  dropped {dropped}"), Role::Crit)]);
+    }
+    match app.other_sessions() {
+        0 => {}
+        n => groups.push(vec![piece(format!("  {n} other {}", plural(n, "session")), Role::Header)]),
+    }
+    groups
+}
+
+fn freshness(app: &App, now: Time) -> Piece {
+    match (app.freshness(now), app.newest_row(now)) {
+        (Some(age), _) if app.paused_at().is_some() => piece(format!("was {}", time::human(age)), Role::Warn),
+        (Some(age), _) => piece(format!("live {}", time::human(age)), Role::Ok),
+        (None, Some(age)) => piece(format!("no news for {}", text::calm_span(age)), Role::Crit),
+        (None, None) => piece("no news yet", Role::Unknown),
+    }
+}
+
+fn width_of(pieces: &[Piece]) -> usize {
+    pieces.iter().map(|p| text::width(&p.text)).sum()
+}
+
+fn tabs(pen: &mut Pen<'_>, area: Rect, app: &App) {
+    let mut x = area.x + 1;
+    for view in View::iter() {
+        let (key, name) = view.tab();
+        let role = if view == app.view() { Role::TabActive } else { Role::Tab };
+        x = pen.put(x, area.y, area.right().saturating_sub(x), &format!(" {key} {name} "), role) + 1;
+    }
+    if let Some(peer) = app.connections_of() {
+        let crumb =
+            format!("{} {} ", pen.glyphs().step, text::cut_middle(peer.host.as_str(), 40, pen.glyphs().ellipsis));
+        x = pen.put_cut(x, area.y, area.right().saturating_sub(x), &crumb, Role::Accent) + 1;
+    }
+    // What hides something is always told.
+    let mut notes = Vec::new();
+    if !app.filter().text.is_empty() {
+        notes.push(format!("filter: {}", app.filter().text));
+    }
+    if app.view() == View::Mesh {
+        if app.is_faults_only() {
+            notes.push("faults only".to_owned());
+        }
+        if app.sort() != crate::app::grid::Sort::Group {
+            notes.push(format!("order: {}", app.sort().title()));
+        }
+    }
+    if !notes.is_empty() {
+        let left = usize::from(area.right().saturating_sub(x + 1));
+        let note = text::cut(&format!(" {} ", notes.join("  ")), left, pen.glyphs().ellipsis);
+        let width = u16::try_from(text::width(&note)).unwrap_or(0);
+        pen.put(area.right().saturating_sub(width + 1), area.y, width, &note, Role::Badge);
+    }
+}
+
+fn hints(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) {
+    if let Some(field) = app.filter().typing.as_ref().filter(|_| app.overlay().is_none()) {
+        let text = format!(" /{}", field.as_str());
+        let x = pen.put_cut(area.x, area.y, area.width.saturating_sub(1), &text, Role::Text);
+        let x = pen.put(x, area.y, 1, " ", Role::Selection);
+        let help = "   Enter keeps it  Esc ends it   !text  host: group: state: cause:";
+        if text::width(help) < usize::from(area.right().saturating_sub(x)) {
+            pen.put(x, area.y, area.right() - x, help, Role::Muted);
+        }
+        return;
+    }
+    let mut x = area.x + 1;
+    if !app.pending().is_empty() {
+        let typed = crate::app::keys::print(app.pending());
+        x = pen.put(x, area.y, area.width, &format!("{typed} {}  ", pen.glyphs().ellipsis), Role::Accent);
+    }
+    for (key, word) in app.hints(now) {
+        let wide = text::width(key) + text::width(word) + 3;
+        if usize::from(x) + wide > usize::from(area.right()) {
+            break;
+        }
+        x = pen.put(x, area.y, area.width, key, Role::Key);
+        x = pen.put(x + 1, area.y, area.width, word, Role::Muted) + 2;
+    }
+}
+
+/// What is told for a moment, at the end of the last line above the hints.
+pub fn toast(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) {
+    let Some(toast) = app.toast_shown(now) else { return };
+    let role = match toast.severity {
+        Severity::Critical | Severity::Warning => Role::BadgeLoud,
+        Severity::Notice => Role::Badge,
+    };
+    let text = text::cut(&format!(" {} ", toast.text), usize::from(area.width) - 2, pen.glyphs().ellipsis);
+    let width = u16::try_from(text::width(&text)).unwrap_or(0);
+    pen.put(area.right() - 1 - width, area.bottom() - 2, width, &text, role);
+}

@@ -1,0 +1,175 @@
+//! The signs that carry meaning, in a Unicode and an ASCII set: state is never colour alone.
+
+use crate::domain::mesh::pulse::Beat;
+use crate::domain::snapshot::Cell;
+use crate::domain::{Cause, LinkState, Severity};
+use crate::ui::theme::Role;
+
+/// One set of signs, each one column wide.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Glyphs {
+    /// A link that stands.
+    pub connected: &'static str,
+    /// A link that is being built.
+    pub connecting: &'static str,
+    /// A link that is down.
+    pub down: &'static str,
+    /// A link that is down, though datagrams of this direction arrive.
+    pub one_sided: &'static str,
+    /// A link that is down because the levels differ.
+    pub level: &'static str,
+    /// Disconnected on purpose.
+    pub detached: &'static str,
+    /// Nobody told us, or too long ago.
+    pub unknown: &'static str,
+    /// A peer and itself.
+    pub own: &'static str,
+    /// Beside a link that is down: a way over others exists.
+    pub relayed: &'static str,
+    /// Beside what an unwell observer says.
+    pub hatch: &'static str,
+    /// A peer that this console does not reach.
+    pub unreached: &'static str,
+    /// A finding.
+    pub finding: &'static str,
+    /// Between areas, upright.
+    pub upright: &'static str,
+    /// Between areas, level.
+    pub level_line: &'static str,
+    /// Corners of a box: top left, top right, bottom left, bottom right.
+    pub corners: [&'static str; 4],
+    /// From one to another.
+    pub arrow: &'static str,
+    /// Between steps of a path.
+    pub step: &'static str,
+    /// What was cut away.
+    pub ellipsis: &'static str,
+    /// The selected line of a list.
+    pub pointer: &'static str,
+    /// There is more above, below, left, right.
+    pub more: [&'static str; 4],
+    /// Heights of a ping, lowest first.
+    pub bars: [&'static str; 8],
+    /// A ping without an answer.
+    pub lost: &'static str,
+    /// No ping yet.
+    pub no_ping: &'static str,
+}
+
+/// For terminals that show Unicode.
+pub const UNICODE: Glyphs = Glyphs {
+    connected: "●",
+    connecting: "◌",
+    down: "✗",
+    one_sided: "◐",
+    level: "v",
+    detached: "⊘",
+    unknown: "?",
+    own: "·",
+    relayed: "↷",
+    hatch: "╱",
+    unreached: "!",
+    finding: "▲",
+    upright: "│",
+    level_line: "─",
+    corners: ["╭", "╮", "╰", "╯"],
+    arrow: "→",
+    step: "›",
+    ellipsis: "…",
+    pointer: "▸",
+    more: ["↑", "↓", "←", "→"],
+    bars: ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"],
+    lost: "✗",
+    no_ping: " ",
+};
+
+/// For all others, and the Linux console.
+pub const ASCII: Glyphs = Glyphs {
+    connected: "o",
+    connecting: ".",
+    down: "x",
+    one_sided: "~",
+    level: "v",
+    detached: "-",
+    unknown: "?",
+    own: "\\",
+    relayed: ">",
+    hatch: "/",
+    unreached: "!",
+    finding: "!",
+    upright: "|",
+    level_line: "-",
+    corners: ["+", "+", "+", "+"],
+    arrow: "->",
+    step: ">",
+    ellipsis: "~",
+    pointer: ">",
+    more: ["^", "v", "<", ">"],
+    bars: ["_", "_", "_", ".", ".", "-", "-", "="],
+    lost: "x",
+    no_ping: " ",
+};
+
+impl Glyphs {
+    /// The sign of a cell.
+    #[must_use]
+    pub fn cell(&self, cell: &Cell<'_>) -> &'static str {
+        match cell.state {
+            LinkState::Connected => self.connected,
+            LinkState::Connecting => self.connecting,
+            LinkState::Down if cell.arrives => self.one_sided,
+            LinkState::Down if cell.cause == Some(Cause::Version) => self.level,
+            LinkState::Down => self.down,
+            LinkState::Detached => self.detached,
+            LinkState::Unknown => self.unknown,
+        }
+    }
+
+    /// The sign of a ping: heights by factors of about three from 0.1 ms on.
+    #[must_use]
+    pub fn beat(&self, beat: Beat) -> &'static str {
+        match beat {
+            Beat::None => self.no_ping,
+            Beat::Lost => self.lost,
+            Beat::Answered(rtt) => {
+                let limits = [300, 1_000, 3_000, 10_000, 30_000, 100_000, 300_000];
+                let height = limits.iter().filter(|limit| rtt.as_micros() >= **limit).count();
+                self.bars[height]
+            }
+        }
+    }
+}
+
+/// The role of a cell's sign.
+#[must_use]
+pub fn cell_role(cell: &Cell<'_>) -> Role {
+    match cell.state {
+        LinkState::Connected => Role::Ok,
+        LinkState::Connecting => Role::Connecting,
+        LinkState::Down if cell.arrives => Role::Warn,
+        LinkState::Down => Role::Crit,
+        LinkState::Detached => Role::Detached,
+        LinkState::Unknown => Role::Unknown,
+    }
+}
+
+/// The word for a cell's state.
+#[must_use]
+pub fn cell_word(cell: &Cell<'_>) -> &'static str {
+    match cell.state {
+        LinkState::Down if cell.arrives => "down, one-sided",
+        LinkState::Connected | LinkState::Connecting | LinkState::Down | LinkState::Detached | LinkState::Unknown => {
+            cell.state.as_str()
+        }
+    }
+}
+
+/// The role of a severity.
+#[must_use]
+pub fn severity_role(severity: Severity) -> Role {
+    match severity {
+        Severity::Critical => Role::Crit,
+        Severity::Warning => Role::Warn,
+        Severity::Notice => Role::Accent,
+    }
+}
