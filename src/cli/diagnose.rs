@@ -7,8 +7,8 @@ use super::output::{emit, style};
 use super::{Context, Done, UNKNOWN};
 use super::{connect, once};
 use crate::drivers::diagnose as driver;
-use crate::report::diagnose::{self, Step, StepResult};
 use crate::report;
+use crate::report::diagnose::{self, Step, StepResult};
 use crate::ssh::net::OsNet;
 
 /// Runs the command: 0 when there is an answer, whatever it is.

@@ -58,9 +58,5 @@ pub fn run(context: &Context, follow: bool) -> anyhow::Result<Done> {
 }
 
 fn line(context: &Context, snapshot: &Snapshot, event: &Event) -> String {
-    if context.global.json {
-        report::line(&lines::event(snapshot, event))
-    } else {
-        lines::event_text(snapshot, event)
-    }
+    if context.global.json { report::line(&lines::event(snapshot, event)) } else { lines::event_text(snapshot, event) }
 }

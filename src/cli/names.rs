@@ -28,7 +28,10 @@ pub fn find<'a>(
         }
         several => {
             let names: Vec<String> = several.iter().map(|(c, p)| format!("{} of {}", p.host, c.name)).collect();
-            Err(format!("\"{name}\" fits several peers: {}. Use the full name, the serial number or --cluster", names.join(", ")))
+            Err(format!(
+                "\"{name}\" fits several peers: {}. Use the full name, the serial number or --cluster",
+                names.join(", ")
+            ))
         }
     }
 }

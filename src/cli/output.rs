@@ -2,9 +2,10 @@
 
 use std::future::pending;
 use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::os::fd::AsFd;
 
 use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use tokio::net::unix::pipe;
 
 use super::args::{Color, Global};
 use crate::report::Style;
@@ -53,15 +54,13 @@ pub fn style(global: &Global) -> Style {
 
 /// Resolves when the reader of standard output has gone; never when it is a file or can't be watched.
 pub async fn reader_gone() {
-    let Ok(fd) = AsyncFd::with_interest(io::stdout(), Interest::ERROR) else { return pending().await };
+    let Ok(copy) = io::stdout().as_fd().try_clone_to_owned() else { return pending().await };
+    // Only asked whether it is closed, never written to, so that it may stay blocking.
+    let Ok(pipe) = pipe::Sender::from_owned_fd_unchecked(copy) else { return pending().await };
     loop {
-        match fd.ready(Interest::ERROR).await {
-            Ok(mut guard) => {
-                if guard.ready().is_error() || guard.ready().is_write_closed() {
-                    return;
-                }
-                guard.clear_ready();
-            }
+        match pipe.ready(Interest::ERROR).await {
+            Ok(ready) if ready.is_error() || ready.is_write_closed() => return,
+            Ok(_) => tokio::task::yield_now().await,
             Err(_) => return pending().await,
         }
     }

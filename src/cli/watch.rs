@@ -140,8 +140,7 @@ impl Watch {
     fn catch_up(&mut self) -> anyhow::Result<Reader> {
         let snapshot = self.observer.snapshots.borrow().clone();
         let now: Vec<Finding> = snapshot.clusters.iter().flat_map(|c| c.findings.iter().cloned()).collect();
-        let gone: Vec<Finding> =
-            self.told.values().filter(|f| now.iter().all(|n| n.id != f.id)).cloned().collect();
+        let gone: Vec<Finding> = self.told.values().filter(|f| now.iter().all(|n| n.id != f.id)).cloned().collect();
         let changes = gone.into_iter().map(|f| (Transition::Cleared, f));
         for (transition, finding) in changes.chain(now.into_iter().map(|f| (Transition::Raised, f))) {
             if self.tell(transition, finding)? == Reader::Gone {

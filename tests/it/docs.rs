@@ -31,7 +31,10 @@ fn same(name: &str, wanted: &str) {
         std::fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md"), text).unwrap();
     }
     let is = block(name);
-    assert!(is == wanted.trim(), "README, {name}: PEERDECK_README=write cargo test --test it docs:: writes\n{wanted}\nand there is\n{is}");
+    assert!(
+        is == wanted.trim(),
+        "README, {name}: PEERDECK_README=write cargo test --test it docs:: writes\n{wanted}\nand there is\n{is}"
+    );
 }
 
 #[test]
