@@ -20,7 +20,9 @@ const WINDOW: Duration = Duration::from_secs(30);
 fn main() {
     let sizes: Vec<usize> = std::env::args().filter_map(|a| a.parse().ok()).collect();
     let sizes = if sizes.is_empty() { vec![20] } else { sizes };
-    println!("| peers | lab ready s | links | first complete grid ms | CPU % of a core | RSS MiB | bytes/s to the terminal |");
+    println!(
+        "| peers | lab ready s | links | first complete grid ms | CPU % of a core | RSS MiB | bytes/s to the terminal |"
+    );
     println!("|---|---|---|---|---|---|---|");
     for n in sizes {
         measure(n);

@@ -328,8 +328,13 @@ fn judge(steps: &mut Steps, facts: &[Observation], endpoint: &Endpoint) {
                 }
             }
             Fact::Row(row) if row.via.is_none() => {
-                let bad: Vec<_> = row.links.iter().filter(|l| !matches!(l.state, LinkState::Connected | LinkState::Detached)).collect();
-                let detail = format!("{} of {} links connected or detached", row.links.len() - bad.len(), row.links.len());
+                let bad: Vec<_> = row
+                    .links
+                    .iter()
+                    .filter(|l| !matches!(l.state, LinkState::Connected | LinkState::Detached))
+                    .collect();
+                let detail =
+                    format!("{} of {} links connected or detached", row.links.len() - bad.len(), row.links.len());
                 if bad.is_empty() {
                     steps.ok(StepName::Mesh, zero, detail);
                 } else {
