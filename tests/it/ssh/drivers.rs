@@ -346,12 +346,13 @@ async fn a_command_that_gets_no_answer_is_unknown_and_never_failed() {
     let net = MemNet::default();
     let server = Behaviour::new(&net).script(|_, stream| async move {
         let (mut reader, mut writer) = tokio::io::split(stream);
+        let mut some = [0; 4096];
+        let mut read = reader.read(&mut some).await;
         for n in 1.. {
-            if writer.write_all(&line(&report(n))).await.is_err() {
+            if read.is_err() || matches!(read, Ok(0)) || writer.write_all(&line(&report(n))).await.is_err() {
                 break;
             }
-            let mut some = [0; 4096];
-            let _ = timeout(Duration::from_secs(1), reader.read(&mut some)).await;
+            read = timeout(Duration::from_secs(1), reader.read(&mut some)).await.unwrap_or(Ok(1));
         }
     });
     let mut rig = Rig::start(server, |_, _| {});
