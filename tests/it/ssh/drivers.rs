@@ -121,7 +121,13 @@ fn report(n: u64) -> Report {
             boot: 7,
             interval: 1000,
         }),
-        row: (n == 1).then(|| WireRow { origin: "S1".into(), boot: 7, seq: 1, links: vec![link], ..WireRow::default() }),
+        row: (n == 1).then(|| WireRow {
+            origin: "S1".into(),
+            boot: 7,
+            seq: 1,
+            links: vec![link],
+            ..WireRow::default()
+        }),
         delta: (n > 1).then(|| WireDelta { seq: n, ..WireDelta::default() }),
         ..Report::default()
     }
@@ -188,7 +194,12 @@ fn speaker(net: &MemNet, speech: impl Into<Vec<u8>>, hang_up: bool) -> Behaviour
 fn plan(peer: &str) -> Plan {
     let peer = PeerId::new(peer);
     let basis = Basis { membership: Some(3), detached: vec![(peer.clone(), false)] };
-    Plan { command: Command::Disconnect { peer, reason: Line::new("disks") }, class: DangerClass::Disruptive, effects: Vec::new(), basis }
+    Plan {
+        command: Command::Disconnect { peer, reason: Line::new("disks") },
+        class: DangerClass::Disruptive,
+        effects: Vec::new(),
+        basis,
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -295,8 +306,9 @@ async fn an_unknown_host_key_is_asked_about_and_kept() {
         e.vouched_host_key = None;
         p.interactive = true;
     });
-    let (line, print) =
-        rig.find(|e| if let PeerEvent::AskHostKey { key, fingerprint } = e { Some((key, fingerprint)) } else { None }).await;
+    let (line, print) = rig
+        .find(|e| if let PeerEvent::AskHostKey { key, fingerprint } = e { Some((key, fingerprint)) } else { None })
+        .await;
     assert_eq!(print.as_str(), fingerprint(&offered));
     // An answer about another key changes nothing.
     let other = Line::new(&key().public_key().to_openssh().unwrap());
@@ -402,7 +414,9 @@ async fn the_actor_ends_with_its_sender_in_every_state() {
     let net = MemNet::default();
     let tarpit = Behaviour { login: Login::Hang, ..honest_server(&net) };
     let refusing = Behaviour { login: Login::Refuse, ..honest_server(&net) };
-    for (server, connected, lost) in [(tarpit, false, false), (refusing, false, true), (honest_server(&net), true, false)] {
+    for (server, connected, lost) in
+        [(tarpit, false, false), (refusing, false, true), (honest_server(&net), true, false)]
+    {
         let mut rig = Rig::start(server, |_, _| {});
         rig.find(|e| matches!(e, PeerEvent::Dialing { .. }).then_some(())).await;
         if connected {
@@ -433,7 +447,14 @@ async fn tar_pits_delay_nobody_else() {
         held.push(net.open(at));
         let mut endpoint = endpoint(&good);
         endpoint.key.port = n;
-        requests.push(start(endpoint, profile(state.path()), dials.clone(), Arc::clone(&clock), Arc::new(net.clone()), sender.clone()));
+        requests.push(start(
+            endpoint,
+            profile(state.path()),
+            dials.clone(),
+            Arc::clone(&clock),
+            Arc::new(net.clone()),
+            sender.clone(),
+        ));
     }
     let to_good = endpoint(&good);
     good.serve(at());
@@ -464,7 +485,10 @@ async fn a_jump_host_is_used_and_its_own_failures_are_named() {
     let mut rig = Rig::start(honest_server(&net), |_, p| p.via = Some(via.clone()));
     let (cause, detail, _) = rig.lost().await;
     assert_eq!(cause, Cause::HostKey);
-    assert!(detail.starts_with("jump host hop@127.0.0.7:22") && detail.contains("peerdeck trust 127.0.0.7"), "{detail}");
+    assert!(
+        detail.starts_with("jump host hop@127.0.0.7:22") && detail.contains("peerdeck trust 127.0.0.7"),
+        "{detail}"
+    );
     std::fs::write(rig._state.path().join("known_hosts"), known).unwrap();
     rig.requests.send(PeerRequest::DialNow).await.unwrap();
     assert_eq!(rig.connected().await, PeerId::new("S1"));
@@ -490,7 +514,8 @@ async fn diagnose_gives_every_step_once_and_stops_at_the_one_that_fails() {
         steps
     };
     let failing = |steps: &[peerdeck::drivers::diagnose::Step]| {
-        let failed: Vec<_> = steps.iter().filter(|s| s.result == StepResult::Failed && s.step != StepName::DnsReverse).collect();
+        let failed: Vec<_> =
+            steps.iter().filter(|s| s.result == StepResult::Failed && s.step != StepName::DnsReverse).collect();
         let [only] = failed[..] else { panic!("{steps:?}") };
         assert!(!only.hint.is_empty() && !only.detail.is_empty(), "{only:?}");
         let after = steps.iter().filter(|s| s.step > only.step);
