@@ -1,1 +1,3 @@
 //! One file per sub-command: wires the others together.
+
+pub mod console;
