@@ -20,11 +20,8 @@ impl Hangup {
     pub fn watch() -> Self {
         let tty = || -> io::Result<AsyncFd<OwnedFd>> {
             let stdin = io::stdin();
-            let fd = if stdin.is_terminal() {
-                stdin.as_fd().try_clone_to_owned()?
-            } else {
-                File::open("/dev/tty")?.into()
-            };
+            let fd =
+                if stdin.is_terminal() { stdin.as_fd().try_clone_to_owned()? } else { File::open("/dev/tty")?.into() };
             AsyncFd::with_interest(fd, Interest::READABLE)
         };
         Self(tty().ok())
