@@ -193,8 +193,8 @@ impl App {
             Action::Bottom => self.step(isize::MAX, 0, now),
             Action::PageUp => self.step(-self.half_page(), 0, now),
             Action::PageDown => self.step(self.half_page(), 0, now),
-            Action::NextFault => self.to_fault(true, now),
-            Action::PreviousFault => self.to_fault(false, now),
+            Action::NextFault => self.jump_to_fault(true, now),
+            Action::PreviousFault => self.jump_to_fault(false, now),
             Action::Open => match self.view {
                 View::Mesh => self.connections = self.selected_row().is_some(),
                 View::Findings => self.finding_open = !self.finding_open,
@@ -317,7 +317,7 @@ impl App {
     }
 
     /// To the next cell that is down, row by row, around the end; to the next unknown one if none is down.
-    fn to_fault(&mut self, forward: bool, now: Time) {
+    fn jump_to_fault(&mut self, forward: bool, now: Time) {
         let Some(cluster) = self.cluster().cloned() else { return };
         let grid = self.cursor_grid(now);
         let moment = self.moment(now);

@@ -405,13 +405,9 @@ impl App {
             None => Some(second),
             Some(held) => {
                 let age = now.since(held.at);
-                let step = if age < Duration::from_mins(1) { 1 } else { 60 };
-                Some(
-                    Duration::from_secs(step)
-                        - Duration::from_millis(
-                            u64::try_from(age.as_millis() % (u128::from(step) * 1000)).unwrap_or(0),
-                        ),
-                )
+                let step: u64 = if age < Duration::from_mins(1) { 1000 } else { 60_000 };
+                let into_it = u64::try_from(age.as_millis() % u128::from(step)).unwrap_or(0);
+                Some(Duration::from_millis(step - into_it))
             }
         };
         match (toast, ages) {
@@ -466,7 +462,8 @@ fn has_fault(cluster: &Cluster, now: Time) -> bool {
 fn subject_fits(cluster: &Cluster, subject: &Subject, state: &str, cause: &str, text: &str, filter: &Filter) -> bool {
     let peers: Vec<&Arc<Peer>> = subject.peers().filter_map(|id| cluster.peer(id)).collect();
     let hosts: Vec<&str> = peers.iter().map(|p| p.host.as_str()).collect();
-    let mut groups: Vec<&str> = peers.iter().filter_map(|p| p.group.as_ref()).map(|g| g.as_str()).collect();
+    let mut groups: Vec<&str> =
+        peers.iter().filter_map(|p| p.group.as_ref()).map(crate::domain::GroupName::as_str).collect();
     match subject {
         Subject::Group(g) => groups.push(g.as_str()),
         Subject::Groups { a, b } => groups.extend([a.as_str(), b.as_str()]),

@@ -16,6 +16,10 @@ pub struct Hangup(Option<AsyncFd<OwnedFd>>);
 
 impl Hangup {
     /// Watches from now on; where the system can't watch a terminal, only SIGHUP and read errors tell.
+    #[expect(
+        deprecated,
+        reason = "sound for an OwnedFd, which never changes its number; what replaces it is unsafe to call"
+    )]
     #[must_use]
     pub fn watch() -> Self {
         let tty = || -> io::Result<AsyncFd<OwnedFd>> {

@@ -15,7 +15,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) {
     match app.overlay() {
         Some(Overlay::Help { query, typing, top }) => help(pen, area, app, query.as_str(), *typing, *top),
         Some(Overlay::Diagnosis { request, result, top }) => {
-            diagnosis(pen, area, app, (request, result.as_ref()), *top)
+            diagnosis(pen, area, app, (request, result.as_ref()), *top);
         }
         None => {}
     }

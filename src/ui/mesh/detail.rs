@@ -67,11 +67,11 @@ fn clock(pen: &Pen<'_>, app: &App, at: Time, now: Time) -> String {
 }
 
 fn link_sheet(sheet: &mut Sheet<'_>, pen: &Pen<'_>, app: &App, cluster: &Cluster, at: (usize, usize), now: Time) {
-    let (observer, observed) = (&cluster.peers[at.0], &cluster.peers[at.1]);
+    let (observer, other) = (&cluster.peers[at.0], &cluster.peers[at.1]);
     let cell = cluster.cell(at.0, at.1, now);
     let back = cluster.cell(at.1, at.0, now);
     let g = pen.glyphs();
-    let names = (cluster.label(&observer.id), cluster.label(&observed.id));
+    let names = (cluster.label(&observer.id), cluster.label(&other.id));
     sheet.lines.push(vec![piece(format!("{} {} {}", names.0, g.arrow, names.1), Role::Accent)]);
 
     let role = cell_role(&cell);
@@ -95,7 +95,7 @@ fn link_sheet(sheet: &mut Sheet<'_>, pen: &Pen<'_>, app: &App, cluster: &Cluster
             format!("{} runs late itself ({}): its word weighs less", names.0, time::human(observer.health.late));
         sheet.sentence("doubt", &text, Role::Warn);
     }
-    route_line(sheet, cluster, (observer, observed), cell.state, now);
+    route_line(sheet, cluster, (observer, other), cell.state, now);
     let mut way_back = vec![piece(format!("{} {}", g.cell(&back), cell_word(&back)), cell_role(&back))];
     if let Some(rtt) = back.link.and_then(|l| l.rtt).filter(|_| back.state == LinkState::Connected) {
         way_back.push(piece(format!("  {}", time::human_rtt(rtt)), Role::Text));

@@ -371,3 +371,22 @@ fn pings_of_a_delta_go_into_pulse_and_round_trip() {
     assert!(matches!(last(1), peerdeck::domain::mesh::pulse::Beat::Answered(_)));
     assert_eq!(last(2), peerdeck::domain::mesh::pulse::Beat::Lost);
 }
+
+#[test]
+fn an_unknown_host_key_is_told_from_a_changed_one_where_nobody_can_be_asked() {
+    let mut world = world(&["lab1", "lab2", "lab3"]);
+    for _ in 0..8 {
+        world.say("lab2", PeerEvent::Dialing { attempt: 1 });
+        world.say("lab2", PeerEvent::AskHostKey { key: "ssh-ed25519 NEW".into(), fingerprint: "SHA256:new".into() });
+        world.lose("lab2", Cause::HostKey);
+        world.run(1.0);
+    }
+    let kinds: Vec<&str> = world.snapshot().clusters[0].findings.iter().map(|f| f.kind.as_str()).collect();
+    assert_eq!(kinds, ["host-key-unknown"]);
+    world.say("lab2", PeerEvent::Dialing { attempt: 9 });
+    world.connect("lab2");
+    world.lose("lab2", Cause::HostKey);
+    world.run(9.0);
+    let kinds: Vec<&str> = world.snapshot().clusters[0].findings.iter().map(|f| f.kind.as_str()).collect();
+    assert_eq!(kinds, ["host-key-changed"]);
+}
