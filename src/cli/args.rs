@@ -13,7 +13,6 @@ use crate::config::{Choice, Via, span};
     name = "peerdeck",
     bin_name = "peerdeck",
     version,
-    about,
     propagate_version = true,
     disable_help_subcommand = true,
     after_help = "Without a command: the console; without any fleet file on a terminal: the lab. \
@@ -150,7 +149,7 @@ pub enum LabCommand {
 
 /// Arguments of `lab fault`.
 #[derive(Debug, Args)]
-#[command(after_help = FAULTS)]
+#[command(after_help = crate::lab::fault::help())]
 pub struct Fault {
     /// The state directory of the lab
     #[arg(long, value_name = "DIR")]
@@ -242,20 +241,3 @@ fn heartbeat(text: &str) -> Result<Duration, String> {
         span => Ok(span),
     }
 }
-
-/// The faults, for `lab fault --help`.
-const FAULTS: &str = "\
-Faults:
-  cut A B                   no packet between A and B
-  cut-one-way A B           packets from A don't arrive at B
-  isolate A|group:G|console from all others
-  flap A B HZ               cut and mended so many times a second
-  slow A B MS               so much later
-  loss A B PERCENT          so many packets are lost
-  kill A, start A, restart A
-  freeze A, thaw A          its process stands still, its connections stay
-  hostkey A                 it comes back with another host key
-  dns A nxdomain|wrong|timeout|ok
-  skew A SECONDS            its wall clock is off
-  level A N                 it speaks another level
-  heal                      takes all of them away";

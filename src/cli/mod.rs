@@ -4,6 +4,7 @@ pub mod args;
 pub mod checks;
 pub mod config;
 pub mod connect;
+pub mod console;
 pub mod diagnose;
 pub mod events;
 pub mod lab;

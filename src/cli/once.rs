@@ -79,6 +79,7 @@ fn progress(snapshot: &Snapshot) -> Progress {
 
 fn of_cluster(snapshot: &Snapshot, cluster: &Cluster) -> Progress {
     let mut progress = Progress::Answered;
+    let relays = cluster.peers.iter().any(|p| p.is_reached());
     for peer in &cluster.peers {
         let told = peer.is_row_fresh(&cluster.limits, snapshot.at);
         if !peer.observed {
@@ -89,7 +90,7 @@ fn of_cluster(snapshot: &Snapshot, cluster: &Cluster) -> Progress {
             ReachState::Connected if !told => return Progress::Open,
             ReachState::Connected => {}
             ReachState::Unreachable | ReachState::AskHostKey => {
-                if !told {
+                if !told && relays {
                     progress = Progress::Failed;
                 }
             }

@@ -67,6 +67,11 @@ fn the_readme_lists_every_command() {
 }
 
 #[test]
+fn the_readme_lists_every_key() {
+    same("keys", &peerdeck::app::action::keys_markdown());
+}
+
+#[test]
 fn the_readme_names_every_dependency_and_no_other() {
     let manifest: toml::Table = file("Cargo.toml").parse().unwrap();
     let wanted: BTreeSet<String> = manifest["dependencies"].as_table().unwrap().keys().cloned().collect();
@@ -90,7 +95,8 @@ fn the_readmes_fleet_file_is_valid() {
 fn every_line_of_the_readme_that_calls_peerdeck_parses() {
     let readme = file("README.md");
     let mut seen = 0;
-    for line in readme.lines().filter(|l| l.starts_with("peerdeck ")) {
+    let blocks = readme.split("```").skip(1).step_by(2).filter(|b| b.starts_with("sh\n"));
+    for line in blocks.flat_map(str::lines).filter(|l| l.starts_with("peerdeck ")) {
         let command = line.split(['#', '|', '&']).next().unwrap();
         let args = command.split_whitespace().map(Into::into).collect::<Vec<_>>();
         if let Err(e) = cli::parse(&args) {
