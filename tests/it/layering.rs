@@ -141,11 +141,10 @@ fn violations(relative: &str, text: &str) -> Vec<(usize, String)> {
     let code = without_tests(&without_comments_and_texts(text));
     let mut found = Vec::new();
     for (line, path) in paths(&code) {
-        if let Some(name) = ours(&path, module) {
-            if name != root && !layer.ours.contains(&name.as_str()) && LAYERS.iter().any(|l| l.at == name) {
+        if let Some(name) = ours(&path, module)
+            && name != root && !layer.ours.contains(&name.as_str()) && LAYERS.iter().any(|l| l.at == name) {
                 found.push((line, format!("{} may not use {name}: {path}", layer.at)));
             }
-        }
         for (guard, prefixes) in GUARDED {
             let named = prefixes.iter().any(|p| names(&path, p));
             if named && !layer.outside.contains(guard) {
