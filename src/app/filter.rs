@@ -105,7 +105,7 @@ impl Term {
 pub(crate) fn contains(text: &str, low: &str) -> bool {
     if text.is_ascii() && low.is_ascii() {
         let (text, low) = (text.as_bytes(), low.as_bytes());
-        return low.len() <= text.len() && text.windows(low.len()).any(|w| w.eq_ignore_ascii_case(low));
+        return low.is_empty() || text.windows(low.len()).any(|w| w.eq_ignore_ascii_case(low));
     }
     text.to_lowercase().contains(low)
 }

@@ -1,5 +1,6 @@
 //! What goes into the console's state and what comes out of it.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,8 +8,7 @@ use strum::IntoStaticStr;
 
 use crate::app::keys::Key;
 use crate::domain::finding::Transition;
-use crate::domain::reach::EndpointKey;
-use crate::domain::{ClusterName, Finding, Line, PeerId, Snapshot};
+use crate::domain::{ClusterName, Finding, HostName, Line, PeerId, Snapshot};
 
 /// Something that the console must take note of.
 #[derive(Clone, Debug)]
@@ -55,10 +55,12 @@ pub enum Cmd {
     Diagnose(DiagnosisRequest),
     /// The person accepts this host key.
     TrustHostKey {
-        /// Of which endpoint.
-        endpoint: EndpointKey,
-        /// As in [`HostKeyQuestion::key`].
-        key: Line,
+        /// Of which cluster.
+        cluster: ClusterName,
+        /// Of which peer.
+        peer: PeerId,
+        /// As in [`HostKeyQuestion::fingerprint`].
+        fingerprint: Line,
     },
     /// Dial this peer at once.
     DialNow {
@@ -72,10 +74,14 @@ pub enum Cmd {
 /// A host key that nobody has accepted yet.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct HostKeyQuestion {
-    /// Whose.
-    pub endpoint: EndpointKey,
-    /// `ssh-ed25519 AAAA...`
-    pub key: Line,
+    /// Of which cluster.
+    pub cluster: ClusterName,
+    /// Of which peer.
+    pub peer: PeerId,
+    /// Its host name.
+    pub host: HostName,
+    /// Where it was dialled.
+    pub address: Option<SocketAddr>,
     /// `SHA256:...`
     pub fingerprint: Line,
     /// The fingerprint as a picture, a line each.

@@ -37,6 +37,7 @@ const TOASTS_MAX: usize = 8;
 
 /// What the console is started with.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "switches that have nothing to do with each other")]
 pub struct Options {
     /// The peers are those of an embedded lab.
     pub lab: bool,
@@ -146,6 +147,7 @@ pub struct FilterState {
 
 /// State of the console.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "switches that have nothing to do with each other")]
 pub struct App {
     options: Options,
     keymap: Keymap,

@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::app::message::HostKeyQuestion;
-use crate::domain::reach::EndpointKey;
-use crate::domain::{Line, Time};
+use crate::domain::{ClusterName, HostName, Line, Time};
 
 /// Keys typed this soon after a dialog opened were meant for something else.
 pub const TYPE_AHEAD: Duration = Duration::from_millis(300);
@@ -62,7 +61,8 @@ pub struct Before {
 pub struct Questions {
     open: Option<Open>,
     waiting: VecDeque<HostKeyQuestion>,
-    answered: BTreeMap<EndpointKey, Before>,
+    /// By host, not by serial number: an unknown machine has none yet.
+    answered: BTreeMap<(ClusterName, HostName), Before>,
 }
 
 impl Questions {
@@ -80,8 +80,8 @@ impl Questions {
 
     /// Takes a question. The same key is not asked again after a rejection, nor twice at a time.
     pub fn ask(&mut self, question: HostKeyQuestion, now: Time) {
-        let same = |q: &HostKeyQuestion| q.endpoint == question.endpoint;
-        if let Some(before) = self.answered.get(&question.endpoint)
+        let same = |q: &HostKeyQuestion| key_of(q) == key_of(&question);
+        if let Some(before) = self.answered.get(&key_of(&question))
             && before.answer == Answer::Rejected
             && before.fingerprint == question.fingerprint
         {
@@ -102,9 +102,18 @@ impl Questions {
         self.next(now);
     }
 
+    /// Drops questions that are settled: answered elsewhere, or the peer is gone.
+    pub fn keep(&mut self, still_asked: impl Fn(&HostKeyQuestion) -> bool, now: Time) {
+        self.waiting.retain(|q| still_asked(q));
+        if self.open.as_ref().is_some_and(|o| !still_asked(&o.question)) {
+            self.open = None;
+            self.next(now);
+        }
+    }
+
     /// A rejected key may be asked again: somebody dials this host on purpose.
     pub fn forget_rejections(&mut self, host: &str) {
-        self.answered.retain(|endpoint, before| endpoint.host.as_str() != host || before.answer == Answer::Accepted);
+        self.answered.retain(|(_, h), before| h.as_str() != host || before.answer == Answer::Accepted);
     }
 
     /// Whether keys count already.
@@ -134,7 +143,7 @@ impl Questions {
     pub fn answer(&mut self, answer: Answer, now: Time) -> Option<HostKeyQuestion> {
         let open = self.open.take()?;
         let before = Before { answer, fingerprint: open.question.fingerprint.clone(), at: now };
-        self.answered.insert(open.question.endpoint.clone(), before);
+        self.answered.insert(key_of(&open.question), before);
         self.next(now);
         Some(open.question)
     }
@@ -143,8 +152,12 @@ impl Questions {
         if self.open.is_none()
             && let Some(question) = self.waiting.pop_front()
         {
-            let before = self.answered.get(&question.endpoint).cloned();
+            let before = self.answered.get(&key_of(&question)).cloned();
             self.open = Some(Open { question, since: now, button: Button::Reject, chosen: false, before });
         }
     }
+}
+
+fn key_of(question: &HostKeyQuestion) -> (ClusterName, HostName) {
+    (question.cluster.clone(), question.host.clone())
 }

@@ -6,10 +6,10 @@ use super::action::Match;
 use super::field::{Edit, TextField};
 use super::grid::{Grid, Order};
 use super::question::{Answer, Button};
-use super::{Action, App, Cmd, DiagnosisRequest, Held, Msg, Overlay, Scope, View};
+use super::{Action, App, Cmd, DiagnosisRequest, Held, HostKeyQuestion, Msg, Overlay, Scope, View};
 use crate::app::keys::Key;
 use crate::domain::finding::Transition;
-use crate::domain::{Event, Finding, LinkState, Severity, Time};
+use crate::domain::{Event, Finding, LinkState, ReachState, Severity, Snapshot, Time};
 
 impl App {
     /// Takes note of `msg` and says what shall be done.
@@ -27,6 +27,8 @@ impl App {
             }
             Msg::Snapshot(snapshot) => {
                 self.live = snapshot;
+                let live = Arc::clone(&self.live);
+                self.questions.keep(|q| is_asked(&live, q), now);
                 Vec::new()
             }
             Msg::Alert(transition, finding) => self.alert(transition, &finding, now),
@@ -191,8 +193,8 @@ impl App {
             Action::Bottom => self.step(isize::MAX, 0, now),
             Action::PageUp => self.step(-self.half_page(), 0, now),
             Action::PageDown => self.step(self.half_page(), 0, now),
-            Action::NextFault => self.to_fault(true, now),
-            Action::PreviousFault => self.to_fault(false, now),
+            Action::NextFault => self.jump_to_fault(true, now),
+            Action::PreviousFault => self.jump_to_fault(false, now),
             Action::Open => match self.view {
                 View::Mesh => self.connections = self.selected_row().is_some(),
                 View::Findings => self.finding_open = !self.finding_open,
@@ -315,7 +317,7 @@ impl App {
     }
 
     /// To the next cell that is down, row by row, around the end; to the next unknown one if none is down.
-    fn to_fault(&mut self, forward: bool, now: Time) {
+    fn jump_to_fault(&mut self, forward: bool, now: Time) {
         let Some(cluster) = self.cluster().cloned() else { return };
         let grid = self.cursor_grid(now);
         let moment = self.moment(now);
@@ -402,16 +404,27 @@ impl App {
         }
         match (self.questions.answer(answer, now), answer) {
             (Some(question), Answer::Accepted) => {
-                vec![Cmd::TrustHostKey { endpoint: question.endpoint, key: question.key }]
+                vec![Cmd::TrustHostKey {
+                    cluster: question.cluster,
+                    peer: question.peer,
+                    fingerprint: question.fingerprint,
+                }]
             }
             (Some(question), Answer::Rejected) => {
-                let text = format!("rejected the host key of {}: no connection is made", question.endpoint.host);
+                let text = format!("rejected the host key of {}: no connection is made", question.host);
                 self.toast(text, Severity::Warning, now);
                 Vec::new()
             }
             (None, _) => Vec::new(),
         }
     }
+}
+
+/// Whether the peer still waits for an answer to this question.
+fn is_asked(snapshot: &Snapshot, question: &HostKeyQuestion) -> bool {
+    let cluster = snapshot.clusters.iter().find(|c| c.name == question.cluster);
+    let peer = cluster.and_then(|c| c.peer(&question.peer));
+    peer.is_some_and(|p| p.reach.state == ReachState::AskHostKey && p.reach.detail == question.fingerprint)
 }
 
 /// `at`, moved by `by` and kept between 0 and `last`.

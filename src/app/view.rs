@@ -405,13 +405,9 @@ impl App {
             None => Some(second),
             Some(held) => {
                 let age = now.since(held.at);
-                let step = if age < Duration::from_mins(1) { 1 } else { 60 };
-                Some(
-                    Duration::from_secs(step)
-                        - Duration::from_millis(
-                            u64::try_from(age.as_millis() % (u128::from(step) * 1000)).unwrap_or(0),
-                        ),
-                )
+                let step: u64 = if age < Duration::from_mins(1) { 1000 } else { 60_000 };
+                let into_it = u64::try_from(age.as_millis() % u128::from(step)).unwrap_or(0);
+                Some(Duration::from_millis(step - into_it))
             }
         };
         match (toast, ages) {
@@ -466,7 +462,8 @@ fn has_fault(cluster: &Cluster, now: Time) -> bool {
 fn subject_fits(cluster: &Cluster, subject: &Subject, state: &str, cause: &str, text: &str, filter: &Filter) -> bool {
     let peers: Vec<&Arc<Peer>> = subject.peers().filter_map(|id| cluster.peer(id)).collect();
     let hosts: Vec<&str> = peers.iter().map(|p| p.host.as_str()).collect();
-    let mut groups: Vec<&str> = peers.iter().filter_map(|p| p.group.as_ref()).map(|g| g.as_str()).collect();
+    let mut groups: Vec<&str> =
+        peers.iter().filter_map(|p| p.group.as_ref()).map(crate::domain::GroupName::as_str).collect();
     match subject {
         Subject::Group(g) => groups.push(g.as_str()),
         Subject::Groups { a, b } => groups.extend([a.as_str(), b.as_str()]),
@@ -497,21 +494,18 @@ pub fn labels(cluster: &Cluster) -> Vec<&str> {
 pub fn calm_sentence(cluster: &Cluster, now: Time) -> Line {
     let (all, up) = cluster.link_counts(now);
     let n = cluster.peers.len();
-    let unheard = cluster.peers.iter().filter(|p| !p.is_row_fresh(&cluster.limits, now)).count();
+    let silent = cluster.peers.iter().filter(|p| !p.is_row_fresh(&cluster.limits, now)).count();
+    let never = cluster.peers.iter().filter(|p| p.row.is_none()).count();
     let detached = cluster.peers.iter().filter(|p| p.detached().is_some()).count();
-    let text = match (n, unheard) {
-        (0, _) => "No peers are known yet.".to_owned(),
-        (1, 0) => "One peer, and no fellows that it could see.".to_owned(),
-        (_, u) if u == n => format!("Waiting for the first report of {n} {}.", plural(n, "peer")),
-        (_, u) if u > 0 => format!(
-            "{up} of {all} links are up; {u} {} not reported yet.",
-            if u == 1 { "peer has" } else { "peers have" }
-        ),
+    let are = |n: usize, what: &str| format!("{n} {} {what}", if n == 1 { "peer is" } else { "peers are" });
+    let text = match n {
+        0 => "No peers are known yet.".to_owned(),
+        _ if never == n => format!("Waiting for the first report of {n} {}.", plural(n, "peer")),
+        1 => "One peer, and no fellows that it could see.".to_owned(),
+        _ if never > 0 => format!("{up} of {all} links are up; {} still to report.", are(never, "yet")),
+        _ if silent > 0 => format!("{up} of {all} links are up; {}.", are(silent, "silent")),
         _ if up == all => format!("All {n} peers see each other: {all} links are up."),
-        _ if detached > 0 => format!(
-            "{up} of {all} links are up; {detached} {} detached on purpose.",
-            if detached == 1 { "peer is" } else { "peers are" }
-        ),
+        _ if detached > 0 => format!("{up} of {all} links are up; {}.", are(detached, "detached on purpose")),
         _ => format!("{up} of {all} links are up; the others have not been down long enough to be named."),
     };
     Line::new(&text)

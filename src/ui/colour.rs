@@ -80,15 +80,13 @@ pub fn parse(text: &str) -> Option<Color> {
 pub fn degrade(colour: Color, depth: Depth) -> Color {
     match (depth, colour) {
         (Depth::None, _) => Color::Reset,
-        (Depth::True, c) => c,
         (Depth::Indexed, Color::Rgb(r, g, b)) => Color::Indexed(nearest_indexed(r, g, b)),
-        (Depth::Indexed, c) => c,
         (Depth::Sixteen, Color::Rgb(r, g, b)) => nearest_named(r, g, b),
         (Depth::Sixteen, Color::Indexed(i)) => {
             let (r, g, b) = rgb_of(i);
             nearest_named(r, g, b)
         }
-        (Depth::Sixteen, c) => c,
+        (Depth::True | Depth::Indexed | Depth::Sixteen, c) => c,
     }
 }
 

@@ -34,7 +34,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) {
     );
     let name = targets.iter().map(|t| text::width(names[*t])).max().unwrap_or(4).clamp(4, 28);
     let columns = [
-        column("state", 17, 0),
+        column("state", 18, 0),
         column("peer", u16::try_from(name + 2).unwrap_or(30), 0),
         column("back", 6, 0),
         column("cause", 22, 60),

@@ -33,7 +33,7 @@ fn header(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) {
 
     // The name gives way first, then what is nice to have from its end; badges and the worst finding never.
     let room = usize::from(area.width).saturating_sub(width_of(&must) + 3 + text::width(&which));
-    let name = text::cut_middle(name, room.clamp(6, 32), pen.glyphs().ellipsis);
+    let name = text::cut(name, room.clamp(6, 32), pen.glyphs().ellipsis);
     let mut pieces = vec![piece(" ", Role::Header), piece(name, Role::Accent), piece(which, Role::Muted)];
     pieces.extend(must);
     let mut used = width_of(&pieces);

@@ -15,7 +15,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) {
     match app.overlay() {
         Some(Overlay::Help { query, typing, top }) => help(pen, area, app, query.as_str(), *typing, *top),
         Some(Overlay::Diagnosis { request, result, top }) => {
-            diagnosis(pen, area, app, (request, result.as_ref()), *top)
+            diagnosis(pen, area, app, (request, result.as_ref()), *top);
         }
         None => {}
     }
@@ -137,10 +137,11 @@ fn question(pen: &mut Pen<'_>, area: Rect, app: &App, open: &Open, now: Time) {
     let columns = usize::from(width).saturating_sub(4 + if wide { art_width + 2 } else { 0 });
     let ellipsis = pen.glyphs().ellipsis;
     let mut lines: Vec<(String, Role)> = Vec::new();
+    let at = q.address.map(|a| format!(" at {a}")).unwrap_or_default();
     let mut say = |value: &str, role: Role| {
         lines.extend(text::wrap(value, columns, 4, ellipsis).into_iter().map(|l| (l, role)));
     };
-    say(&format!("{} port {} shows a host key that is not known.", q.endpoint.host, q.endpoint.port), Role::Text);
+    say(&format!("{}{at} shows a host key that is not known.", q.host), Role::Text);
     if let Some(before) = &open.before {
         let ago = time::human(now.since(before.at));
         let same = before.fingerprint == q.fingerprint;
@@ -153,8 +154,7 @@ fn question(pen: &mut Pen<'_>, area: Rect, app: &App, open: &Open, now: Time) {
         };
         say(&text, Role::Crit);
     }
-    let kind = q.key.as_str().split(' ').next().unwrap_or("");
-    say(&format!("{kind}  {}", q.fingerprint), Role::Accent);
+    say(q.fingerprint.as_str(), Role::Accent);
     say(
         "Compare it with what the machine itself shows (ssh-keygen -lf of its host key). Accept only if they are the same.",
         Role::Muted,

@@ -88,6 +88,7 @@ struct Raw {
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[expect(clippy::struct_excessive_bools, reason = "as the file has them")]
 struct RawStyle {
     fg: Option<String>,
     bg: Option<String>,

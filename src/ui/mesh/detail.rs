@@ -67,22 +67,16 @@ fn clock(pen: &Pen<'_>, app: &App, at: Time, now: Time) -> String {
 }
 
 fn link_sheet(sheet: &mut Sheet<'_>, pen: &Pen<'_>, app: &App, cluster: &Cluster, at: (usize, usize), now: Time) {
-    let (observer, observed) = (&cluster.peers[at.0], &cluster.peers[at.1]);
+    let (observer, other) = (&cluster.peers[at.0], &cluster.peers[at.1]);
     let cell = cluster.cell(at.0, at.1, now);
     let back = cluster.cell(at.1, at.0, now);
     let g = pen.glyphs();
-    let names = (cluster.label(&observer.id), cluster.label(&observed.id));
+    let names = (cluster.label(&observer.id), cluster.label(&other.id));
     sheet.lines.push(vec![piece(format!("{} {} {}", names.0, g.arrow, names.1), Role::Accent)]);
 
     let role = cell_role(&cell);
-    let mut state = vec![piece(format!("{} {}", g.cell(&cell), cell_word(&cell)), role)];
-    if let Some(link) = cell.link.filter(|_| cell.state != LinkState::Unknown) {
-        state.push(piece(format!("  {}", time::human(now.since(link.since))), Role::Text));
-    }
-    sheet.field("state", state);
-    if let Some(cause) = cell.cause {
-        sheet.field("cause", vec![piece(cause.as_str(), role)]);
-    }
+    let cause = cell.cause.map(|c| format!(": {}", c.as_str())).unwrap_or_default();
+    sheet.field("state", vec![piece(format!("{} {}{cause}", g.cell(&cell), cell_word(&cell)), role)]);
     let Some(link) = cell.link else {
         let text = format!("{} has not told anything about {} yet", names.0, names.1);
         sheet.sentence("", &text, Role::Muted);
@@ -92,28 +86,30 @@ fn link_sheet(sheet: &mut Sheet<'_>, pen: &Pen<'_>, app: &App, cluster: &Cluster
         let age = cell.age.map(time::human).unwrap_or_default();
         let text = format!("last told {age} ago: {}. Too old to count", link.state.as_str());
         sheet.sentence("", &text, Role::Muted);
+    } else {
+        let since = clock(pen, app, link.since, now);
+        sheet.plain("since", format!("{since}, for {}", time::human(now.since(link.since))));
     }
     if cell.hatched {
         let text =
             format!("{} runs late itself ({}): its word weighs less", names.0, time::human(observer.health.late));
         sheet.sentence("doubt", &text, Role::Warn);
     }
-    if !link.detail.is_empty() && cell.state != LinkState::Connected {
-        sheet.sentence("detail", link.detail.as_str(), Role::Text);
-    }
-    sheet.plain("since", clock(pen, app, link.since, now));
-    route_line(sheet, cluster, (observer, observed), cell.state, now);
+    route_line(sheet, cluster, (observer, other), cell.state, now);
     let mut way_back = vec![piece(format!("{} {}", g.cell(&back), cell_word(&back)), cell_role(&back))];
     if let Some(rtt) = back.link.and_then(|l| l.rtt).filter(|_| back.state == LinkState::Connected) {
         way_back.push(piece(format!("  {}", time::human_rtt(rtt)), Role::Text));
     }
     sheet.field("back", way_back);
+    let pulse = observer.pulses.get(at.1).copied().unwrap_or_default();
+    ping_line(sheet, pen, &pulse, link.rtt.filter(|_| cell.state == LinkState::Connected));
     dns_lines(sheet, g.arrow, &link.dns);
     if let Some(address) = link.address {
         sheet.plain("address", address.to_string());
     }
-    let pulse = observer.pulses.get(at.1).copied().unwrap_or_default();
-    ping_line(sheet, pen, &pulse, link.rtt.filter(|_| cell.state == LinkState::Connected));
+    if !link.detail.is_empty() && cell.state != LinkState::Connected {
+        sheet.sentence("detail", link.detail.as_str(), Role::Text);
+    }
     if link.failures > 0 || link.attempts > 0 {
         let next = match link.next_attempt {
             Some(next) if next > now => format!(", next in {}", time::human(next.since(now))),

@@ -419,7 +419,8 @@ fn draw_cell(pen: &mut Pen<'_>, x: u16, y: u16, cx: &Context<'_>, plan: &Plan, a
         pen.put(x + shift, y, 1, g.own, Role::Muted);
     } else {
         let cell = cx.cluster.cell(at.0, at.1, cx.now);
-        if cell.hatched && plan.cell >= 3 {
+        if cell.hatched && plan.cell >= 2 {
+            let wide = wide.max(2);
             pen.put(x, y, wide, &g.hatch.repeat(usize::from(wide)), Role::Stale);
         }
         let role = if is_fading(&cell, cx.cluster.limits.stale) { Role::Stale } else { cell_role(&cell) };

@@ -16,6 +16,10 @@ use crate::ui::{GRID_HEIGHT, GRID_WIDTH, events};
 
 /// The detail beside the grid takes at least this many columns.
 const SIDE_MIN: u16 = 29;
+/// Grid and detail stand side by side from this width on, whatever the filter leaves of the grid.
+const SIDE_FROM: u16 = 96;
+/// With so many columns nothing of it is wrapped.
+const SIDE_GOOD: u16 = 38;
 /// And at most this many.
 const SIDE_MAX: u16 = 54;
 /// Lines of the detail below the grid.
@@ -44,7 +48,8 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) {
     };
     let side_room = |side: u16| body.width.saturating_sub(side + 1);
     let context = grid::Context::new(app, cluster, &shown, now);
-    let beside = [SIDE_MAX, 40, SIDE_MIN].iter().find_map(|side| context.plan(side_room(*side), body.height));
+    let sides: &[u16] = if body.width >= SIDE_FROM { &[SIDE_GOOD, SIDE_MIN] } else { &[] };
+    let beside = sides.iter().find_map(|side| context.plan(side_room(*side), body.height));
     if let Some(plan) = beside {
         let left = Rect { width: plan.width.min(side_room(SIDE_MIN)), ..body };
         grid::draw(pen, left, &context, &plan);
@@ -58,9 +63,11 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) {
         worst::draw(pen, below(inner, lines + 1), app, now);
         changes(pen, below(left, plan.height(left.height) + 1), app, now);
     } else {
-        let lower = if body.height >= BELOW * 2 { BELOW } else { 0 };
-        let top = Rect { height: body.height - lower, ..body };
-        let plan = context.scrolled(top.width, top.height);
+        let room = body.height.saturating_sub(BELOW);
+        let plan = context.scrolled(body.width, room.saturating_sub(4));
+        // The grid gives up lines only as far as it would otherwise leave no detail at all.
+        let fits = plan.height(u16::MAX) <= room;
+        let top = above(body, if fits { room } else { body.height - body.height / 3 });
         let height = plan.height(top.height);
         grid::draw(pen, top, &context, &plan);
         let lower = below(body, height);

@@ -1,0 +1,487 @@
+//! The console's event loop: terminal, engine and state wired together.
+//!
+//! Nothing here waits for the network: what the state wants done is handed to tasks of its own.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufWriter, Stdout, Write};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossterm::event::{Event as Input, EventStream, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use crossterm::queue;
+use crossterm::terminal::{BeginSynchronizedUpdate, EndSynchronizedUpdate};
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt};
+use ratatui::Terminal;
+use ratatui::backend::CrosstermBackend;
+use ratatui::layout::Rect;
+use russh::keys::ssh_key::Fingerprint;
+use tokio::sync::mpsc;
+use tokio::time::sleep_until;
+
+use crate::app::keys::{Code, Key};
+use crate::app::{self, App, Cmd, Diagnosis, DiagnosisRequest, HostKeyQuestion, Msg};
+use crate::clock::Clock;
+use crate::domain::{ClusterName, Line, PeerId, ReachState, Snapshot};
+use crate::engine::runtime::{Commander, Fed, Observer};
+use crate::term::{self, Guard, Hangup, Signal, Signals};
+use crate::ui::theme::MONO;
+use crate::ui::{self, Depth, Look, Themes, glyphs};
+
+/// Data draws no more often than this.
+const FRAME: Duration = Duration::from_millis(33);
+/// Running ages are drawn this often.
+const AGES: Duration = Duration::from_secs(1);
+/// Events that are taken from the terminal before the screen is drawn.
+const BATCH: usize = 256;
+/// What is written at once to the terminal.
+const OUTPUT: usize = 1 << 16;
+
+/// Finds out step by step why a peer is not reached.
+pub type Diagnose = Arc<dyn Fn(DiagnosisRequest) -> BoxFuture<'static, Diagnosis> + Send + Sync>;
+
+/// What the console is started with.
+#[derive(Clone, Debug)]
+pub struct ConsoleOptions {
+    /// The peers are those of an embedded lab.
+    pub lab: bool,
+    /// Name of the theme; `None` is the terminal's own, or no colour where none is wanted.
+    pub theme: Option<String>,
+    /// The user's own themes: file name and text.
+    pub own_themes: Vec<(String, String)>,
+    /// Signs: ASCII or not; `None` asks the locale.
+    pub ascii: Option<bool>,
+    /// Whether times are UTC at the start.
+    pub utc: bool,
+    /// Whether new criticals sound the bell.
+    pub bell: bool,
+    /// When the process started, for the log.
+    pub started: Instant,
+}
+
+impl Default for ConsoleOptions {
+    fn default() -> Self {
+        Self {
+            lab: false,
+            theme: None,
+            own_themes: Vec::new(),
+            ascii: None,
+            utc: false,
+            bell: true,
+            started: Instant::now(),
+        }
+    }
+}
+
+/// Runs the console until the person leaves it, the terminal goes away, or a signal ends it.
+///
+/// Without a `commander` it is read-only by construction.
+///
+/// # Errors
+/// When there is no terminal fit for it, an asked-for theme does not exist, the terminal fails, or the engine ended.
+pub async fn run(
+    options: ConsoleOptions,
+    observer: Observer,
+    commander: Option<Commander>,
+    diagnose: Diagnose,
+    clock: Arc<dyn Clock>,
+) -> io::Result<()> {
+    let env = Environment::read();
+    term::check(env.term.as_deref()).map_err(io::Error::other)?;
+    let looks = Looks::new(&options, &env)?;
+    term::install_hook();
+    let signals = Signals::listen()?;
+    let guard = Guard::take()?;
+    let terminal = Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(OUTPUT, io::stdout())))?;
+    let size = terminal.size()?;
+    let app_options = app::Options {
+        lab: options.lab,
+        read_only: commander.is_none(),
+        themes: looks.themes.len(),
+        theme: looks.first,
+        utc: options.utc,
+        bell: options.bell,
+        width: size.width,
+        height: size.height,
+    };
+    let snapshot = Arc::clone(&observer.snapshots.borrow());
+    let app = App::new(app_options, snapshot, clock.now());
+    let (results, results_in) = mpsc::channel(8);
+    let console = Console {
+        app,
+        terminal,
+        guard: &guard,
+        looks,
+        commander,
+        diagnose,
+        clock,
+        results,
+        asked: BTreeMap::new(),
+        title: String::new(),
+        digest: 0,
+        drawn: None,
+        wants_draw: true,
+        stopped: false,
+        started: options.started,
+        complete: false,
+    };
+    term::own(console.run(observer, signals, results_in)).await
+}
+
+/// The variables that decide how the screen looks.
+struct Environment {
+    term: Option<String>,
+    colorterm: Option<String>,
+    no_color: Option<String>,
+    lc_all: Option<String>,
+    lc_ctype: Option<String>,
+    lang: Option<String>,
+}
+
+impl Environment {
+    fn read() -> Self {
+        let var = |name: &str| std::env::var(name).ok();
+        Self {
+            term: var("TERM"),
+            colorterm: var("COLORTERM"),
+            no_color: var("NO_COLOR"),
+            lc_all: var("LC_ALL"),
+            lc_ctype: var("LC_CTYPE"),
+            lang: var("LANG"),
+        }
+    }
+}
+
+/// All looks that the theme key walks through.
+struct Looks {
+    themes: Themes,
+    depth: Depth,
+    look: Look,
+    first: usize,
+    shown: usize,
+}
+
+impl Looks {
+    fn new(options: &ConsoleOptions, env: &Environment) -> io::Result<Self> {
+        let (themes, errors) = Themes::load(&options.own_themes);
+        if let Some(error) = errors.first() {
+            return Err(io::Error::other(error.to_string()));
+        }
+        let depth = ui::colour::detect(env.colorterm.as_deref(), env.term.as_deref(), env.no_color.as_deref());
+        let wanted = options.theme.as_deref().unwrap_or(if depth == Depth::None { MONO } else { "terminal" });
+        let first = themes.position(wanted).ok_or_else(|| {
+            io::Error::other(format!("there is no theme `{wanted}`; there are {}", themes.names().join(", ")))
+        })?;
+        let unicode = term::shows_unicode(
+            env.lc_all.as_deref(),
+            env.lc_ctype.as_deref(),
+            env.lang.as_deref(),
+            env.term.as_deref(),
+        );
+        let ascii = options.ascii.unwrap_or(!unicode);
+        let look = Look {
+            theme: themes.get(first, depth),
+            glyphs: if ascii { glyphs::ASCII } else { glyphs::UNICODE },
+            zone: jiff::tz::TimeZone::system(),
+        };
+        Ok(Self { themes, depth, look, first, shown: first })
+    }
+
+    fn show(&mut self, place: usize) {
+        if place != self.shown {
+            self.look.theme = self.themes.get(place, self.depth);
+            self.shown = place;
+        }
+    }
+}
+
+struct Console<'a> {
+    app: App,
+    terminal: Terminal<CrosstermBackend<BufWriter<Stdout>>>,
+    guard: &'a Guard,
+    looks: Looks,
+    commander: Option<Commander>,
+    diagnose: Diagnose,
+    clock: Arc<dyn Clock>,
+    results: mpsc::Sender<(DiagnosisRequest, Diagnosis)>,
+    /// Fingerprints that the person was asked about, as long as the peer waits for the answer.
+    asked: BTreeMap<(ClusterName, PeerId), Line>,
+    title: String,
+    digest: u64,
+    drawn: Option<Instant>,
+    wants_draw: bool,
+    /// The terminal is somebody else's until we go on.
+    stopped: bool,
+    started: Instant,
+    complete: bool,
+}
+
+/// Whether the loop goes on.
+enum Next {
+    On,
+    End,
+}
+
+impl Console<'_> {
+    async fn run(
+        mut self,
+        mut observer: Observer,
+        mut signals: Signals,
+        mut results: mpsc::Receiver<(DiagnosisRequest, Diagnosis)>,
+    ) -> io::Result<()> {
+        let mut input = EventStream::new();
+        let mut alerts = observer.alerts();
+        let hangup = Hangup::watch();
+        let mut gone = pin!(hangup.gone());
+        self.ask_host_keys(&Arc::clone(&observer.snapshots.borrow_and_update()));
+        self.draw()?;
+        loop {
+            let now = self.clock.now();
+            // What waits to be drawn is drawn when its frame is due; otherwise only passing time changes ages.
+            let frame = (self.wants_draw && !self.stopped).then(|| self.drawn.map_or_else(Instant::now, |d| d + FRAME));
+            let tick = self.app.next_wake(now).map(|wait| Instant::now() + wait);
+            let paused = self.app.paused_at().is_some();
+            // Counted from the last frame, or a steady stream of pictures would put it off for ever.
+            let ages = self.drawn.filter(|_| !paused && !self.stopped).map(|d| d + AGES);
+            let wake = [frame, tick, ages].into_iter().flatten().min();
+            tokio::select! {
+                biased;
+                signal = signals.next() => match signal {
+                    Signal::Hangup | Signal::Terminate | Signal::Interrupt => return Ok(()),
+                    Signal::Stop => self.stop()?,
+                    Signal::Continue => self.resume()?,
+                },
+                () = &mut gone => return Ok(()),
+                event = input.next() => match self.input(event, &mut input)? {
+                    Next::On => self.draw()?,
+                    Next::End => return Ok(()),
+                },
+                alert = alerts.next() => {
+                    let msg = match alert {
+                        Some(Fed::Item(alert)) => Msg::Alert(alert.transition, alert.finding),
+                        Some(Fed::Missed(n)) => Msg::AlertsMissed(n),
+                        None => return Err(ended()),
+                    };
+                    self.update(msg)?;
+                    self.wants_draw = true;
+                }
+                Some((request, diagnosis)) = results.recv() => {
+                    self.update(Msg::Diagnosed(request, diagnosis))?;
+                    self.wants_draw = true;
+                }
+                changed = observer.snapshots.changed(), if !paused => {
+                    changed.map_err(|_| ended())?;
+                    let snapshot = Arc::clone(&observer.snapshots.borrow_and_update());
+                    self.snapshot(snapshot)?;
+                }
+                () = sleep_until(wake.unwrap_or_else(Instant::now).into()), if wake.is_some() => {
+                    self.update(Msg::Tick)?;
+                    if let Some(text) = term::take_foreign_panic() {
+                        self.update(Msg::Notice(format!("a part of peerdeck failed: {text}")))?;
+                    }
+                    self.draw()?;
+                }
+            }
+            if paused && self.app.paused_at().is_none() {
+                // What came while the display stood still.
+                let snapshot = Arc::clone(&observer.snapshots.borrow_and_update());
+                self.snapshot(snapshot)?;
+                self.draw()?;
+            }
+        }
+    }
+
+    /// Takes what the terminal has ready, resizes as one; every key counts.
+    fn input(&mut self, first: Option<io::Result<Input>>, input: &mut EventStream) -> io::Result<Next> {
+        let mut next = Some(first);
+        let mut resized = None;
+        for _ in 0..BATCH {
+            match next.take() {
+                // End of input or a read error: nobody is there any more.
+                Some(None | Some(Err(_))) => return Ok(Next::End),
+                Some(Some(Ok(event))) => {
+                    let end = match event {
+                        Input::Resize(width, height) => {
+                            resized = Some(Msg::Resize { width, height });
+                            Next::On
+                        }
+                        Input::Key(key) => match key_of(key) {
+                            Some(key) => self.update(Msg::Key(key))?,
+                            None => Next::On,
+                        },
+                        Input::Paste(text) => self.update(Msg::Paste(text))?,
+                        Input::FocusGained | Input::FocusLost | Input::Mouse(_) => Next::On,
+                    };
+                    if matches!(end, Next::End) {
+                        return Ok(Next::End);
+                    }
+                }
+                None => break,
+            }
+            next = input.next().now_or_never();
+        }
+        if let Some(msg) = resized {
+            self.update(msg)?;
+        }
+        Ok(Next::On)
+    }
+
+    fn snapshot(&mut self, snapshot: Arc<Snapshot>) -> io::Result<()> {
+        self.ask_host_keys(&snapshot);
+        self.update(Msg::Snapshot(snapshot))?;
+        let digest = self.app.digest(self.clock.now());
+        // Round trips and ages alone wait for the next tick.
+        self.wants_draw |= digest != self.digest;
+        self.digest = digest;
+        Ok(())
+    }
+
+    /// Asks about host keys that nobody was asked about yet. A console that can't act does not ask.
+    fn ask_host_keys(&mut self, snapshot: &Arc<Snapshot>) {
+        if self.commander.is_none() {
+            return;
+        }
+        let mut waiting = BTreeMap::new();
+        for cluster in &snapshot.clusters {
+            for peer in cluster.peers.iter().filter(|p| p.observed && p.reach.state == ReachState::AskHostKey) {
+                let fingerprint = peer.reach.detail.clone();
+                let key = (cluster.name.clone(), peer.id.clone());
+                if self.asked.get(&key) != Some(&fingerprint) {
+                    let question = HostKeyQuestion {
+                        cluster: cluster.name.clone(),
+                        peer: peer.id.clone(),
+                        host: peer.host.clone(),
+                        address: peer.reach.address,
+                        art: picture(&fingerprint),
+                        fingerprint: fingerprint.clone(),
+                    };
+                    // The answer comes with a key; there is nothing else to do now but the bell.
+                    let _ = self.update(Msg::AskHostKey(question));
+                    self.wants_draw = true;
+                }
+                waiting.insert(key, fingerprint);
+            }
+        }
+        self.asked = waiting;
+    }
+
+    fn update(&mut self, msg: Msg) -> io::Result<Next> {
+        for cmd in self.app.update(msg, self.clock.now()) {
+            match cmd {
+                Cmd::Quit => return Ok(Next::End),
+                Cmd::Suspend => term::stop_group()?,
+                Cmd::Redraw => self.forget_screen()?,
+                Cmd::Bell => term::bell(self.terminal.backend_mut())?,
+                Cmd::Diagnose(request) => {
+                    let work = (self.diagnose)(request.clone());
+                    let results = self.results.clone();
+                    tokio::spawn(async move {
+                        let diagnosis = work.await;
+                        // The console may have ended meanwhile.
+                        let _ = results.send((request, diagnosis)).await;
+                    });
+                }
+                Cmd::TrustHostKey { cluster, peer, fingerprint } => {
+                    if let Some(commander) = self.commander.clone() {
+                        tokio::spawn(async move { commander.trust_host_key(cluster, peer, fingerprint).await });
+                    }
+                }
+                Cmd::DialNow { cluster, peer } => {
+                    if let Some(commander) = self.commander.clone() {
+                        tokio::spawn(async move { commander.dial_now(cluster, Some(peer)).await });
+                    }
+                }
+            }
+        }
+        Ok(Next::On)
+    }
+
+    fn draw(&mut self) -> io::Result<()> {
+        if self.stopped {
+            return Ok(());
+        }
+        let now = self.clock.now();
+        self.looks.show(self.app.theme());
+        let (app, look) = (&self.app, &self.looks.look);
+        queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
+        self.terminal.draw(|frame| ui::draw(frame.buffer_mut(), app, look, now))?;
+        queue!(self.terminal.backend_mut(), EndSynchronizedUpdate)?;
+        Write::flush(self.terminal.backend_mut())?;
+        self.drawn = Some(Instant::now());
+        self.wants_draw = false;
+        self.digest = self.app.digest(now);
+        let title = self.app.title();
+        if title != self.title {
+            term::set_title(self.terminal.backend_mut(), &title)?;
+            self.title = title;
+        }
+        if !self.complete && self.app.is_complete(now) {
+            self.complete = true;
+            let peers = self.app.peer_counts(now).1;
+            let ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+            tracing::info!(ms, peers, "grid complete");
+        }
+        Ok(())
+    }
+
+    /// Gives the terminal back and stops. The signal to go on takes it again: this thread may run for a moment
+    /// after the signal to stop was sent.
+    fn stop(&mut self) -> io::Result<()> {
+        self.guard.give_back();
+        self.stopped = true;
+        term::stop_self()
+    }
+
+    fn resume(&mut self) -> io::Result<()> {
+        self.stopped = false;
+        self.guard.again()?;
+        self.title.clear();
+        self.forget_screen()?;
+        self.draw()
+    }
+
+    /// Every cell is written anew with the next frame. (`Terminal::clear` would ask the terminal where the cursor
+    /// is, and wait two seconds for one that does not answer.)
+    fn forget_screen(&mut self) -> io::Result<()> {
+        let size = self.terminal.size()?;
+        self.terminal.resize(Rect::new(0, 0, size.width, size.height))
+    }
+}
+
+fn ended() -> io::Error {
+    io::Error::other("the engine has ended: there is nothing left to show")
+}
+
+/// The fingerprint as OpenSSH draws it.
+fn picture(fingerprint: &Line) -> Vec<String> {
+    let art = fingerprint.as_str().parse::<Fingerprint>().map(|f| f.to_randomart("[host key]"));
+    art.map(|art| art.lines().map(str::to_owned).collect()).unwrap_or_default()
+}
+
+/// A key press as the console knows it.
+fn key_of(event: KeyEvent) -> Option<Key> {
+    if event.kind == KeyEventKind::Release {
+        return None;
+    }
+    let code = match event.code {
+        KeyCode::Char(c) => Code::Char(c),
+        KeyCode::Enter => Code::Enter,
+        KeyCode::Esc => Code::Esc,
+        KeyCode::Tab => Code::Tab,
+        KeyCode::BackTab => Code::BackTab,
+        KeyCode::Backspace => Code::Backspace,
+        KeyCode::Delete => Code::Delete,
+        KeyCode::Up => Code::Up,
+        KeyCode::Down => Code::Down,
+        KeyCode::Left => Code::Left,
+        KeyCode::Right => Code::Right,
+        KeyCode::Home => Code::Home,
+        KeyCode::End => Code::End,
+        KeyCode::PageUp => Code::PageUp,
+        KeyCode::PageDown => Code::PageDown,
+        _ => return None,
+    };
+    let ctrl = event.modifiers.contains(KeyModifiers::CONTROL);
+    Some(Key { code, ctrl, alt: event.modifiers.contains(KeyModifiers::ALT) })
+}
