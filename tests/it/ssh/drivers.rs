@@ -51,7 +51,7 @@ fn profile(state: &Path) -> Profile {
 struct Rig {
     requests: mpsc::Sender<PeerRequest>,
     events: mpsc::Receiver<(EndpointKey, PeerEvent)>,
-    _state: tempfile::TempDir,
+    state: tempfile::TempDir,
 }
 
 impl Rig {
@@ -67,7 +67,7 @@ impl Rig {
         server.serve(at());
         let (sender, events) = mpsc::channel(room);
         let requests = start(endpoint, profile, Dials::default(), Arc::new(SystemClock::new()), net, sender);
-        Self { requests, events, _state: state }
+        Self { requests, events, state }
     }
 
     async fn next(&mut self) -> PeerEvent {
@@ -315,7 +315,7 @@ async fn an_unknown_host_key_is_asked_about_and_kept() {
     rig.requests.send(PeerRequest::TrustHostKey { key: other }).await.unwrap();
     rig.requests.send(PeerRequest::TrustHostKey { key: line.clone() }).await.unwrap();
     rig.connected().await;
-    let kept = std::fs::read_to_string(rig._state.path().join("known_hosts")).unwrap();
+    let kept = std::fs::read_to_string(rig.state.path().join("known_hosts")).unwrap();
     assert_eq!(kept, format!("[127.0.0.1]:2222 {line}\n"));
 }
 
@@ -489,7 +489,7 @@ async fn a_jump_host_is_used_and_its_own_failures_are_named() {
         detail.starts_with("jump host hop@127.0.0.7:22") && detail.contains("peerdeck trust 127.0.0.7"),
         "{detail}"
     );
-    std::fs::write(rig._state.path().join("known_hosts"), known).unwrap();
+    std::fs::write(rig.state.path().join("known_hosts"), known).unwrap();
     rig.requests.send(PeerRequest::DialNow).await.unwrap();
     assert_eq!(rig.connected().await, PeerId::new("S1"));
 }
