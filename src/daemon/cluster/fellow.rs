@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::types::{ConnId, PingCount};
 use crate::domain::ids::{BootId, PeerId};
 use crate::domain::membership::Machine;
-use crate::domain::mesh::{Cause, Link, LinkState, Probe};
+use crate::domain::mesh::{Cause, DnsCheck, DnsResult, Link, LinkState, Probe};
 use crate::domain::text::Line;
 use crate::domain::time::Time;
 
@@ -160,6 +160,14 @@ impl Fellow {
     /// Whether a session stands and answers; one ping is always on its way.
     pub fn is_healthy(&self) -> bool {
         self.active().is_some_and(|c| c.unanswered.len() <= 1)
+    }
+
+    /// A look-up that confirms the other end's address makes it a place to come back to.
+    pub fn looked_up(&mut self, check: &DnsCheck) {
+        if check.forward == DnsResult::Ok && self.last_good.is_none() {
+            let port = self.machine.port;
+            self.last_good = self.active().map(|c| SocketAddr::new(c.address.ip(), port));
+        }
     }
 
     /// Counts one ping, for observers.

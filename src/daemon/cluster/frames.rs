@@ -94,9 +94,8 @@ impl Core {
         fellow.link.address = Some(address);
         if dialled {
             fellow.last_good = Some(address);
-        } else {
-            out.push(Effect::CheckDns { peer: id.clone(), address });
         }
+        out.push(Effect::CheckDns { peer: id.clone(), address });
         self.settle(now, id);
         self.touch(now);
         self.send_own_row(now, conn, out);

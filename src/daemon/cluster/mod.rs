@@ -24,7 +24,7 @@ pub use types::{Config, ConnId, DialError, Dialled, Effect, Event, LogLine, Ping
 
 use crate::domain::ids::{BootId, PeerId};
 use crate::domain::membership::Membership;
-use crate::domain::mesh::{Cause, Link, LinkState, Row};
+use crate::domain::mesh::{Cause, DnsResult, Link, LinkState, Row};
 use crate::domain::text::Line;
 use crate::domain::time::{Time, millis};
 use crate::proto::frame::{Frame, Hello};
@@ -119,11 +119,12 @@ impl Core {
             }
             Event::Probe { peer, boot, n } => self.on_probe(now, &peer, boot, n),
             Event::Dns { peer, check } => {
-                if let Some(fellow) = self.fellows.get_mut(&peer)
-                    && fellow.link.dns != check
-                {
-                    fellow.link.dns = check;
-                    self.touch(now);
+                if let Some(fellow) = self.fellows.get_mut(&peer) {
+                    fellow.looked_up(&check);
+                    if fellow.link.dns != check {
+                        fellow.link.dns = check;
+                        self.touch(now);
+                    }
                 }
             }
             Event::Execute { request, by, params } => self.on_execute(now, request, &by, params, &mut out),
@@ -396,7 +397,11 @@ impl Core {
         let id = fellow.id().clone();
         match result {
             Ok(dialled) => {
+                let reverse = fellow.link.dns.reverse;
                 fellow.link.dns = dialled.dns;
+                if fellow.link.dns.reverse == DnsResult::Untested {
+                    fellow.link.dns.reverse = reverse; // Asked again once the link stands.
+                }
                 fellow.link.address = Some(dialled.address);
                 fellow.conns.insert(0, Conn::new(conn, dialled.address, true, now));
                 let hello = self.hello(now);
