@@ -55,7 +55,7 @@ fn keys_move_by_identity() {
         ("/ group:rome", "lab5>lab1"),
         ("/ !group:rome <Enter> G", "lab4>lab1"),
         ("/ state:down <Enter>", "lab3>lab3"),
-        ("/ cause:timeout !host:lab3 <Enter>", "lab5>lab3"),
+        ("/ cause:timeout <Space> !host:lab3 <Enter>", "lab5>lab3"),
         ("n", "lab3>lab5"),
         ("n n", "lab5>lab3"),
         ("n n n", "lab3>lab5"),

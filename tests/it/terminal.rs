@@ -101,7 +101,7 @@ fn members() -> Membership {
 
 fn row(me: usize, seq: u64, now: peerdeck::domain::Time) -> Arc<Row> {
     let links = (1..=PEERS).filter(|n| *n != me).map(|n| {
-        let mut link = Link::connecting(peer(n), now.before(Duration::from_secs(60)));
+        let mut link = Link::connecting(peer(n), now.before(Duration::from_mins(1)));
         link.state = LinkState::Connected;
         link.rtt = Some(Duration::from_micros(700));
         Arc::new(link)
@@ -348,11 +348,11 @@ fn a_resize_storm_while_typing_loses_no_key() {
     pty.until_text(WELL);
     pty.press("/");
     let mut typed = String::new();
-    for (n, c) in ('a'..='z').cycle().take(60).enumerate() {
+    for (n, c) in (0u16..60).zip(('a'..='z').cycle()) {
         typed.push(c);
-        pty.resize((90 + (n % 20) as u16, 24 + (n % 9) as u16));
+        pty.resize((90 + n % 20, 24 + n % 9));
         pty.press(c.encode_utf8(&mut [0; 4]));
-        pty.resize((120 - (n % 20) as u16, 30));
+        pty.resize((120 - n % 20, 30));
     }
     pty.resize((100, 30));
     pty.until_text(&format!("/{typed}"));

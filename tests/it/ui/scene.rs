@@ -82,6 +82,7 @@ impl Scene {
     }
 
     pub fn id(&self, i: usize) -> PeerId {
+        assert!(i < self.hosts.len(), "no such peer");
         PeerId::new(&format!("SN{i:04}"))
     }
 
