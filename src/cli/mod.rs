@@ -1,3 +1,193 @@
-//! One file per sub-command: wires the others together.
+//! The command line: one file per command, wired together here.
 
+pub mod args;
+pub mod checks;
+pub mod config;
+pub mod connect;
 pub mod console;
+pub mod diagnose;
+pub mod events;
+pub mod lab;
+mod names;
+pub mod once;
+pub mod open;
+pub mod output;
+pub mod peer;
+mod process;
+mod signals;
+pub mod trust;
+pub mod watch;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory, Parser};
+
+use self::args::{Cli, Command, ConfigCommand, Global, LabCommand};
+use crate::config::{Choice, Fleet, Paths};
+
+/// An exit code.
+pub type Done = u8;
+
+/// Checks and queries: no answer, usage and configuration errors too.
+pub const UNKNOWN: Done = 3;
+/// Actions: refused, nothing was changed.
+pub const REFUSED: Done = 1;
+/// Actions: failed.
+pub const FAILED: Done = 2;
+/// Actions: usage or configuration error, nothing was sent.
+pub const USAGE: Done = 64;
+
+/// The options and folders that every command gets.
+pub struct Context {
+    /// The options.
+    pub global: Global,
+    /// The folders.
+    pub paths: Paths,
+}
+
+impl Context {
+    /// What `--fleet` says.
+    #[must_use]
+    pub fn choice(&self) -> Choice {
+        self.global.fleet.clone().unwrap_or(Choice::Default)
+    }
+
+    /// The fleet, cut down to `--cluster`.
+    ///
+    /// # Errors
+    /// When there is none or it can't be used.
+    pub fn fleet(&self) -> anyhow::Result<Fleet> {
+        match self.fleet_if_any()? {
+            Some(fleet) => Ok(fleet),
+            None => anyhow::bail!(
+                "there is no fleet: {} does not exist. Name one with --fleet FILE, NAME or user@host; \
+                 `peerdeck config template` prints an example, `peerdeck lab` makes peers to try",
+                self.paths.default_fleet().display()
+            ),
+        }
+    }
+
+    /// As [`Context::fleet`]; `None` when nothing was named and there is no default file.
+    ///
+    /// # Errors
+    /// When a named one is missing or can't be used.
+    pub fn fleet_if_any(&self) -> anyhow::Result<Option<Fleet>> {
+        let Some(fleet) = self.choice().load(&self.paths)? else { return Ok(None) };
+        match &self.global.cluster {
+            Some(name) => Ok(Some(fleet.only(name).map_err(anyhow::Error::msg)?)),
+            None => Ok(Some(fleet)),
+        }
+    }
+}
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    ExitCode::from(run(std::env::args_os().collect()))
+}
+
+/// Runs a command line.
+#[must_use]
+pub fn run(args: Vec<OsString>) -> Done {
+    let cli = match parse(&args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Nobody may read it any more, and then there is nobody to tell.
+            let _ = error.print();
+            return if error.use_stderr() { usage_code(&args) } else { 0 };
+        }
+    };
+    let code = if cli.command.as_ref().is_some_and(is_action) { USAGE } else { UNKNOWN };
+    match dispatch(cli) {
+        Ok(done) => done,
+        Err(error) => {
+            eprintln!("peerdeck: {error:#}");
+            code
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> anyhow::Result<Done> {
+    let draws = match &cli.command {
+        None | Some(Command::Console(_)) => true,
+        Some(Command::Lab(lab)) => lab.command.is_none() && !lab.headless,
+        Some(_) => false,
+    };
+    process::start_log(&cli.global, draws)?;
+    process::raise_file_limit();
+    let context = Context { global: cli.global, paths: Paths::from_env()? };
+    match cli.command {
+        None => open::bare(&context),
+        Some(Command::Console(args)) => open::console(&context, &args),
+        Some(Command::Lab(args)) => match &args.command {
+            Some(LabCommand::Fault(fault)) => lab::fault(&context, fault),
+            None => lab::run(&context, &args),
+        },
+        Some(Command::Peer(args)) => peer::run(&args.config),
+        Some(Command::Status(args)) => checks::status(&context, args.plugin),
+        Some(Command::Connstatus(args)) => checks::connstatus(&context, args.plugin),
+        Some(Command::List) => checks::list(&context),
+        Some(Command::Diagnose(args)) => diagnose::run(&context, &args),
+        Some(Command::Events(args)) => events::run(&context, args.follow),
+        Some(Command::Trust(args)) => trust::run(&context, &args),
+        Some(Command::Watch(args)) if args.once => watch::once(&context),
+        Some(Command::Watch(args)) => watch::run(&context, args.heartbeat),
+        Some(Command::Config(args)) => config::run(&context, &args.command),
+    }
+}
+
+/// Whether a command changes something, and so has the exit codes of actions.
+fn is_action(command: &Command) -> bool {
+    match command {
+        Command::Trust(_) => true,
+        Command::Lab(lab) => lab.command.is_some(),
+        Command::Config(c) => match c.command {
+            ConfigCommand::Check | ConfigCommand::Template | ConfigCommand::Info => false,
+        },
+        Command::Console(_)
+        | Command::Peer(_)
+        | Command::Status(_)
+        | Command::Connstatus(_)
+        | Command::List
+        | Command::Diagnose(_)
+        | Command::Events(_)
+        | Command::Watch(_) => false,
+    }
+}
+
+/// The code of a command line that can't be read: by the command that it seems to be.
+fn usage_code(args: &[OsString]) -> Done {
+    let words = |w: &str| args.iter().skip(1).any(|a| a == w);
+    if words("trust") || (words("lab") && words("fault")) { USAGE } else { UNKNOWN }
+}
+
+/// Reads the command line. A first word with an `@` in it, where a command should stand, is a target of `console`.
+///
+/// # Errors
+/// As clap says it, help and version too.
+pub fn parse(args: &[OsString]) -> Result<Cli, clap::Error> {
+    let error = match Cli::try_parse_from(args) {
+        Ok(cli) => return Ok(cli),
+        Err(error) => error,
+    };
+    if error.kind() != ErrorKind::InvalidSubcommand {
+        return Err(error);
+    }
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return Err(error) };
+    if !word.contains('@') {
+        return Err(error);
+    }
+    // The word may stand there twice, as a value of --fleet too: the last one is the target.
+    let Some(at) = args.iter().rposition(|a| a.to_str() == Some(word)) else { return Err(error) };
+    let mut args = args.to_vec();
+    args.insert(at, "console".into());
+    Cli::try_parse_from(args)
+}
+
+/// The command tree, for documentation and its tests.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
+}

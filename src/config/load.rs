@@ -14,9 +14,9 @@ const SIZE_MAX: u64 = 4 * 1024 * 1024;
 pub struct Paths {
     /// The user's home.
     pub home: PathBuf,
-    /// Fleet files and our `known_hosts`: `$XDG_CONFIG_HOME/peerdeck` or `~/.config/peerdeck`.
+    /// Fleet files: `$XDG_CONFIG_HOME/peerdeck` or `~/.config/peerdeck`.
     pub config: PathBuf,
-    /// What peerdeck itself keeps, the lab's peers among it: `$XDG_STATE_HOME/peerdeck` or `~/.local/state/peerdeck`.
+    /// What peerdeck itself keeps, accepted host keys and the lab among it: `$XDG_STATE_HOME/peerdeck` or `~/.local/state/peerdeck`.
     pub state: PathBuf,
 }
 
@@ -51,7 +51,7 @@ impl Paths {
     /// Host keys that a person has accepted in peerdeck.
     #[must_use]
     pub fn known_hosts(&self) -> PathBuf {
-        self.config.join("known_hosts")
+        self.state.join("known_hosts")
     }
 
     /// `OpenSSH`'s settings of the user.

@@ -2,8 +2,19 @@
 
 pub mod cluster;
 pub mod config;
+pub mod port;
 pub mod runtime;
 pub mod store;
+
+mod dial;
+mod life;
+mod rpc;
+mod server;
+mod session;
+mod shared;
+mod shell;
+mod udp;
+mod wire;
 
 pub use runtime::{LinkCounts, Running, StartError, start};
 pub use store::{StoreError, new_host_key, provision, read_membership, write_membership};
@@ -29,12 +40,12 @@ pub struct Environment {
     pub clock: Arc<dyn Clock>,
     /// Its resolver.
     pub resolver: crate::dns::Resolver,
-    /// Held back while the peer is frozen (lab): the core's loop waits here before it handles anything.
+    /// True while the peer is frozen (lab): then its loop, its server and its sessions handle nothing.
     pub gate: tokio::sync::watch::Receiver<bool>,
 }
 
 /// What a peer is started with. Its identity, keys and membership stand in `state_dir`.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Setup {
     /// Holds `identity.json`, `machine_key`, `host_key` (0600) and `membership.json`; made by [`provision`] if empty.
     pub state_dir: PathBuf,

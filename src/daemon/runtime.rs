@@ -1,12 +1,36 @@
 //! The peer at work: executes what the core decides, over SSH, datagrams, DNS and timers.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, timeout};
+use tracing::{info, warn};
 
-use super::store::StoreError;
-use super::{Environment, Setup};
+use super::cluster::{self, ConnId, Core, Effect, Event, RequestId};
+use super::shared::{DialOutcome, Input, Requests, Shared};
+use super::store::{self, StoreError};
+use super::wire::{self, Outgoing};
+use super::{Environment, Setup, dial, server, udp};
 use crate::domain::ids::PeerId;
+use crate::domain::time::Time;
+use crate::proto::frame::Frame;
+use crate::proto::rpc::ExecuteResult;
+use crate::ssh::client::Session;
+use crate::ssh::net::{BoxStream, Datagrams, Net};
+
+/// Inputs that may wait for the core.
+const INBOX: usize = 4096;
+
+/// Dials under way at a time; one per target, so that a stock sshd's limit of ten is never near.
+const DIALS: usize = 64;
+
+/// How long good-byes may take.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Why a peer did not start.
 #[derive(Debug, thiserror::Error)]
@@ -23,7 +47,7 @@ pub enum StartError {
         error: std::io::Error,
     },
     /// A user or member has a key that can't be read.
-    #[error("{whose} has a key that can't be read: {why}")]
+    #[error("{whose} has a key that can't be read: {why}; it must be an OpenSSH public key (`ssh-ed25519 AAAA...`)")]
     Key {
         /// Whose.
         whose: String,
@@ -43,7 +67,7 @@ pub struct LinkCounts {
 
 /// A peer that runs. Dropping it kills it.
 pub struct Running {
-    id: PeerId,
+    shared: Arc<Shared>,
     addr: SocketAddr,
     links: watch::Receiver<LinkCounts>,
 }
@@ -52,7 +76,7 @@ impl Running {
     /// Its serial number.
     #[must_use]
     pub fn identity(&self) -> &PeerId {
-        &self.id
+        &self.shared.keys.id
     }
 
     /// Where it listens.
@@ -67,26 +91,304 @@ impl Running {
         self.links.clone()
     }
 
-    /// Speaks another level from now on (C15; for tests and the lab).
+    /// Speaks another level from now on (C15; for tests and the lab). Lost only if 4,096 inputs wait.
     pub fn set_level(&self, level: u32) {
-        let _ = level;
+        if self.shared.inbox.try_send(Input::Event(Event::SetLevel(level))).is_err() {
+            self.shared.count_drop();
+        }
     }
 
-    /// Says good-bye to its fellows and ends; at most a second.
-    pub async fn stop(self) {}
+    /// Says good-bye to its fellows and ends; at most a second, frozen or not.
+    pub async fn stop(self) {
+        let (tx, rx) = oneshot::channel();
+        let farewell = async {
+            self.shared.inbox.send(Input::Stop(tx)).await.ok()?;
+            rx.await.ok()
+        };
+        // A frozen or overloaded peer ends without a word.
+        let _ = timeout(FAREWELL, farewell).await;
+    }
 
     /// Ends at once, as a killed process would: sockets closed, nothing said.
-    pub fn kill(self) {}
+    pub fn kill(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.shared.over.cancel();
+    }
 }
 
 /// Starts a peer with what stands in its state directory; makes an identity if there is none.
 ///
 /// # Errors
 /// [`StartError`] when the state directory, a key or the port can't be used.
-#[expect(clippy::unused_async, reason = "it listens")]
 pub async fn start(setup: Setup, env: Environment) -> Result<Running, StartError> {
-    let _ = env;
-    let me = super::store::provision(&setup.state_dir, &setup.host)?;
-    let (_tx, links) = watch::channel(LinkCounts::default());
-    Ok(Running { id: me.id, addr: setup.listen, links })
+    store::provision(&setup.state_dir, &setup.host)?;
+    let keys = store::read_keys(&setup.state_dir)?;
+    let membership = Arc::new(store::read_membership(&setup.state_dir)?.unwrap_or_else(cluster::alone));
+    let detached = store::read_detached(&setup.state_dir)?;
+    let boot = store::begin_boot(&setup.state_dir, env.clock.wall_ms())?;
+    let (inbox, inputs) = mpsc::channel(INBOX);
+    let listen = setup.listen;
+    let shared = Arc::new(Shared::new(setup, env, keys, boot, membership, inbox)?);
+
+    let refused = |error| StartError::Listen { on: listen, error };
+    let listener = shared.net.listen(listen).await.map_err(refused)?;
+    let addr = listener.local_addr().map_err(refused)?;
+    let socket = match shared.net.datagrams(addr).await {
+        Ok(socket) => Some(socket),
+        Err(error) => {
+            warn!(%addr, %error, "no datagrams: one-sided faults can't be told from others");
+            None
+        }
+    };
+
+    let setup = &shared.setup;
+    let config = cluster::Config {
+        id: shared.keys.id.clone(),
+        host: setup.host.clone(),
+        boot,
+        level: setup.level,
+        ping_interval: setup.ping_interval,
+        ping_failures: setup.ping_failures,
+        membership: shared.membership.clone(),
+        detached,
+        seed: setup.seed.unwrap_or_else(rand::random),
+    };
+    let (counts, links) = watch::channel(LinkCounts { connected: 0, total: shared.members.len() });
+    if let Some(socket) = &socket {
+        tokio::spawn(udp::receive(shared.clone(), socket.clone()));
+    }
+    tokio::spawn(server::accept(shared.clone(), listener));
+    tokio::spawn(run(shared.clone(), config, inputs, socket, counts));
+    info!(host = %setup.host, serial = %shared.keys.id, %addr, "peer started");
+    Ok(Running { shared, addr, links })
+}
+
+/// The core's hands.
+struct Loop {
+    shared: Arc<Shared>,
+    socket: Option<Arc<dyn Datagrams>>,
+    signer: Option<udp::Signer>,
+    queues: BTreeMap<ConnId, mpsc::Sender<Outgoing>>,
+    dials: BTreeMap<ConnId, AbortHandle>,
+    answers: BTreeMap<RequestId, oneshot::Sender<Result<ExecuteResult, String>>>,
+    requests: Requests,
+    room: Arc<Semaphore>,
+    /// Connections that write what is left.
+    carriers: Vec<tokio::task::JoinHandle<()>>,
+    next_accepted: u64,
+    /// The frame that was encoded last: one row goes to many.
+    encoded: Option<(Arc<Frame>, Outgoing)>,
+}
+
+async fn run(
+    shared: Arc<Shared>,
+    config: cluster::Config,
+    mut inputs: mpsc::Receiver<Input>,
+    socket: Option<Arc<dyn Datagrams>>,
+    counts: watch::Sender<LinkCounts>,
+) {
+    let mut this = Loop {
+        signer: udp::Signer::new(&shared.keys.machine),
+        socket,
+        queues: BTreeMap::new(),
+        dials: BTreeMap::new(),
+        answers: BTreeMap::new(),
+        requests: Requests::default(),
+        room: Arc::new(Semaphore::new(DIALS)),
+        carriers: Vec::new(),
+        next_accepted: 1,
+        encoded: None,
+        shared,
+    };
+    let clock = this.shared.env.clock.clone();
+    let over = this.shared.over.clone();
+    let (mut core, effects) = Core::new(config, clock.now());
+    this.carry_out(effects);
+    loop {
+        let wait = core.next_wake().since(clock.now());
+        let input = tokio::select! {
+            biased;
+            () = over.cancelled() => return,
+            input = inputs.recv() => input,
+            () = tokio::time::sleep_until(Instant::now() + wait) => Some(Input::Event(Event::Tick)),
+        };
+        tokio::select! {
+            biased;
+            () = over.cancelled() => return,
+            () = this.shared.thawed() => {}
+        }
+        let Some(input) = input else { return };
+        let now = clock.now();
+        if let Input::Stop(done) = input {
+            let effects = core.step(now, Event::Stop);
+            this.carry_out(effects);
+            this.farewell().await;
+            // Whoever waits for it may have given up.
+            let _ = done.send(());
+            return;
+        }
+        this.take(&mut core, now, input);
+        let (connected, total) = core.counts();
+        counts.send_if_modified(|c| {
+            std::mem::replace(c, LinkCounts { connected, total }) != LinkCounts { connected, total }
+        });
+    }
+}
+
+impl Loop {
+    fn take(&mut self, core: &mut Core, now: Time, input: Input) {
+        let event = match input {
+            Input::Event(event) => {
+                if let Event::Closed { conn, .. } = &event {
+                    self.queues.remove(conn);
+                }
+                event
+            }
+            Input::Dialled { conn, outcome } => return self.dialled(core, now, conn, outcome),
+            Input::Accepted { peer, from, stream } => {
+                let conn = ConnId(self.next_accepted);
+                self.next_accepted += 2;
+                self.carry(conn, stream, None);
+                Event::Accepted { conn, peer, from }
+            }
+            Input::View(answer) => {
+                // Whoever asked may have gone.
+                let _ = answer.send(core.view(now, self.shared.dropped.load(Ordering::Relaxed)));
+                return;
+            }
+            Input::Routes(answer) => {
+                let _ = answer.send(core.routes(now));
+                return;
+            }
+            Input::Execute { by, params, answer } => {
+                let request = self.requests.next();
+                self.answers.insert(request, answer);
+                Event::Execute { request, by, params }
+            }
+            Input::Stop(_) => Event::Stop,
+        };
+        let effects = core.step(now, event);
+        self.carry_out(effects);
+    }
+
+    fn dialled(&mut self, core: &mut Core, now: Time, conn: ConnId, outcome: DialOutcome) {
+        self.dials.remove(&conn);
+        let result = outcome.map(|(dialled, stream, session)| {
+            self.carry(conn, stream, Some(session));
+            dialled
+        });
+        let effects = core.step(now, Event::Dialled { conn, result });
+        self.carry_out(effects);
+    }
+
+    fn carry(&mut self, conn: ConnId, stream: BoxStream, session: Option<Session>) {
+        let (tx, rx) = mpsc::channel(wire::QUEUE);
+        self.queues.insert(conn, tx);
+        self.carriers.retain(|c| !c.is_finished());
+        self.carriers.push(tokio::spawn(wire::carry(self.shared.clone(), conn, stream, session, rx)));
+    }
+
+    /// Waits until all that was queued is written.
+    async fn farewell(&mut self) {
+        self.queues.clear();
+        let all = async {
+            for carrier in self.carriers.drain(..) {
+                // One that failed has nothing left to say.
+                let _ = carrier.await;
+            }
+        };
+        let _ = timeout(FAREWELL / 2, all).await;
+        // What the server's sessions hold must still reach the sockets.
+        self.shared.connections.close();
+        let _ = timeout(FAREWELL / 4, self.shared.connections.wait()).await;
+    }
+
+    fn carry_out(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Dial { conn, peer, last_good } => self.dial(conn, &peer, last_good),
+                Effect::Send { conn, frame } => self.send(conn, frame),
+                Effect::Close { conn } => {
+                    self.queues.remove(&conn);
+                    if let Some(dial) = self.dials.remove(&conn) {
+                        dial.abort();
+                    }
+                }
+                Effect::Probe { peer, address, n } => {
+                    if let (Some(socket), Some(signer)) = (&self.socket, &self.signer) {
+                        let datagram = signer.sign(&udp::body(&self.shared, &peer, n));
+                        udp::send(&self.shared, socket, datagram, address);
+                    }
+                }
+                Effect::CheckDns { peer, address } => self.check_dns(peer, address),
+                Effect::KeepDetached(since) => {
+                    // On disk before anybody is told: it is one small file.
+                    if let Err(error) = store::write_detached(&self.shared.setup.state_dir, since) {
+                        warn!(%error, "can't keep whether this peer is detached; a restart would forget it");
+                    }
+                }
+                Effect::Answer { request, result } => {
+                    if let Some(answer) = self.answers.remove(&request) {
+                        // The session may have gone.
+                        let _ = answer.send(result);
+                    }
+                }
+                Effect::Changed => self.shared.changed.send_modify(|n| *n += 1),
+            }
+        }
+    }
+
+    fn send(&mut self, conn: ConnId, frame: Arc<Frame>) {
+        let Some(queue) = self.queues.get(&conn) else { return };
+        let outgoing = match &self.encoded {
+            Some((last, outgoing)) if Arc::ptr_eq(last, &frame) => outgoing.clone(),
+            Some(_) | None => {
+                let outgoing = Outgoing::new(&frame);
+                self.encoded = Some((frame, outgoing.clone()));
+                outgoing
+            }
+        };
+        if queue.try_send(outgoing).is_err() {
+            self.shared.count_drop();
+        }
+    }
+
+    fn dial(&mut self, conn: ConnId, peer: &PeerId, last_good: Option<SocketAddr>) {
+        let Some(machine) = self.shared.membership.machine(peer).cloned() else { return };
+        let (shared, room) = (self.shared.clone(), self.room.clone());
+        let task = tokio::spawn(async move {
+            let work = async {
+                let _permit = room.acquire_owned().await.ok();
+                shared.thawed().await;
+                dial::dial(&shared, &machine, last_good).await
+            };
+            let outcome = tokio::select! {
+                () = shared.over.cancelled() => return,
+                outcome = work => outcome,
+            };
+            // The loop has ended when it takes no more.
+            let _ = shared.inbox.send(Input::Dialled { conn, outcome }).await;
+        });
+        self.dials.insert(conn, task.abort_handle());
+    }
+
+    fn check_dns(&self, peer: PeerId, address: SocketAddr) {
+        let shared = self.shared.clone();
+        tokio::spawn(async move {
+            let check = tokio::select! {
+                () = shared.over.cancelled() => return,
+                check = dial::check(&shared, &peer, address) => check,
+            };
+            if let Some(check) = check
+                && shared.inbox.try_send(Input::Event(Event::Dns { peer, check })).is_err()
+            {
+                shared.count_drop();
+            }
+        });
+    }
 }

@@ -113,7 +113,8 @@ pub enum PeerEvent {
     RoundTrip(Duration),
     /// Facts, in the order in which they came. `observer` of each is the peer that answered.
     Observed(Vec<Observation>),
-    /// The host key is not known, and there is somebody who can be asked. No dial until [`PeerRequest::TrustHostKey`] comes.
+    /// The host key is not known. Where somebody can be asked, no dial until [`PeerRequest::TrustHostKey`] comes;
+    /// where nobody can, [`PeerEvent::Lost`] follows at once, with the time of the next dial.
     AskHostKey {
         /// `ssh-ed25519 AAAA...`
         key: Line,

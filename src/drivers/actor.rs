@@ -92,6 +92,10 @@ impl Actor {
             if self.profile.interactive {
                 return self.ask(&host, port, &key).await;
             }
+            // Told apart from a key that changed: the reason follows.
+            let line = PublicKey::new(key.key_data().clone(), "").to_openssh().unwrap_or_default();
+            let fingerprint = Line::new(&fingerprint(&key));
+            self.desk.post(PeerEvent::AskHostKey { key: Line::new(&line), fingerprint });
             let how = if port == 22 { host } else { format!("{host}:{port}") };
             detail = format!("{detail}. Look at the fingerprint, then: peerdeck trust {how}");
         }

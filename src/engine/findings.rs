@@ -45,6 +45,8 @@ struct Entry {
     first: Time,
     raised: Option<Finding>,
     gone: Option<Time>,
+    /// Another text than the one that was told, and since when: told once it has held too.
+    news: Option<(String, Time)>,
 }
 
 /// The findings of one cluster.
@@ -71,6 +73,7 @@ impl Tracker {
                 first: now,
                 raised: None,
                 gone: None,
+                news: None,
             });
             entry.gone = None;
             entry.candidate = candidate.clone();
@@ -83,7 +86,7 @@ impl Tracker {
                 }
                 None => {}
                 Some(finding) => {
-                    changed |= refresh(finding, &entry.candidate, out);
+                    changed |= refresh(finding, &mut entry.news, &entry.candidate, limits.group, out);
                 }
             }
         }
@@ -159,23 +162,44 @@ impl Candidate {
     }
 }
 
-/// Takes over what is news; whether anything of the finding changed.
-fn refresh(finding: &mut Finding, candidate: &Candidate, out: &mut Out<'_>) -> bool {
+/// Takes over what is news, once it has held; whether anything of the finding changed.
+fn refresh(
+    finding: &mut Finding,
+    news: &mut Option<(String, Time)>,
+    candidate: &Candidate,
+    group: Duration,
+    out: &mut Out<'_>,
+) -> bool {
     let mut changed = false;
     if finding.evidence != candidate.evidence {
         finding.evidence.clone_from(&candidate.evidence);
         changed = true;
     }
-    if finding.text != candidate.text {
-        let news = material(&finding.text) != material(&candidate.text);
-        finding.text = candidate.text.clone();
-        finding.advice = advice::of(candidate.kind, candidate.cause);
-        changed = true;
-        if news {
-            tell(Transition::Changed, finding, out);
+    if finding.text == candidate.text {
+        *news = None;
+        return changed;
+    }
+    let (told, now) = (material(&finding.text), material(&candidate.text));
+    if told != now {
+        // While something comes and goes, explanations shift for a moment.
+        let since = match news {
+            Some((text, since)) if *text == now => *since,
+            Some(_) | None => {
+                *news = Some((now, out.now));
+                return changed;
+            }
+        };
+        if out.now.since(since) < group {
+            return changed;
         }
     }
-    changed
+    *news = None;
+    finding.text = candidate.text.clone();
+    finding.advice = advice::of(candidate.kind, candidate.cause);
+    if told != material(&finding.text) {
+        tell(Transition::Changed, finding, out);
+    }
+    true
 }
 
 /// The text without what may change from dial to dial: the cause in brackets, and amounts.

@@ -129,12 +129,13 @@ impl ClusterState {
         let Some(contact) = self.contacts.get_mut(key) else { return };
         contact.live = false;
         contact.has_base = false;
+        let same = contact.offered.as_ref().is_some_and(|(key, _)| *key == offered);
         contact.offered = Some((offered, fingerprint.clone()));
         let Some(at) = self.seat(key) else { return };
         let now = out.now;
         let id = self.cluster.peers[at].id.clone();
         let reach = &mut self.peer_mut(at).reach;
-        if reach.state == ReachState::AskHostKey && reach.detail == fingerprint {
+        if reach.state == ReachState::AskHostKey && same {
             return;
         }
         reach.state = ReachState::AskHostKey;
@@ -163,13 +164,23 @@ impl ClusterState {
         contact.live = false;
         contact.has_base = false;
         contact.asked = Vec::new();
-        contact.offered = None;
+        // Dialled again by itself although the key is not known: nobody is there to be asked, and it stays unknown.
+        let unknown = cause == Cause::HostKey && contact.offered.is_some() && retry_in.is_some();
+        if !unknown {
+            contact.offered = None;
+        }
         let Some(at) = seat else { return };
         let now = out.now;
         let id = self.cluster.peers[at].id.clone();
         let label = self.cluster.label(&id).to_owned();
         let reach = &mut self.peer_mut(at).reach;
         let news = reach.state != ReachState::Unreachable || reach.cause != Some(cause);
+        if unknown && reach.state == ReachState::AskHostKey {
+            reach.detail = detail;
+            reach.address = address.or(reach.address);
+            reach.next_attempt = retry_in.map(|span| now + span);
+            return;
+        }
         if reach.state != ReachState::Unreachable {
             // Never had: it is missed since it was first wanted.
             reach.since = if reach.state == ReachState::Connecting { reach.since } else { now };

@@ -123,7 +123,7 @@ const STEPS: [(&str, &[Cause]); 8] = [
     ("tcp", &[Cause::Refused, Cause::Timeout]),
     ("key-exchange", &[Cause::KeyExchange]),
     ("host-key", &[Cause::HostKey]),
-    ("auth", &[Cause::Auth, Cause::TooManyConnections]),
+    ("authentication", &[Cause::Auth, Cause::TooManyConnections]),
     ("version", &[Cause::Version]),
     ("membership", &[Cause::NotInCluster, Cause::Detached]),
 ];

@@ -92,24 +92,26 @@ pub fn text(snapshot: &Snapshot, only: Option<&str>, style: Style) -> String {
         out.push_str(&paint(&sum, Tone::Head, style));
         out.push_str("\n\n");
         let mut table = Table::new(&["GROUP", "MACHINE", "SERIAL", "VERSION", "DETACHED"]);
-        for (i, group) in cluster.groups.iter().enumerate() {
-            if !cluster.peers.iter().any(|p| group_rank(cluster, p) == i) {
-                table.row([group.as_str().into(), cell("(empty)", Tone::Dim), "".into(), "".into(), "".into()]);
+        for rank in (0..cluster.groups.len()).chain([usize::MAX]) {
+            let group = cluster.groups.get(rank).map_or("-", |g| g.as_str());
+            let mut members = cluster.peers.iter().filter(|p| group_rank(cluster, p) == rank).peekable();
+            if members.peek().is_none() && rank != usize::MAX {
+                table.row([group.into(), cell("(empty)", Tone::Dim), "".into(), "".into(), "".into()]);
             }
-        }
-        for peer in &cluster.peers {
-            let detached = match detached(cluster, peer, snapshot.at) {
-                Some(true) => cell("yes", Tone::Warn),
-                Some(false) => cell("no", Tone::Plain),
-                None => cell("unknown", Tone::Dim),
-            };
-            table.row([
-                peer.group.as_ref().map_or("-", |g| g.as_str()).into(),
-                peer.host.as_str().into(),
-                serial(peer).unwrap_or_else(|| "-".into()).into(),
-                peer.identity.as_ref().map_or("-", |i| i.version.as_str()).into(),
-                detached,
-            ]);
+            for peer in members {
+                let detached = match detached(cluster, peer, snapshot.at) {
+                    Some(true) => cell("yes", Tone::Warn),
+                    Some(false) => cell("no", Tone::Plain),
+                    None => cell("unknown", Tone::Dim),
+                };
+                table.row([
+                    group.into(),
+                    peer.host.as_str().into(),
+                    serial(peer).unwrap_or_else(|| "-".into()).into(),
+                    peer.identity.as_ref().map_or("-", |i| i.version.as_str()).into(),
+                    detached,
+                ]);
+            }
         }
         out.push_str(&table.render(style));
     }

@@ -148,9 +148,6 @@ pub fn text(snapshot: &Snapshot, only: Option<&str>, complete: bool, style: Styl
         }
         out.push_str(&head);
         out.push('\n');
-        for verdict in cluster.verdicts.iter() {
-            let _ = writeln!(out, "  {}", verdict.text);
-        }
         let table = findings::table(cluster, now, style);
         if table.is_empty() {
             out.push_str("  no findings\n");

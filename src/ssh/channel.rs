@@ -148,14 +148,14 @@ impl AsyncWrite for Drained {
 }
 
 /// A stream that somebody else can end: from then on it reads as closed and takes no more bytes.
-pub(super) struct Cuttable {
+pub(crate) struct Cuttable {
     stream: BoxStream,
     cut: CancellationToken,
     wait: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
 impl Cuttable {
-    pub(super) fn new(stream: BoxStream, cut: CancellationToken) -> Self {
+    pub(crate) fn new(stream: BoxStream, cut: CancellationToken) -> Self {
         Self { stream, wait: Box::pin(cut.clone().cancelled_owned()), cut }
     }
 

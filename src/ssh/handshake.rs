@@ -184,6 +184,9 @@ impl Handler for Hooks {
                     russh::Error::Disconnect | russh::Error::HUP => {
                         Ending { cause: Cause::Dropped, why: "the connection was closed without a word".into() }
                     }
+                    russh::Error::NoAuthMethod => {
+                        Ending { cause: Cause::Auth, why: "the peer takes no further way to log in".into() }
+                    }
                     other => Ending {
                         cause: Cause::Dropped,
                         why: format!("the connection broke: {}", clean(&other.to_string(), 160)),

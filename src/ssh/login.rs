@@ -189,7 +189,8 @@ impl Attempt<'_> {
     /// The error that says what was tried.
     fn refused(self, target: &Target, witness: &Witness) -> ConnectError {
         let banner = witness.banner().unwrap_or_default();
-        if let Some(ending) = witness.ending() {
+        // An ending for want of further methods is an ordinary refusal.
+        if let Some(ending) = witness.ending().filter(|e| e.cause != Cause::Auth) {
             let cause = match ending.cause {
                 Cause::Dropped => Ending::cause_in(&banner).unwrap_or(Cause::Dropped),
                 known => known,

@@ -10,3 +10,5 @@ pub mod net;
 mod channel;
 mod handshake;
 mod login;
+
+pub(crate) use channel::Cuttable;

@@ -1,1 +1,177 @@
-//! Tests of the part that the file is named after.
+//! What is written about the program is what the program does: README tables, help texts.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use peerdeck::cli;
+use peerdeck::domain::FindingKind;
+use strum::IntoEnumIterator;
+
+fn file(name: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
+}
+
+/// What stands between the marks `<!-- name -->` and `<!-- /name -->` of the README.
+fn block(name: &str) -> String {
+    let readme = file("README.md");
+    let (open, close) = (format!("<!-- {name} -->"), format!("<!-- /{name} -->"));
+    let start = readme.find(&open).unwrap_or_else(|| panic!("{open} is missing")) + open.len();
+    let end = readme[start..].find(&close).unwrap_or_else(|| panic!("{close} is missing")) + start;
+    readme[start..end].trim().to_owned()
+}
+
+/// Fails with the text that belongs between the marks; with `PEERDECK_README=write` puts it there.
+fn same(name: &str, wanted: &str) {
+    if std::env::var_os("PEERDECK_README").is_some_and(|v| v == "write") {
+        let readme = file("README.md");
+        let (open, close) = (format!("<!-- {name} -->"), format!("<!-- /{name} -->"));
+        let start = readme.find(&open).unwrap() + open.len();
+        let end = readme.find(&close).unwrap();
+        let text = format!("{}\n\n{}\n\n{}", &readme[..start], wanted.trim(), &readme[end..]);
+        std::fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md"), text).unwrap();
+    }
+    let is = block(name);
+    assert!(
+        is == wanted.trim(),
+        "README, {name}: PEERDECK_README=write cargo test --test it docs:: writes\n{wanted}\nand there is\n{is}"
+    );
+}
+
+#[test]
+fn the_readme_lists_every_finding_with_its_severity() {
+    let mut kinds: Vec<FindingKind> = FindingKind::iter().collect();
+    kinds.sort_by_key(|k| std::cmp::Reverse(k.severity()));
+    let mut table = String::from("| finding | severity | exit code of `status` | it means |\n|---|---|---|---|\n");
+    for kind in kinds {
+        let code = peerdeck::report::Check::from(kind.severity()).code();
+        let severity = kind.severity().as_str();
+        table.push_str(&format!("| `{}` | {severity} | {code} | {} |\n", kind.as_str(), kind.meaning()));
+    }
+    same("findings", &table);
+}
+
+#[test]
+fn the_readme_lists_every_command() {
+    let mut table = String::from("| command | does |\n|---|---|\n");
+    for (path, command) in commands() {
+        if command.has_subcommands() && command.get_name() != "lab" {
+            continue;
+        }
+        let mut usage = command.clone().render_usage().to_string();
+        usage = usage.lines().next().unwrap().trim_start_matches("Usage: ").replace('|', "\\|");
+        let _ = path;
+        let about = command.get_about().map(ToString::to_string).unwrap_or_default().replace('|', "\\|");
+        table.push_str(&format!("| `{usage}` | {about} |\n"));
+    }
+    same("commands", &table);
+}
+
+#[test]
+fn the_readme_lists_every_key() {
+    same("keys", &peerdeck::app::action::keys_markdown());
+}
+
+#[test]
+fn the_readme_names_every_dependency_and_no_other() {
+    let manifest: toml::Table = file("Cargo.toml").parse().unwrap();
+    let wanted: BTreeSet<String> = manifest["dependencies"].as_table().unwrap().keys().cloned().collect();
+    let named: BTreeSet<String> = block("dependencies")
+        .lines()
+        .filter_map(|l| l.strip_prefix("| `")?.split_once('`').map(|(name, _)| name.to_owned()))
+        .collect();
+    assert_eq!(named, wanted);
+}
+
+#[test]
+fn the_readmes_fleet_file_is_valid() {
+    let readme = file("README.md");
+    let start = readme.find("```toml\n").unwrap() + "```toml\n".len();
+    let end = readme[start..].find("```").unwrap() + start;
+    let fleet = peerdeck::config::Fleet::parse(Path::new("README.md"), &readme[start..end], Path::new("/home/op"));
+    assert_eq!(fleet.unwrap().clusters.len(), 1);
+}
+
+#[test]
+fn every_line_of_the_readme_that_calls_peerdeck_parses() {
+    let readme = file("README.md");
+    let mut seen = 0;
+    let blocks = readme.split("```").skip(1).step_by(2).filter(|b| b.starts_with("sh\n"));
+    for line in blocks.flat_map(str::lines).filter(|l| l.starts_with("peerdeck ")) {
+        let command = line.split(['#', '|', '&']).next().unwrap();
+        let args = command.split_whitespace().map(Into::into).collect::<Vec<_>>();
+        if let Err(e) = cli::parse(&args) {
+            panic!("{line}: {e}");
+        }
+        seen += 1;
+    }
+    assert!(seen >= 8, "the README shows how to call it");
+}
+
+/// Every command with its words, the program itself first.
+fn commands() -> Vec<(String, clap::Command)> {
+    let mut all = Vec::new();
+    let mut root = cli::command().term_width(100);
+    root.build();
+    collect(&mut all, "peerdeck", &root);
+    all
+}
+
+fn collect(all: &mut Vec<(String, clap::Command)>, path: &str, command: &clap::Command) {
+    all.push((path.to_owned(), command.clone()));
+    for sub in command.get_subcommands() {
+        collect(all, &format!("{path} {}", sub.get_name()), sub);
+    }
+}
+
+#[test]
+fn the_help_of_every_command_is_as_it_was() {
+    let mut text = String::new();
+    for (path, mut command) in commands() {
+        text.push_str(&format!("$ {path} --help\n{}\n", command.render_help()));
+    }
+    insta::assert_snapshot!("help", text);
+}
+
+#[test]
+fn global_options_stand_before_and_after_every_command() {
+    for (path, command) in commands() {
+        if command.has_subcommands() && command.get_name() != "lab" {
+            continue;
+        }
+        let extra: &[&str] = match path.as_str() {
+            "peerdeck peer" => &["--config", "x.toml"],
+            "peerdeck diagnose" => &["lab1"],
+            "peerdeck trust" => &["lab1"],
+            "peerdeck lab fault" => &["heal"],
+            _ => &[],
+        };
+        let words: Vec<&str> = path.split(' ').skip(1).collect();
+        let global = ["--fleet", "x.toml", "--cluster", "c", "--json", "--timeout", "3s", "--color", "never", "-v"];
+        let before = [&["peerdeck"], global.as_slice(), &words, extra].concat();
+        let after = [&["peerdeck"], words.as_slice(), &global, extra].concat();
+        for args in [before, after] {
+            let parsed = cli::parse(&args.iter().map(Into::into).collect::<Vec<_>>());
+            let cli = parsed.unwrap_or_else(|e| panic!("{args:?}: {e}"));
+            assert!(cli.global.json && cli.global.cluster.as_deref() == Some("c"), "{args:?}");
+            assert_eq!(cli.global.timeout, std::time::Duration::from_secs(3), "{args:?}");
+        }
+    }
+}
+
+#[test]
+fn a_first_word_with_an_at_sign_is_a_target_of_the_console() {
+    let parse = |args: &[&str]| cli::parse(&args.iter().map(Into::into).collect::<Vec<_>>());
+    for args in [
+        &["peerdeck", "admin@lab1.example.com:2222"][..],
+        &["peerdeck", "-v", "admin@lab1.example.com:2222", "--read-only"],
+        &["peerdeck", "console", "admin@lab1.example.com:2222"],
+    ] {
+        let Ok(Some(cli::args::Command::Console(console))) = parse(args).map(|c| c.command) else { panic!("{args:?}") };
+        assert_eq!(console.target.unwrap().to_string(), "admin@lab1.example.com:2222");
+    }
+    let error = parse(&["peerdeck", "constatus"]).unwrap_err().to_string();
+    assert!(error.contains("connstatus"), "a typo gets a suggestion: {error}");
+    assert!(parse(&["peerdeck", "lab1"]).is_err(), "without an @ it is no target");
+    assert!(parse(&["peerdeck", "status", "--plugin", "--json"]).is_err());
+    assert!(parse(&["peerdeck", "console", "--save", "x"]).is_err(), "there is nothing to save");
+}

@@ -1,1 +1,639 @@
-//! The cluster core: decides, and does nothing itself.
+//! The cluster core: who is dialled when, what a link's state is, which rows go where.
+//!
+//! [`Core::step`] takes one [`Event`] and tells what to do about it; it does nothing itself. Time comes in
+//! as an argument, randomness from the seed, so that a test plays years and replays a failure exactly.
+
+mod command;
+mod fellow;
+mod frames;
+mod log;
+mod rows;
+mod types;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use fellow::{Conn, Fellow, Own, Settled};
+pub use log::LOG_LEN;
+use log::Log;
+pub use types::{Config, ConnId, DialError, Dialled, Effect, Event, LogLine, PingCount, RequestId, View};
+
+use crate::domain::ids::{BootId, PeerId};
+use crate::domain::membership::Membership;
+use crate::domain::mesh::{Cause, DnsResult, Link, LinkState, Row};
+use crate::domain::text::Line;
+use crate::domain::time::{Time, millis};
+use crate::proto::frame::{Frame, Hello};
+use crate::proto::{VERSION, ms};
+
+/// Changes of the own row are gathered so long before anybody is told.
+const GATHER: Duration = Duration::from_millis(50);
+
+/// Lateness from which on it is kept for the reports.
+const LATE_NOTED: Duration = Duration::from_millis(20);
+
+/// Lateness is kept so long.
+const LATE_KEPT: Duration = Duration::from_secs(60);
+
+/// A live link's names are looked up every so many pings.
+const DNS_BEATS: u64 = 10;
+
+/// Connections that one fellow may hold open here.
+const CONNS_MAX: usize = 4;
+
+/// The decisions of one peer about its mesh.
+#[derive(Debug)]
+pub struct Core {
+    config: Config,
+    rng: StdRng,
+    fellows: BTreeMap<PeerId, Fellow>,
+    /// Rows of the others.
+    rows: BTreeMap<PeerId, Arc<Row>>,
+    /// Sequence number of the own row.
+    seq: u64,
+    /// When the own row's changes are told.
+    flush_at: Option<Time>,
+    /// When the own row is pushed to the fellows.
+    flood_at: Option<Time>,
+    flooded: Time,
+    next_conn: u64,
+    next_probe: u64,
+    log: Log,
+    late: VecDeque<(Time, Duration)>,
+    started: Time,
+    /// When the core asked to be woken.
+    wake: Time,
+    stopped: bool,
+}
+
+impl Core {
+    /// A core that begins at `now`, with what to do first.
+    #[must_use]
+    pub fn new(config: Config, now: Time) -> (Self, Vec<Effect>) {
+        let rng = StdRng::seed_from_u64(config.seed);
+        let mut core = Self {
+            rng,
+            fellows: BTreeMap::new(),
+            rows: BTreeMap::new(),
+            seq: 1,
+            flush_at: None,
+            flood_at: None,
+            flooded: Time::ZERO,
+            next_conn: 0,
+            next_probe: 0,
+            log: Log::default(),
+            late: VecDeque::new(),
+            started: now,
+            wake: now,
+            stopped: false,
+            config,
+        };
+        let mut out = Vec::new();
+        core.adopt_members(now, &mut out);
+        core.schedule(now);
+        (core, out)
+    }
+
+    /// When [`Event::Tick`] is due.
+    #[must_use]
+    pub fn next_wake(&self) -> Time {
+        self.wake
+    }
+
+    /// Takes one event.
+    pub fn step(&mut self, now: Time, event: Event) -> Vec<Effect> {
+        let mut out = Vec::new();
+        self.note_lateness(now);
+        match event {
+            Event::Tick => {}
+            Event::Dialled { conn, result } => self.on_dialled(now, conn, result, &mut out),
+            Event::Accepted { conn, peer, from } => self.on_accepted(now, conn, &peer, from, &mut out),
+            Event::Frame { conn, frame } => self.on_frame(now, conn, frame, &mut out),
+            Event::Pong { conn, n, rtt } => self.on_pong(now, conn, n, rtt),
+            Event::Closed { conn, detail } => {
+                self.on_closed(now, conn, Cause::Dropped, &detail);
+            }
+            Event::Probe { peer, boot, n } => self.on_probe(now, &peer, boot, n),
+            Event::Dns { peer, check } => {
+                if let Some(fellow) = self.fellows.get_mut(&peer) {
+                    fellow.looked_up(&check);
+                    if fellow.link.dns != check {
+                        fellow.link.dns = check;
+                        self.touch(now);
+                    }
+                }
+            }
+            Event::Execute { request, by, params } => self.on_execute(now, request, &by, params, &mut out),
+            Event::SetLevel(level) => {
+                self.config.level = level;
+                self.log.push(now, None, &format!("speaks level {level} from now on"));
+                self.greet_all(now, &mut out);
+                self.settle_all(now);
+                self.touch(now);
+            }
+            Event::Membership(membership) => {
+                self.config.membership = membership;
+                self.adopt_members(now, &mut out);
+                self.touch(now);
+            }
+            Event::Stop => self.on_stop(&mut out),
+        }
+        if !self.stopped {
+            self.run_timers(now, &mut out);
+        }
+        self.schedule(now);
+        out
+    }
+
+    /// Connected and wanted links.
+    #[must_use]
+    pub fn counts(&self) -> (usize, usize) {
+        let up = self.fellows.values().filter(|f| f.link.state == LinkState::Connected).count();
+        (up, self.fellows.len())
+    }
+
+    /// Everything that observers are told of.
+    #[must_use]
+    pub fn view(&self, now: Time, dropped: u64) -> View {
+        View {
+            at: now,
+            host: self.config.host.clone(),
+            membership: self.config.membership.clone(),
+            row: Arc::new(self.own_row(now)),
+            pings: self.fellows.values().map(|f| f.pings).collect(),
+            rows: self.rows.clone(),
+            log: self.log.lines(),
+            late: self.late.iter().copied().collect(),
+            dropped,
+        }
+    }
+
+    /// Takes the fellows from the membership: new ones are dialled, those that are gone are let go.
+    fn adopt_members(&mut self, now: Time, out: &mut Vec<Effect>) {
+        let membership = self.config.membership.clone();
+        let me = self.config.id.clone();
+        let gone: Vec<PeerId> = self.fellows.keys().filter(|id| membership.machine(id).is_none()).cloned().collect();
+        for id in gone {
+            if let Some(fellow) = self.fellows.remove(&id) {
+                self.close_conns(fellow, Cause::NotInCluster, "no longer a member", out);
+            }
+            self.rows.remove(&id);
+        }
+        for machine in membership.machines.iter().filter(|m| m.id != me) {
+            if let Some(fellow) = self.fellows.get_mut(&machine.id) {
+                fellow.machine = machine.clone();
+                continue;
+            }
+            let lower = me < machine.id;
+            let mut fellow = Fellow::new(machine.clone(), lower, now);
+            fellow.dial_at = Some(now + self.first_dial(lower));
+            fellow.beat_at = now + self.jittered(self.config.ping_interval);
+            self.fellows.insert(machine.id.clone(), fellow);
+        }
+    }
+
+    fn close_conns(&self, fellow: Fellow, cause: Cause, detail: &str, out: &mut Vec<Effect>) {
+        let bye = Arc::new(Frame::Bye { cause: cause.as_str().into(), detail: detail.into() });
+        for conn in &fellow.conns {
+            out.push(Effect::Send { conn: conn.id, frame: bye.clone() });
+            out.push(Effect::Close { conn: conn.id });
+        }
+        out.extend(fellow.dialing.map(|conn| Effect::Close { conn }));
+    }
+
+    fn on_stop(&mut self, out: &mut Vec<Effect>) {
+        self.stopped = true;
+        let detail = format!("{} was stopped", self.config.host);
+        for (_, fellow) in std::mem::take(&mut self.fellows) {
+            self.close_conns(fellow, Cause::Dropped, &detail, out);
+        }
+    }
+
+    /// A loop that ran late has seen nothing of what happened meanwhile: it must not accuse anybody.
+    fn note_lateness(&mut self, now: Time) {
+        let late = now.since(self.wake);
+        while self.late.front().is_some_and(|(t, _)| now.since(*t) > LATE_KEPT) {
+            self.late.pop_front();
+        }
+        if late < LATE_NOTED {
+            return;
+        }
+        if self.late.len() == 256 {
+            self.late.pop_front();
+        }
+        self.late.push_back((now, late));
+        if late <= self.config.ping_interval * 2 {
+            return;
+        }
+        self.log.push(now, None, &format!("own loop was {} ms late; the fellows get a fresh chance", millis(late)));
+        let ids: Vec<PeerId> = self.fellows.keys().cloned().collect();
+        for id in ids {
+            let beat_at = now + self.jittered(self.config.ping_interval);
+            let Some(fellow) = self.fellows.get_mut(&id) else { continue };
+            fellow.beat_at = beat_at;
+            fellow.trouble = fellow.trouble.map(|_| now);
+            fellow.link.failures = 0;
+            for conn in &mut fellow.conns {
+                conn.unanswered.clear();
+                conn.since = now;
+            }
+        }
+    }
+
+    fn run_timers(&mut self, now: Time, out: &mut Vec<Effect>) {
+        let due: Vec<PeerId> = self.fellows.values().filter(|f| f.beat_at <= now).map(|f| f.id().clone()).collect();
+        for id in due {
+            self.beat(now, &id, out);
+        }
+        let due: Vec<PeerId> =
+            self.fellows.values().filter(|f| f.dial_at.is_some_and(|t| t <= now)).map(|f| f.id().clone()).collect();
+        for id in due {
+            self.dial(now, &id, out);
+        }
+        if self.flush_at.is_some_and(|t| t <= now) {
+            self.flush_at = None;
+            self.seq += 1;
+            out.push(Effect::Changed);
+            if self.flood_at.is_none() {
+                self.flood_at = Some(now.max(self.flooded + self.flood_gap()));
+            }
+        }
+        if self.flood_at.is_some_and(|t| t <= now) {
+            self.flood_at = None;
+            self.flooded = now;
+            self.push_own_row(now, out);
+        }
+    }
+
+    fn schedule(&mut self, now: Time) {
+        let far = now + Duration::from_secs(3600);
+        let fellows = self.fellows.values();
+        let timers = fellows.flat_map(|f| [Some(f.beat_at), f.dial_at]).chain([self.flush_at, self.flood_at]);
+        self.wake = timers.flatten().min().unwrap_or(far);
+    }
+
+    /// One ping interval of one fellow has passed.
+    fn beat(&mut self, now: Time, id: &PeerId, out: &mut Vec<Effect>) {
+        let next = now + self.jittered(self.config.ping_interval);
+        let limit = self.config.ping_failures as usize;
+        let patience = self.greeting_patience();
+        let silence = self.silence_limit();
+        let Some(fellow) = self.fellows.get_mut(id) else { return };
+        fellow.beat_at = next;
+        fellow.beats += 1;
+
+        // Connections that never greeted, and duplicates that nobody closed.
+        let active = fellow.active().map(|c| c.id);
+        let stale = |c: &Conn| {
+            Some(c.id) != active && now.since(c.since) > if c.greeting.is_some() { silence } else { patience }
+        };
+        let mute = fellow.conns.iter().any(|c| stale(c) && c.greeting.is_none());
+        out.extend(fellow.conns.iter().filter(|c| stale(c)).map(|c| Effect::Close { conn: c.id }));
+        fellow.conns.retain(|c| !stale(c));
+        if mute && active.is_none() {
+            let detail =
+                format!("{} took the connection and said nothing for {} ms", fellow.machine.host, ms(patience));
+            fellow.fault = Some((Cause::Timeout, detail.into()));
+            fellow.dial_at.get_or_insert(now);
+        }
+
+        let mut silent = None;
+        if let Some(conn) = fellow.active_mut() {
+            let unanswered = conn.unanswered.len();
+            if unanswered >= limit {
+                silent = Some(unanswered);
+            }
+            fellow.link.failures = u32::try_from(unanswered).unwrap_or(u32::MAX);
+            if unanswered > 0 {
+                fellow.count_ping(None);
+            }
+        }
+        if let Some(unanswered) = silent {
+            let detail = format!("{unanswered} pings in a row without an answer");
+            for conn in fellow.conns.drain(..) {
+                out.push(Effect::Close { conn: conn.id });
+            }
+            self.lost(now, id, Cause::Timeout, &detail);
+        } else {
+            self.ping(now, id, out);
+        }
+        self.probe(now, id, out);
+        self.settle(now, id);
+        let check =
+            self.fellows.get(id).filter(|f| f.beats % DNS_BEATS == 0).and_then(Fellow::active).map(|c| c.address);
+        if let Some(address) = check {
+            out.push(Effect::CheckDns { peer: id.clone(), address });
+        }
+    }
+
+    /// Sends a ping over the connection in use.
+    fn ping(&mut self, now: Time, id: &PeerId, out: &mut Vec<Effect>) {
+        let want = self.wanted_of(now, id);
+        let row = (self.config.boot.0, self.seq);
+        let Some(conn) = self.fellows.get_mut(id).and_then(Fellow::active_mut) else { return };
+        conn.ping += 1;
+        conn.unanswered.push_back(conn.ping);
+        let ping = crate::proto::frame::Ping { n: conn.ping, heard: conn.heard, row, want };
+        out.push(Effect::Send { conn: conn.id, frame: Arc::new(Frame::Ping(ping)) });
+    }
+
+    /// Sends a datagram if the session is not healthy or the other side probes us.
+    fn probe(&mut self, now: Time, id: &PeerId, out: &mut Vec<Effect>) {
+        let Some(fellow) = self.fellows.get(id) else { return };
+        if fellow.is_healthy() && fellow.probe.answer_until < now {
+            return;
+        }
+        if let Some(address) = fellow.probe_address() {
+            self.next_probe += 1;
+            out.push(Effect::Probe { peer: id.clone(), address, n: self.next_probe });
+        }
+    }
+
+    fn on_probe(&mut self, now: Time, peer: &PeerId, boot: BootId, n: u64) {
+        let answer_until = now + self.config.ping_interval * 3;
+        let Some(fellow) = self.fellows.get_mut(peer) else { return };
+        if (boot, n) <= fellow.probe.guard {
+            return;
+        }
+        fellow.probe.guard = (boot, n);
+        fellow.probe.heard = Some(now);
+        fellow.probe.answer_until = answer_until;
+        self.settle(now, peer);
+    }
+
+    /// Opens a connection, unless one stands or is on its way.
+    fn dial(&mut self, now: Time, id: &PeerId, out: &mut Vec<Effect>) {
+        let patience = self.greeting_patience();
+        let Some(fellow) = self.fellows.get_mut(id) else { return };
+        fellow.dial_at = None;
+        fellow.link.next_attempt = None;
+        if fellow.dialing.is_some() || fellow.active().is_some() {
+            return;
+        }
+        if !fellow.conns.is_empty() {
+            fellow.dial_at = Some(now + patience);
+            return;
+        }
+        self.next_conn += 2;
+        let conn = ConnId(self.next_conn);
+        fellow.dialing = Some(conn);
+        fellow.link.attempts += 1;
+        out.push(Effect::Dial { conn, peer: id.clone(), last_good: fellow.last_good });
+    }
+
+    fn on_dialled(&mut self, now: Time, conn: ConnId, result: Result<Dialled, DialError>, out: &mut Vec<Effect>) {
+        let Some(fellow) = self.fellows.values_mut().find(|f| f.dialing == Some(conn)) else {
+            // Given up meanwhile.
+            if result.is_ok() {
+                out.push(Effect::Close { conn });
+            }
+            return;
+        };
+        fellow.dialing = None;
+        let id = fellow.id().clone();
+        match result {
+            Ok(dialled) => {
+                let reverse = fellow.link.dns.reverse;
+                fellow.link.dns = dialled.dns;
+                if fellow.link.dns.reverse == DnsResult::Untested {
+                    fellow.link.dns.reverse = reverse; // Asked again once the link stands.
+                }
+                fellow.link.address = Some(dialled.address);
+                fellow.conns.insert(0, Conn::new(conn, dialled.address, true, now));
+                let hello = self.hello(now);
+                out.push(Effect::Send { conn, frame: hello });
+            }
+            Err(error) => {
+                fellow.link.dns = error.dns;
+                fellow.link.address = error.address.or(fellow.link.address);
+                if fellow.active().is_none() {
+                    fellow.link.failures = fellow.link.failures.saturating_add(1);
+                    self.lost(now, &id, error.cause, &error.detail);
+                    self.say_lost(now, &id);
+                }
+                self.settle(now, &id);
+                self.touch(now);
+            }
+        }
+    }
+
+    fn on_accepted(
+        &mut self,
+        now: Time,
+        conn: ConnId,
+        peer: &PeerId,
+        from: std::net::SocketAddr,
+        out: &mut Vec<Effect>,
+    ) {
+        let hello = self.hello(now);
+        let refuse = |cause: Cause, detail: &str, out: &mut Vec<Effect>| {
+            let bye = Frame::Bye { cause: cause.as_str().into(), detail: detail.into() };
+            out.push(Effect::Send { conn, frame: Arc::new(bye) });
+            out.push(Effect::Close { conn });
+        };
+        let Some(fellow) = self.fellows.get_mut(peer).filter(|_| !self.stopped) else {
+            refuse(Cause::NotInCluster, &format!("{peer} does not appear to be in the cluster"), out);
+            return;
+        };
+        if fellow.conns.len() >= CONNS_MAX {
+            refuse(Cause::TooManyConnections, &format!("{CONNS_MAX} control connections stand already"), out);
+            return;
+        }
+        fellow.conns.insert(0, Conn::new(conn, from, false, now));
+        out.push(Effect::Send { conn, frame: hello });
+    }
+
+    fn on_pong(&mut self, now: Time, conn: ConnId, n: u64, rtt: Duration) {
+        let Some(id) = self.fellow_of(conn) else { return };
+        let Some(fellow) = self.fellows.get_mut(&id) else { return };
+        fellow.link.heard = Some(now);
+        let Some(conn) = fellow.conn_mut(conn) else { return };
+        if n > conn.ping {
+            return;
+        }
+        conn.unanswered.retain(|open| *open > n);
+        fellow.link.rtt = Some(rtt);
+        fellow.link.failures = 0;
+        fellow.count_ping(Some(rtt));
+        self.settle(now, &id);
+    }
+
+    /// A connection is gone. What the link is now depends on what else stands.
+    fn on_closed(&mut self, now: Time, conn: ConnId, cause: Cause, detail: &str) {
+        let Some(id) = self.fellow_of(conn) else { return };
+        let Some(fellow) = self.fellows.get_mut(&id) else { return };
+        let Some(at) = fellow.conns.iter().position(|c| c.id == conn) else { return };
+        let was = fellow.conns.remove(at);
+        let counts = was.greeting.is_some() || (was.dialled && fellow.conns.is_empty());
+        if counts && fellow.active().is_none() {
+            self.lost(now, &id, cause, detail);
+        }
+        self.settle(now, &id);
+    }
+
+    /// There is no connection any more, or still none: why, and when to dial.
+    fn lost(&mut self, now: Time, id: &PeerId, cause: Cause, detail: &str) {
+        let Some(fellow) = self.fellows.get(id) else { return };
+        let (attempts, lower) = (fellow.link.attempts, fellow.lower);
+        let wait = if attempts == 0 { self.first_dial(lower) } else { self.back_off(attempts) };
+        if let Some(fellow) = self.fellows.get_mut(id) {
+            fellow.fault = Some((cause, Line::new(detail)));
+            if fellow.dialing.is_none() {
+                fellow.dial_at = Some(now + wait);
+                fellow.link.next_attempt = fellow.dial_at;
+            }
+        }
+    }
+
+    /// C21: all attempts to reach it have failed.
+    fn say_lost(&mut self, now: Time, id: &PeerId) {
+        let Some(fellow) = self.fellows.get_mut(id) else { return };
+        if fellow.lost_said || fellow.active().is_some() {
+            return;
+        }
+        fellow.lost_said = true;
+        let why = fellow.fault.as_ref().map_or_else(String::new, |(c, d)| format!(" ({}: {d})", c.as_str()));
+        self.log.push(now, Some(id), &format!("remote host has disconnected: {}{why}", fellow.machine.host));
+    }
+
+    /// Derives a link's state; logs and tells what changed.
+    fn settle(&mut self, now: Time, id: &PeerId) {
+        let own = self.own();
+        let Some(fellow) = self.fellows.get_mut(id) else { return };
+        let settled = fellow.settle(now, own);
+        match settled {
+            Settled::Same => return,
+            Settled::Detail => {}
+            Settled::State(was) => self.log_state(now, id, was),
+        }
+        self.touch(now);
+    }
+
+    fn log_state(&mut self, now: Time, id: &PeerId, was: LinkState) {
+        let Some(fellow) = self.fellows.get_mut(id) else { return };
+        let host = &fellow.machine.host;
+        let text = match fellow.link.state {
+            LinkState::Connected if fellow.lost_said => {
+                fellow.lost_said = false;
+                format!("remote host is back: {host}")
+            }
+            LinkState::Connected => format!("link to {host} is up"),
+            LinkState::Down => {
+                let cause = fellow.link.cause.map_or("", Cause::as_str);
+                format!("link to {host} is down, it was {} ({cause}: {})", was.as_str(), fellow.link.detail)
+            }
+            LinkState::Detached => format!("link to {host} is detached: {}", fellow.link.detail),
+            LinkState::Connecting | LinkState::Unknown => return,
+        };
+        self.log.push(now, Some(id), &text);
+    }
+
+    fn settle_all(&mut self, now: Time) {
+        let ids: Vec<PeerId> = self.fellows.keys().cloned().collect();
+        for id in ids {
+            self.settle(now, &id);
+        }
+    }
+
+    /// Something of the own row changed: told when the gathering time is over.
+    fn touch(&mut self, now: Time) {
+        self.flush_at.get_or_insert(now + GATHER);
+    }
+
+    fn own(&self) -> Own {
+        Own { level: self.config.level, detached: self.config.detached.is_some(), limit: self.silence_limit() }
+    }
+
+    fn fellow_of(&self, conn: ConnId) -> Option<PeerId> {
+        self.fellows.values().find(|f| f.conns.iter().any(|c| c.id == conn)).map(|f| f.id().clone())
+    }
+
+    fn own_row(&self, now: Time) -> Row {
+        Row {
+            origin: self.config.id.clone(),
+            boot: self.config.boot,
+            seq: self.seq,
+            vouched: now,
+            via: None,
+            detached: self.config.detached,
+            level: self.config.level,
+            links: self.fellows.values().map(|f| Arc::new(f.link.clone())).collect::<Vec<Arc<Link>>>(),
+        }
+    }
+
+    fn hello(&self, now: Time) -> Arc<Frame> {
+        Arc::new(Frame::Hello(Hello {
+            v: VERSION,
+            cluster_id: self.config.membership.cluster_id.to_string(),
+            serial: self.config.id.to_string(),
+            host: self.config.host.to_string(),
+            boot: self.config.boot.0,
+            level: self.config.level,
+            version: super::VERSION_TEXT.into(),
+            detached_age: self.config.detached.map(|since| ms(now.since(since))),
+        }))
+    }
+
+    fn greet_all(&self, now: Time, out: &mut Vec<Effect>) {
+        let hello = self.hello(now);
+        for conn in self.fellows.values().flat_map(|f| &f.conns) {
+            out.push(Effect::Send { conn: conn.id, frame: hello.clone() });
+        }
+    }
+
+    /// Silence that is borne before somebody counts as gone.
+    fn silence_limit(&self) -> Duration {
+        self.config.ping_interval * (self.config.ping_failures + 1)
+    }
+
+    /// How long a connection may stand without a greeting.
+    fn greeting_patience(&self) -> Duration {
+        (self.config.ping_interval * 2).clamp(Duration::from_secs(1), Duration::from_secs(10))
+    }
+
+    fn flood_gap(&self) -> Duration {
+        (self.config.ping_interval / 4).min(Duration::from_millis(250))
+    }
+
+    /// `span`, 10 % more or less.
+    fn jittered(&mut self, span: Duration) -> Duration {
+        span.mul_f64(self.rng.random_range(0.9..1.1))
+    }
+
+    /// A moment, so that not all dial in the same millisecond.
+    fn spread(&mut self) -> Duration {
+        let most = (self.config.ping_interval / 20).min(Duration::from_millis(200));
+        most.mul_f64(self.rng.random_range(0.0..1.0))
+    }
+
+    /// The lower serial number dials at once, the higher only if that came to nothing.
+    fn first_dial(&mut self, lower: bool) -> Duration {
+        if lower { self.spread() } else { self.config.ping_interval + self.spread() }
+    }
+
+    /// Full jitter under a doubling cap, which never exceeds the ping interval.
+    fn back_off(&mut self, attempts: u32) -> Duration {
+        let interval = self.config.ping_interval;
+        let base = (interval / 4).min(Duration::from_millis(250));
+        let cap = base.saturating_mul(1 << attempts.min(16)).min(interval);
+        let floor = cap.min(Duration::from_millis(20));
+        floor + (cap - floor).mul_f64(self.rng.random_range(0.0..1.0))
+    }
+}
+
+/// The domain's membership of nobody but oneself, for a peer that is in no cluster.
+#[must_use]
+pub fn alone() -> Membership {
+    Membership {
+        cluster_id: Line::default(),
+        name: crate::domain::ids::ClusterName::new(""),
+        revision: 0,
+        addressing: crate::domain::membership::Addressing::HostName,
+        groups: Vec::new(),
+        machines: Vec::new(),
+    }
+}

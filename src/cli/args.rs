@@ -1,0 +1,243 @@
+//! The command line as types.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::{Choice, Via, span};
+
+/// See and steer every peer of a cluster of mail gateways at once.
+#[derive(Debug, Parser)]
+#[command(
+    name = "peerdeck",
+    bin_name = "peerdeck",
+    version,
+    propagate_version = true,
+    disable_help_subcommand = true,
+    after_help = "Without a command: the console; without any fleet file on a terminal: the lab. \
+                  A first argument with an @ in it is a peer to connect to, as in `peerdeck admin@lab1.example.com`."
+)]
+pub struct Cli {
+    /// Options that every command takes.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// Options that stand before or after every command.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Options of every command")]
+pub struct Global {
+    /// Which fleet: a file, a NAME of ~/.config/peerdeck/NAME.toml, or one peer that tells its fellows
+    #[arg(long, global = true, value_name = "FILE|NAME|user@host", value_parser = Choice::parse)]
+    pub fleet: Option<Choice>,
+    /// Only this cluster of the fleet
+    #[arg(long, global = true, value_name = "NAME")]
+    pub cluster: Option<String>,
+    /// Print one JSON document, or JSON lines
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// How long to wait for answers; what is missing then is unknown
+    #[arg(long, global = true, value_name = "TIME", value_parser = span::parse, default_value = "8s")]
+    pub timeout: Duration,
+    /// Colours
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: Color,
+    /// Language of texts
+    #[arg(long, global = true, value_name = "LANG", default_value = "en")]
+    pub lang: Lang,
+    /// More detail in tables and log; twice and three times for more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Write the log there instead of to standard error
+    #[arg(long, global = true, value_name = "FILE")]
+    pub log_file: Option<PathBuf>,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Languages of this build.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Lang {
+    /// English.
+    En,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// The console: who sees whom, live
+    Console(Console),
+    /// Real peers on loopback, and the console on them
+    Lab(Lab),
+    /// The peer daemon
+    Peer(Peer),
+    /// Check: is anything wrong? (exit code 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN)
+    Status(Check),
+    /// Check: who sees whom? (exit code 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN)
+    Connstatus(Check),
+    /// Clusters, groups and machines
+    List,
+    /// Step by step: where does a connection fail?
+    Diagnose(Diagnose),
+    /// What happened
+    Events(Events),
+    /// Pin the host key of a machine after a look at its fingerprint
+    Trust(Trust),
+    /// Findings as they come and go, without a terminal
+    Watch(Watch),
+    /// Check and explain the fleet file
+    Config(ConfigArgs),
+}
+
+/// Arguments of `console`.
+#[derive(Debug, Args)]
+pub struct Console {
+    /// One peer, which is asked for its fellows
+    #[arg(value_name = "user@host[:port]", value_parser = Via::parse)]
+    pub target: Option<Via>,
+    /// Look only: no command can be sent
+    #[arg(long)]
+    pub read_only: bool,
+    /// Keep the target as ~/.config/peerdeck/NAME.toml
+    #[arg(long, value_name = "NAME", requires = "target")]
+    pub save: Option<String>,
+}
+
+/// Arguments of `lab`.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Lab {
+    /// What to do to a running lab.
+    #[command(subcommand)]
+    pub command: Option<LabCommand>,
+    /// How many peers
+    #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u16).range(1..=200))]
+    pub peers: u16,
+    /// No console: print one JSON line when all links are up, run until signalled
+    #[arg(long)]
+    pub headless: bool,
+    /// Where the peers keep their state
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// Seed of all that is random in the network and the peers
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// How often peers ping each other
+    #[arg(long, value_name = "TIME", value_parser = span::parse, default_value = "1s")]
+    pub ping_interval: Duration,
+}
+
+/// Commands to a running lab.
+#[derive(Debug, Subcommand)]
+pub enum LabCommand {
+    /// Put a fault into a running lab, or heal all
+    Fault(Fault),
+}
+
+/// Arguments of `lab fault`.
+#[derive(Debug, Args)]
+#[command(after_help = crate::lab::fault::help())]
+pub struct Fault {
+    /// The state directory of the lab
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// The fault and what it takes
+    #[arg(value_name = "KIND ARGS", required = true, num_args = 1.., allow_hyphen_values = true)]
+    pub words: Vec<String>,
+}
+
+/// Arguments of `peer`.
+#[derive(Debug, Args)]
+pub struct Peer {
+    /// Its peer.toml
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+}
+
+/// Arguments of the checks.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// One line with performance data, for monitoring systems
+    #[arg(long, conflicts_with = "json")]
+    pub plugin: bool,
+}
+
+/// Arguments of `diagnose`.
+#[derive(Debug, Args)]
+pub struct Diagnose {
+    /// Full host name, first label if it is unique, or serial number
+    #[arg(value_name = "PEER")]
+    pub peer: String,
+    /// With it: what PEER says about this one
+    #[arg(value_name = "OTHER")]
+    pub other: Option<String>,
+}
+
+/// Arguments of `events`.
+#[derive(Debug, Args)]
+pub struct Events {
+    /// Go on until interrupted
+    #[arg(short, long)]
+    pub follow: bool,
+}
+
+/// Arguments of `trust`.
+#[derive(Debug, Args)]
+pub struct Trust {
+    /// The machine
+    #[arg(value_name = "[user@]host[:port]", value_parser = Via::parse)]
+    pub host: Via,
+    /// Don't ask. Only when the fingerprint was compared by other means
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// Arguments of `watch`.
+#[derive(Debug, Args)]
+pub struct Watch {
+    /// Print the findings of now and end
+    #[arg(long)]
+    pub once: bool,
+    /// How often to print a sign of life
+    #[arg(long, value_name = "TIME", value_parser = heartbeat, default_value = "1m")]
+    pub heartbeat: Duration,
+}
+
+/// Arguments of `config`.
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: ConfigCommand,
+}
+
+/// Commands about files.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Read the fleet file and report everything that is wrong with it
+    Check,
+    /// Print a commented fleet file
+    Template,
+    /// Print every path, every value, and where it comes from
+    Info,
+}
+
+fn heartbeat(text: &str) -> Result<Duration, String> {
+    match span::parse(text)? {
+        span if span < Duration::from_millis(100) => Err("at least 100ms".into()),
+        span => Ok(span),
+    }
+}

@@ -1,0 +1,93 @@
+//! `lab` and `lab fault`: real peers on loopback, and what is done to them.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use super::args::{Fault, Lab as Args};
+use super::output::{Reader, emit};
+use super::signals::Stop;
+use super::{Context, Done, FAILED, REFUSED, USAGE, open};
+use crate::config::problem::did_you_mean;
+use crate::lab::fault::KINDS;
+use crate::lab::{Lab, LabError, Options, control};
+
+/// All links of the largest lab are up long before.
+const READY: Duration = Duration::from_secs(60);
+
+/// Runs a lab until a signal comes, or until its console is left.
+///
+/// # Errors
+/// When it can't be started.
+pub fn run(context: &Context, args: &Args) -> anyhow::Result<Done> {
+    if context.global.fleet.is_some() {
+        anyhow::bail!("a lab has a fleet of its own: leave out --fleet");
+    }
+    let options = Options {
+        peers: args.peers.into(),
+        state_dir: args.state_dir.clone(),
+        seed: args.seed,
+        ping_interval: args.ping_interval,
+        ..Options::default()
+    };
+    if args.headless { headless(options) } else { open::lab(context, options) }
+}
+
+fn headless(options: Options) -> anyhow::Result<Done> {
+    super::process::peer_runtime()?.block_on(async {
+        let mut stop = Stop::new().context("signals can't be received")?;
+        let lab = Lab::start(options).await?;
+        let ended = tokio::select! {
+            biased;
+            signal = stop.wait() => Ok(signal),
+            done = announce(&lab) => done,
+        };
+        let ended = match ended {
+            Ok("") => Ok(stop.wait().await),
+            other => other,
+        };
+        lab.shutdown().await;
+        let signal = ended?;
+        tracing::info!("ends on {signal}");
+        Ok(0)
+    })
+}
+
+/// Prints the line that says that all links are up.
+async fn announce(lab: &Lab) -> anyhow::Result<&'static str> {
+    let links = lab.wait_links_up(READY).await?;
+    match emit(&format!("{}\n", lab.ready_line(links)))? {
+        Reader::There => Ok(""),
+        Reader::Gone => Ok("a closed standard output"),
+    }
+}
+
+/// Puts a fault into a running lab: 0 done, 1 refused, 2 no answer, 64 no such fault.
+///
+/// # Errors
+/// When nothing can be printed.
+pub fn fault(_context: &Context, args: &Fault) -> anyhow::Result<Done> {
+    let kinds = || KINDS.iter().map(|k| k.word);
+    if let Some(word) = args.words.first()
+        && !kinds().any(|k| k == word)
+    {
+        let hint = did_you_mean(word, kinds());
+        eprintln!("peerdeck: no fault is called \"{word}\"{hint} (`peerdeck lab fault --help` lists them)");
+        return Ok(USAGE);
+    }
+    let sent = super::process::small_runtime()?.block_on(control::send(args.state_dir.as_deref(), &args.words));
+    match sent {
+        Ok(text) => {
+            emit(&format!("{text}\n"))?;
+            Ok(0)
+        }
+        Err(error) => {
+            eprintln!("peerdeck: {error}");
+            Ok(match error {
+                LabError::Refused(_) => REFUSED,
+                LabError::Fault(_) => USAGE,
+                _ => FAILED,
+            })
+        }
+    }
+}

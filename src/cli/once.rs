@@ -1,0 +1,100 @@
+//! One look: wait until every peer has answered or failed, or the time is over.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+use crate::domain::ReachState;
+use crate::domain::snapshot::{Cluster, Snapshot};
+use crate::engine::runtime::Observer;
+
+/// What was seen.
+pub struct Look {
+    /// The picture.
+    pub snapshot: Arc<Snapshot>,
+    /// Whether every peer had answered or failed.
+    pub complete: bool,
+}
+
+/// How far a look is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Progress {
+    /// Somebody is still being dialled, or has not told what it sees.
+    Open,
+    /// All have answered or failed; of those who failed, fellows may still tell something.
+    Failed,
+    /// All have answered.
+    Answered,
+}
+
+/// How long fellows have to pass on what a peer that is not reached said last.
+const RELAY: Duration = Duration::from_millis(1500);
+/// How long the engine has to judge what came last.
+const JUDGE: Duration = Duration::from_millis(300);
+
+/// Looks until everything is in or `timeout` is over. `judged`: findings are wanted too.
+pub async fn look(observer: &Observer, timeout: Duration, judged: bool) -> Look {
+    let mut pictures = observer.snapshots.clone();
+    let deadline = Instant::now() + timeout;
+    let mut since: Option<(Progress, Instant)> = None;
+    loop {
+        let snapshot = Arc::clone(&pictures.borrow_and_update());
+        let progress = progress(&snapshot);
+        if since.is_none_or(|(p, _)| p != progress) {
+            since = Some((progress, Instant::now()));
+        }
+        let enough = match progress {
+            Progress::Open => None,
+            Progress::Failed => Some(RELAY),
+            Progress::Answered => Some(if judged { JUDGE } else { Duration::ZERO }),
+        };
+        let enough = enough.zip(since).map(|(wait, (_, from))| from + wait);
+        if enough.is_some_and(|at| at <= Instant::now()) {
+            return Look { snapshot, complete: true };
+        }
+        tokio::select! {
+            changed = pictures.changed() => if changed.is_err() {
+                return Look { snapshot, complete: false };
+            },
+            () = sleep_until(enough.unwrap_or(deadline)), if enough.is_some_and(|at| at < deadline) => {}
+            () = sleep_until(deadline) => {
+                let snapshot = Arc::clone(&pictures.borrow());
+                let complete = self::progress(&snapshot) != Progress::Open;
+                return Look { snapshot, complete };
+            }
+        }
+    }
+}
+
+fn progress(snapshot: &Snapshot) -> Progress {
+    let all = snapshot.clusters.iter().map(|c| of_cluster(snapshot, c));
+    all.min_by_key(|p| match p {
+        Progress::Open => 0,
+        Progress::Failed => 1,
+        Progress::Answered => 2,
+    })
+    .unwrap_or(Progress::Answered)
+}
+
+fn of_cluster(snapshot: &Snapshot, cluster: &Cluster) -> Progress {
+    let mut progress = Progress::Answered;
+    let relays = cluster.peers.iter().any(|p| p.is_reached());
+    for peer in &cluster.peers {
+        let told = peer.is_row_fresh(&cluster.limits, snapshot.at);
+        if !peer.observed {
+            continue;
+        }
+        match peer.reach.state {
+            ReachState::Connecting => return Progress::Open,
+            ReachState::Connected if !told => return Progress::Open,
+            ReachState::Connected => {}
+            ReachState::Unreachable | ReachState::AskHostKey => {
+                if !told && relays {
+                    progress = Progress::Failed;
+                }
+            }
+        }
+    }
+    progress
+}

@@ -1,0 +1,48 @@
+//! `peer`: the daemon.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use tokio::sync::watch;
+
+use super::signals::Stop;
+use super::{Done, UNKNOWN};
+use crate::clock::SystemClock;
+use crate::daemon::{self, Environment};
+use crate::dns::Resolver;
+use crate::ssh::net::OsNet;
+
+/// Runs the peer until a signal comes.
+///
+/// # Errors
+/// When it can't be started.
+pub fn run(config: &Path) -> anyhow::Result<Done> {
+    let (setup, dns) = match daemon::config::load(config) {
+        Ok(loaded) => loaded,
+        Err(problems) => {
+            for problem in problems {
+                eprintln!("{problem}");
+            }
+            return Ok(UNKNOWN);
+        }
+    };
+    super::process::peer_runtime()?.block_on(async {
+        let mut stop = Stop::new().context("signals can't be received")?;
+        let resolver = if dns.is_empty() {
+            Resolver::system().context("the system's resolver can't be set up; name servers with `dns`")?
+        } else {
+            Resolver::with_servers(&dns)
+        };
+        // Only a lab closes the gate.
+        let (_open, gate) = watch::channel(true);
+        let environment = Environment { net: Arc::new(OsNet), clock: Arc::new(SystemClock::new()), resolver, gate };
+        let host = setup.host.clone();
+        let running = daemon::start(setup, environment).await.with_context(|| format!("{host} can't be started"))?;
+        eprintln!("peerdeck: {host} ({}) listens on {}", running.identity(), running.addr());
+        let signal = stop.wait().await;
+        tracing::info!("ends on {signal}");
+        running.stop().await;
+        Ok(0)
+    })
+}

@@ -1,0 +1,61 @@
+//! What is set once for the whole process: file handles, log, runtime.
+
+use std::fs::OpenOptions;
+use std::io::{self, IsTerminal};
+use std::os::unix::fs::OpenOptionsExt;
+use std::sync::Mutex;
+
+use anyhow::Context;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tracing_subscriber::EnvFilter;
+
+use super::args::Global;
+
+/// Takes as many file handles as the system gives: a connection needs one or two, and 1,024 are few.
+pub fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        // Refused: then connections beyond the limit fail with a clear error.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    }
+}
+
+/// Starts the log: to the file if one is named, else to standard error, unless the terminal is needed for the console.
+/// Only our own lines: a library's debug output may hold what was typed or sent.
+///
+/// # Errors
+/// When the file can't be written.
+pub fn start_log(global: &Global, draws: bool) -> anyhow::Result<()> {
+    let level = match global.verbose {
+        0 => "warn",
+        1 => "info",
+        2 => "debug",
+        _ => "trace",
+    };
+    let filter = EnvFilter::new(format!("off,peerdeck={level}"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_target(false);
+    if let Some(path) = &global.log_file {
+        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path);
+        let file = file.with_context(|| format!("the log file {} can't be written", path.display()))?;
+        builder.with_ansi(false).with_writer(Mutex::new(file)).init();
+    } else if !draws {
+        builder.with_ansi(io::stderr().is_terminal()).with_writer(io::stderr).init();
+    }
+    Ok(())
+}
+
+/// A runtime of one thread: a face spends its time waiting, and a second thread only costs (measured).
+///
+/// # Errors
+/// When the system refuses.
+pub fn small_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().context("the runtime can't be started")
+}
+
+/// A runtime of a few threads, for peers.
+///
+/// # Errors
+/// When the system refuses.
+pub fn peer_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime can't be started")
+}

@@ -1,0 +1,193 @@
+//! Flooding: every peer knows the whole grid, even over a chain.
+//!
+//! The own row is pushed to all fellows when it changes. What comes from one is passed on to those that, by
+//! their own rows, don't hear the origin themselves. Each ping asks a few fellows for what is still missing.
+
+use std::sync::Arc;
+
+use super::{ConnId, Core, Effect};
+use crate::domain::ids::{BootId, PeerId};
+use crate::domain::membership::MACHINES_MAX;
+use crate::domain::mesh::route::{Edges, Route, routes};
+use crate::domain::mesh::{Cause, Link, LinkState, Row};
+use crate::domain::time::{Time, millis};
+use crate::proto::ClockMap;
+use crate::proto::frame::Frame;
+use crate::proto::observe::WireRow;
+
+/// Whether news of the other end come over this link: it carries frames, whatever else it may not carry.
+fn carries_news(link: &Link) -> bool {
+    match link.state {
+        LinkState::Connected => true,
+        LinkState::Detached => link.failures == 0,
+        LinkState::Down => link.cause == Some(Cause::Version),
+        LinkState::Connecting | LinkState::Unknown => false,
+    }
+}
+
+impl Core {
+    /// The own row to everybody who has a session.
+    pub(super) fn push_own_row(&mut self, now: Time, out: &mut Vec<Effect>) {
+        let frame = Arc::new(self.rows_frame(now, &[&self.own_row(now)]));
+        for conn in self.fellows.values().filter_map(|f| f.active()) {
+            out.push(Effect::Send { conn: conn.id, frame: frame.clone() });
+        }
+    }
+
+    /// The own row over one connection.
+    pub(super) fn send_own_row(&mut self, now: Time, conn: ConnId, out: &mut Vec<Effect>) {
+        let frame = self.rows_frame(now, &[&self.own_row(now)]);
+        out.push(Effect::Send { conn, frame: Arc::new(frame) });
+    }
+
+    fn rows_frame(&self, now: Time, rows: &[&Row]) -> Frame {
+        let rows = rows.iter().map(|row| WireRow::from_row(row, now)).collect();
+        Frame::Rows { clock: now.as_millis(), rows }
+    }
+
+    /// The origin of this row is alive and said which version holds.
+    pub(super) fn vouch(&mut self, now: Time, id: &PeerId) {
+        let Some(fellow) = self.fellows.get(id) else { return };
+        if let Some(row) = self.rows.get_mut(id)
+            && (row.boot, row.seq) == fellow.announced
+        {
+            let row = Arc::make_mut(row);
+            row.vouched = now;
+            row.via = None;
+        }
+    }
+
+    pub(super) fn on_rows(&mut self, now: Time, from: &PeerId, clock: u64, rows: Vec<WireRow>, out: &mut Vec<Effect>) {
+        let clock = ClockMap { there: clock, here: now };
+        for wire in rows.into_iter().take(MACHINES_MAX) {
+            // A row over the limits is left out; its sender is a member and will send the next one.
+            let Ok(mut row) = wire.into_row(clock) else { continue };
+            if !self.fellows.contains_key(&row.origin) {
+                continue;
+            }
+            row.via = (row.origin != *from).then(|| from.clone());
+            self.take_row(now, row, out);
+        }
+    }
+
+    fn take_row(&mut self, now: Time, row: Row, out: &mut Vec<Effect>) {
+        let origin = row.origin.clone();
+        if let Some(known) = self.rows.get_mut(&origin)
+            && !row.is_newer_than(known)
+        {
+            if (known.boot, known.seq) == (row.boot, row.seq) && row.vouched > known.vouched {
+                let known = Arc::make_mut(known);
+                known.vouched = row.vouched;
+                known.via = row.via;
+            }
+            return;
+        }
+        let direct = row.via.is_none();
+        let row = Arc::new(row);
+        self.rows.insert(origin.clone(), row.clone());
+        if let Some(fellow) = self.fellows.get_mut(&origin) {
+            // With a session of our own its greetings count: a row over others may be late.
+            if direct || fellow.active().is_none() {
+                fellow.detached = row.detached;
+                self.settle(now, &origin);
+            }
+        }
+        self.pass_on(now, &row, out);
+    }
+
+    /// To those that don't hear the origin themselves.
+    fn pass_on(&self, now: Time, row: &Row, out: &mut Vec<Effect>) {
+        let mut frame: Option<Arc<Frame>> = None;
+        for fellow in self.fellows.values() {
+            if *fellow.id() == row.origin || row.via.as_ref() == Some(fellow.id()) {
+                continue;
+            }
+            let Some(conn) = fellow.active() else { continue };
+            let deaf = self.rows.get(fellow.id()).and_then(|r| r.link(&row.origin)).is_some_and(|l| !carries_news(l));
+            if deaf {
+                let frame = frame.get_or_insert_with(|| Arc::new(self.rows_frame(now, &[row])));
+                out.push(Effect::Send { conn: conn.id, frame: frame.clone() });
+            }
+        }
+    }
+
+    /// What the next ping to `asked` asks for: rows that don't come from their origins, spread over those that
+    /// may know, and the row of `asked` itself if what it announced did not arrive.
+    pub(super) fn wanted_of(&self, now: Time, asked: &PeerId) -> Vec<(String, u64, u64)> {
+        if now.since(self.started) < self.config.ping_interval {
+            return Vec::new(); // Everybody is still dialling everybody: most rows come by themselves.
+        }
+        let round = usize::try_from(now.as_millis() / millis(self.config.ping_interval).max(1)).unwrap_or(0);
+        let helpers: Vec<&PeerId> =
+            self.fellows.values().filter(|f| f.active().is_some()).map(super::Fellow::id).collect();
+        let mut wanted = Vec::new();
+        for (origin, fellow) in &self.fellows {
+            let known = self.rows.get(origin);
+            let ask = if fellow.active().is_some() {
+                origin == asked && known.is_none_or(|r| (r.boot, r.seq) < fellow.announced)
+            } else {
+                let hears =
+                    |h: &&&PeerId| self.rows.get(**h).and_then(|r| r.link(origin)).is_some_and(|l| carries_news(l));
+                let mut best: Vec<&PeerId> = helpers.iter().filter(hears).copied().collect();
+                if best.is_empty() {
+                    best.clone_from(&helpers);
+                }
+                let n = best.len().max(1);
+                [round % n, (round + 1) % n].iter().any(|i| best.get(*i).copied() == Some(asked))
+            };
+            if ask {
+                let (boot, seq) = known.map_or((0, 0), |r| (r.boot.0, r.seq));
+                wanted.push((origin.to_string(), boot, seq));
+            }
+        }
+        wanted
+    }
+
+    pub(super) fn answer_wanted(&self, now: Time, conn: ConnId, wanted: &[(String, u64, u64)], out: &mut Vec<Effect>) {
+        let own = self.own_row(now);
+        let useful = self.config.ping_interval * 3;
+        let rows: Vec<&Row> = wanted
+            .iter()
+            .take(MACHINES_MAX)
+            .filter_map(|(serial, boot, seq)| {
+                let id = PeerId::new(serial);
+                let row = if id == own.origin { &own } else { &**self.rows.get(&id)? };
+                let theirs = (BootId(*boot), *seq);
+                let newer = (row.boot, row.seq) > theirs;
+                let younger = (row.boot, row.seq) == theirs && now.since(row.vouched) <= useful;
+                (newer || younger).then_some(row)
+            })
+            .collect();
+        if !rows.is_empty() {
+            out.push(Effect::Send { conn, frame: Arc::new(self.rows_frame(now, &rows)) });
+        }
+    }
+
+    /// How each fellow is reached now, by the rows that are still fresh.
+    #[must_use]
+    pub fn routes(&self, now: Time) -> std::collections::BTreeMap<PeerId, Route> {
+        self.routes_over(now, |l| l.state == LinkState::Connected)
+    }
+
+    /// As [`Core::routes`], over every link that carries frames: commands reach detached machines too.
+    pub(super) fn control_routes(&self, now: Time) -> std::collections::BTreeMap<PeerId, Route> {
+        self.routes_over(now, carries_news)
+    }
+
+    fn routes_over(&self, now: Time, usable: impl Fn(&Link) -> bool) -> std::collections::BTreeMap<PeerId, Route> {
+        let fresh = self.silence_limit() * 2;
+        let own = self.own_row(now);
+        let edges: Edges = self
+            .rows
+            .values()
+            .map(|r| &**r)
+            .filter(|r| now.since(r.vouched) <= fresh)
+            .chain(std::iter::once(&own))
+            .map(|row| {
+                let out = row.links.iter().filter(|l| usable(l));
+                (row.origin.clone(), out.map(|l| (l.to.clone(), l.rtt.unwrap_or_default())).collect())
+            })
+            .collect();
+        routes(&self.config.id, &edges)
+    }
+}

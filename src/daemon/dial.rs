@@ -1,0 +1,169 @@
+//! Opening control connections to fellows, and what DNS has to say about them (C19).
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use russh::keys::PublicKey;
+use russh::keys::ssh_key::public::KeyData;
+
+use super::cluster::{DialError, Dialled};
+use super::shared::{DialOutcome, Shared};
+use crate::domain::ids::PeerId;
+use crate::domain::membership::{Addressing, Machine};
+use crate::domain::mesh::{Cause, DnsCheck, DnsResult};
+use crate::domain::text::Line;
+use crate::proto::frame::MESH_SUBSYSTEM;
+use crate::ssh::client::{
+    ConnectError, Credential, Deadlines, HostKeyPolicy, HostKeyVerdict, Session, Stage, Target, connect, fingerprint,
+};
+use crate::ssh::net::BoxStream;
+
+/// The most addresses of one name that are tried.
+const ADDRESSES_MAX: usize = 4;
+
+/// The host key that the membership carries, and no other.
+struct Pinned(KeyData);
+
+impl HostKeyPolicy for Pinned {
+    fn judge(&self, host: &str, _port: u16, key: &PublicKey) -> HostKeyVerdict {
+        if *key.key_data() == self.0 {
+            return HostKeyVerdict::Accepted;
+        }
+        let pinned = fingerprint(&PublicKey::new(self.0.clone(), ""));
+        HostKeyVerdict::Refused(format!("the membership pins {pinned} for {host}, {} was offered", fingerprint(key)))
+    }
+}
+
+/// Short ping intervals want short dials: a lab that pings each second must not wait ten for a dead one.
+fn deadlines(shared: &Shared) -> Deadlines {
+    let most = (shared.setup.ping_interval * 2).max(Duration::from_secs(1));
+    let d = Deadlines::default();
+    Deadlines {
+        resolve: d.resolve.min(most),
+        connect: d.connect.min(most),
+        key_exchange: d.key_exchange.min(most),
+        auth: d.auth.min(most),
+        channel: d.channel.min(most),
+    }
+}
+
+/// Dials a fellow: look-ups, SSH with the machine key, the mesh subsystem.
+pub(super) async fn dial(shared: &Shared, machine: &Machine, last_good: Option<SocketAddr>) -> DialOutcome {
+    let deadlines = deadlines(shared);
+    let mut dns = DnsCheck::default();
+    let addresses = match addresses(shared, machine, deadlines.resolve, &mut dns).await {
+        Ok(addresses) => addresses,
+        Err((cause, detail)) => return Err(DialError { cause, detail, address: None, dns }),
+    };
+    let Some(member) = shared.members.get(&machine.id) else {
+        let detail = format!("{} is not in the membership", machine.id);
+        return Err(DialError { cause: Cause::NotInCluster, detail, address: None, dns });
+    };
+    let target = Target {
+        host: machine.host.to_string(),
+        port: machine.port,
+        user: shared.keys.id.to_string(),
+        credentials: vec![Credential::Key(Arc::new(shared.keys.machine.clone()))],
+        policy: Arc::new(Pinned(member.host_key.clone())),
+        deadlines,
+    };
+    let mut failed = None;
+    for ip in &addresses {
+        let address = SocketAddr::new(*ip, machine.port);
+        match open(shared, address, &target).await {
+            Ok((stream, session)) => return Ok((Dialled { address, dns }, stream, session)),
+            Err(error) => failed = Some((address, error)),
+        }
+    }
+    let Some((address, error)) = failed else {
+        let detail = format!("{} has no address", machine.address);
+        return Err(DialError { cause: Cause::DnsForward, detail, address: None, dns });
+    };
+    let mut cause = mesh_cause(&error);
+    let mut detail = error.detail;
+    // The name leads elsewhere than to where the machine was: the look-up is what is wrong.
+    if let Some(good) = last_good.filter(|g| dns.forward == DnsResult::Ok && !addresses.contains(&g.ip())) {
+        dns.forward = DnsResult::Wrong;
+        cause = Cause::DnsForward;
+        detail =
+            format!("{} leads to {}, it was at {} before; there: {detail}", machine.address, address.ip(), good.ip());
+    }
+    Err(DialError { cause, detail, address: Some(address), dns })
+}
+
+async fn open(shared: &Shared, address: SocketAddr, target: &Target) -> Result<(BoxStream, Session), ConnectError> {
+    let session = connect(&shared.net, address, target).await?;
+    let stream = session.subsystem(MESH_SUBSYSTEM).await?;
+    Ok((stream, session))
+}
+
+/// A fellow whose host key is right and that refuses our machine key does not know us.
+fn mesh_cause(error: &ConnectError) -> Cause {
+    if error.stage == Stage::Auth && error.cause == Cause::Auth { Cause::NotInCluster } else { error.cause }
+}
+
+/// Where to dial, with the look-ups that are obligatory.
+async fn addresses(
+    shared: &Shared,
+    machine: &Machine,
+    deadline: Duration,
+    dns: &mut DnsCheck,
+) -> Result<Vec<IpAddr>, (Cause, String)> {
+    if let Ok(ip) = machine.address.as_str().parse::<IpAddr>() {
+        if shared.membership.addressing == Addressing::Ip {
+            dns.reverse = reverse(shared, ip, machine, deadline, &mut dns.answer).await;
+            if dns.reverse != DnsResult::Ok {
+                return Err((Cause::DnsReverse, dns.answer.to_string()));
+            }
+        }
+        return Ok(vec![ip]);
+    }
+    let found = shared.env.resolver.forward(machine.address.as_str(), deadline).await;
+    dns.forward = found.result;
+    dns.answer = Line::new(&found.detail);
+    if found.result != DnsResult::Ok || found.answers.is_empty() {
+        return Err((Cause::DnsForward, found.detail));
+    }
+    Ok(found.answers.into_iter().take(ADDRESSES_MAX).collect())
+}
+
+async fn reverse(shared: &Shared, ip: IpAddr, machine: &Machine, deadline: Duration, answer: &mut Line) -> DnsResult {
+    let found = shared.env.resolver.reverse(ip, deadline).await;
+    if found.result != DnsResult::Ok {
+        *answer = Line::new(&found.detail);
+        return found.result;
+    }
+    if found.answers.iter().any(|name| name == machine.host.as_str()) {
+        return DnsResult::Ok;
+    }
+    *answer = Line::new(&format!("{ip} is {}, not {}", found.answers.join(", "), machine.host));
+    DnsResult::Wrong
+}
+
+/// The look-ups on a live link: only reported.
+pub(super) async fn check(shared: &Shared, peer: &PeerId, address: SocketAddr) -> Option<DnsCheck> {
+    let machine = shared.membership.machine(peer)?;
+    let deadline = deadlines(shared).resolve;
+    let mut dns = DnsCheck::default();
+    let literal = machine.address.as_str().parse::<IpAddr>().is_ok();
+    if literal && shared.membership.addressing == Addressing::HostName {
+        return Some(dns); // Nothing depends on DNS here.
+    }
+    let mut answer = Line::default();
+    dns.reverse = reverse(shared, address.ip(), machine, deadline, &mut answer).await;
+    if !literal {
+        let found = shared.env.resolver.forward(machine.address.as_str(), deadline).await;
+        dns.forward = found.result;
+        if found.result != DnsResult::Ok {
+            answer = Line::new(&found.detail);
+        } else if !found.answers.contains(&address.ip()) {
+            dns.forward = DnsResult::Wrong;
+            let answers = found.answers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            answer =
+                Line::new(&format!("{} leads to {answers}, the link's other end is {}", machine.address, address.ip()));
+        }
+    }
+    dns.answer = answer;
+    Some(dns)
+}

@@ -1,0 +1,347 @@
+//! What can go wrong in a lab: one table of kinds makes parsing, usage and help.
+
+use std::time::Duration;
+
+use strsim::damerau_levenshtein;
+
+use super::dns::DnsFault;
+use super::net::Node;
+use crate::domain::ids::{GroupName, HostName, PeerId};
+
+/// A fault, or its end.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Fault {
+    /// Bytes between the two are held, datagrams dropped.
+    Cut(Node, Node),
+    /// The same for one direction.
+    CutOneWay {
+        /// What this one sends,
+        from: Node,
+        /// this one does not get.
+        to: Node,
+    },
+    /// Cuts a part of the lab off.
+    Isolate(Island),
+    /// A cut that comes and goes.
+    Flap(Node, Node, f64),
+    /// Everything between the two comes late, in each direction.
+    Slow(Node, Node, Duration),
+    /// Datagrams between the two are lost with this probability (0 to 1), chunks of connections come late.
+    Loss(Node, Node, f64),
+    /// As SIGKILL.
+    Kill(u16),
+    /// As SIGSTOP.
+    Freeze(u16),
+    /// As SIGCONT.
+    Thaw(u16),
+    /// Stops and starts.
+    Restart(u16),
+    /// Starts one that was killed.
+    Start(u16),
+    /// Starts again with a host key that nobody knows.
+    HostKey(u16),
+    /// What DNS says of it.
+    Dns(u16, DnsFault),
+    /// Its wall clock is off by so many milliseconds.
+    Skew(u16, i64),
+    /// It speaks another level.
+    Level(u16, u32),
+    /// Ends all of it.
+    Heal,
+}
+
+/// A part of a lab that can be cut off.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Island {
+    /// One peer from all others; a console still reaches it.
+    Peer(u16),
+    /// One group from the others.
+    Group(GroupName),
+    /// Every console from all peers.
+    Console,
+}
+
+/// One kind of fault, for usage and help.
+#[derive(Clone, Copy, Debug)]
+pub struct Kind {
+    /// The first word.
+    pub word: &'static str,
+    /// What follows it.
+    pub args: &'static str,
+    /// What it does.
+    pub help: &'static str,
+    parse: fn(&Reader<'_>) -> Result<Fault, FaultError>,
+}
+
+/// All kinds. `A` and `B` are peers, or `console` where a connection is meant.
+pub const KINDS: &[Kind] = &[
+    Kind {
+        word: "cut",
+        args: "A B",
+        help: "hold everything between the two",
+        parse: |r| r.pair().map(|(a, b)| Fault::Cut(a, b)),
+    },
+    Kind {
+        word: "cut-one-way",
+        args: "A B",
+        help: "hold what A sends to B; the way back works",
+        parse: |r| r.pair().map(|(from, to)| Fault::CutOneWay { from, to }),
+    },
+    Kind {
+        word: "isolate",
+        args: "A|group:G|console",
+        help: "cut a peer from all peers, a group from the other groups, or the console from all peers",
+        parse: |r| r.island().map(Fault::Isolate),
+    },
+    Kind {
+        word: "flap",
+        args: "A B HZ",
+        help: "cut and mend so many times a second (0.01 to 50)",
+        parse: |r| {
+            let (a, b) = r.pair()?;
+            Ok(Fault::Flap(a, b, r.number(2, "", 0.01, 50.0)?))
+        },
+    },
+    Kind {
+        word: "slow",
+        args: "A B MS",
+        help: "everything between the two comes late, each way (0 to 60000)",
+        parse: |r| {
+            let (a, b) = r.pair()?;
+            Ok(Fault::Slow(a, b, Duration::from_secs_f64(r.number(2, "ms", 0.0, 60_000.0)? / 1000.0)))
+        },
+    },
+    Kind {
+        word: "loss",
+        args: "A B PERCENT",
+        help: "lose datagrams and delay connections, as a bad line does (0 to 100)",
+        parse: |r| {
+            let (a, b) = r.pair()?;
+            Ok(Fault::Loss(a, b, r.number(2, "%", 0.0, 100.0)? / 100.0))
+        },
+    },
+    Kind {
+        word: "kill",
+        args: "A",
+        help: "end the peer at once: its sockets close, dials are refused",
+        parse: |r| r.peer(0).map(Fault::Kill),
+    },
+    Kind {
+        word: "freeze",
+        args: "A",
+        help: "stop the peer where it stands: its kernel accepts, nobody speaks",
+        parse: |r| r.peer(0).map(Fault::Freeze),
+    },
+    Kind { word: "thaw", args: "A", help: "let a frozen peer go on", parse: |r| r.peer(0).map(Fault::Thaw) },
+    Kind { word: "restart", args: "A", help: "stop and start the peer", parse: |r| r.peer(0).map(Fault::Restart) },
+    Kind { word: "start", args: "A", help: "start a killed peer", parse: |r| r.peer(0).map(Fault::Start) },
+    Kind {
+        word: "hostkey",
+        args: "A",
+        help: "restart the peer with a new host key that nobody knows",
+        parse: |r| r.peer(0).map(Fault::HostKey),
+    },
+    Kind {
+        word: "dns",
+        args: "A nxdomain|wrong|timeout|ok",
+        help: "what DNS says of the peer, forward and reverse",
+        parse: |r| Ok(Fault::Dns(r.peer(0)?, r.dns(1)?)),
+    },
+    Kind {
+        word: "skew",
+        args: "A SECONDS",
+        help: "set the peer's wall clock wrong (0: right again)",
+        parse: |r| {
+            let seconds = r.number(1, "s", -1e9, 1e9)?;
+            #[expect(clippy::cast_possible_truncation, reason = "bounded above")]
+            let ms = (seconds * 1000.0) as i64;
+            Ok(Fault::Skew(r.peer(0)?, ms))
+        },
+    },
+    Kind {
+        word: "level",
+        args: "A N",
+        help: "the peer speaks another level (1 to 1000)",
+        parse: |r| Ok(Fault::Level(r.peer(0)?, r.level(1)?)),
+    },
+    Kind {
+        word: "heal",
+        args: "",
+        help: "end all faults: network, DNS, clocks, keys, levels; thaw and start all peers",
+        parse: |_| Ok(Fault::Heal),
+    },
+];
+
+/// Who can be meant.
+#[derive(Clone, Debug, Default)]
+pub struct Roster {
+    /// In the order of their numbers.
+    pub peers: Vec<Named>,
+    /// All groups.
+    pub groups: Vec<GroupName>,
+}
+
+/// A peer and what it is called.
+#[derive(Clone, Debug)]
+pub struct Named {
+    /// Main host name.
+    pub host: HostName,
+    /// Serial number.
+    pub id: PeerId,
+    /// Its group.
+    pub group: GroupName,
+}
+
+/// Why words are no fault.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FaultError {
+    /// No such kind.
+    #[error("there is no fault \"{word}\"{}; there are: {}", did_you_mean(.nearest.as_deref()), words())]
+    Kind {
+        /// As given.
+        word: String,
+        /// The kind that was probably meant.
+        nearest: Option<String>,
+    },
+    /// Nobody of that name.
+    #[error("there is no {what} \"{word}\"{}; usage: {usage}", did_you_mean(.nearest.as_deref()))]
+    Name {
+        /// Peer, group or DNS answer.
+        what: &'static str,
+        /// As given.
+        word: String,
+        /// The name that was probably meant.
+        nearest: Option<String>,
+        /// How it is written.
+        usage: String,
+    },
+    /// Too few or too many words, or a number that is none.
+    #[error("{why}; usage: {usage}")]
+    Usage {
+        /// What is wrong.
+        why: String,
+        /// How it is written.
+        usage: String,
+    },
+}
+
+impl Kind {
+    /// `cut A B`.
+    #[must_use]
+    pub fn usage(&self) -> String {
+        format!("{} {}", self.word, self.args).trim_end().to_owned()
+    }
+}
+
+impl Fault {
+    /// Reads the words of a command line; peers are named by host name, first label or serial number.
+    ///
+    /// # Errors
+    /// [`FaultError`], with the nearest known word and the usage.
+    pub fn parse(words: &[String], roster: &Roster) -> Result<Self, FaultError> {
+        let word = words.first().map_or("", String::as_str);
+        let Some(kind) = KINDS.iter().find(|k| k.word == word) else {
+            let nearest = nearest(word, KINDS.iter().map(|k| k.word));
+            return Err(FaultError::Kind { word: word.to_owned(), nearest });
+        };
+        let reader = Reader { kind, args: &words[1..], roster };
+        let wanted = kind.args.split_whitespace().count();
+        if reader.args.len() != wanted {
+            let why = format!("{word} takes {wanted} words, {} were given", reader.args.len());
+            return Err(reader.usage(why));
+        }
+        (kind.parse)(&reader)
+    }
+}
+
+/// All kinds, a line each, without a line end after the last.
+#[must_use]
+pub fn help() -> String {
+    let width = KINDS.iter().map(|k| k.usage().len()).max().unwrap_or(0);
+    KINDS.iter().map(|k| format!("  {:width$}  {}", k.usage(), k.help)).collect::<Vec<_>>().join("\n")
+}
+
+struct Reader<'a> {
+    kind: &'a Kind,
+    args: &'a [String],
+    roster: &'a Roster,
+}
+
+impl Reader<'_> {
+    fn usage(&self, why: String) -> FaultError {
+        FaultError::Usage { why, usage: self.kind.usage() }
+    }
+
+    fn unknown<'b>(&self, what: &'static str, word: &str, known: impl Iterator<Item = &'b str>) -> FaultError {
+        let nearest = nearest(word, known);
+        FaultError::Name { what, word: word.to_owned(), nearest, usage: self.kind.usage() }
+    }
+
+    fn peer(&self, at: usize) -> Result<u16, FaultError> {
+        let word = self.args[at].as_str();
+        let is_named = |n: &Named| n.host.as_str() == word || n.host.short() == word || n.id.as_str() == word;
+        let position = self.roster.peers.iter().position(is_named).and_then(|i| u16::try_from(i).ok());
+        position.ok_or_else(|| self.unknown("peer", word, self.labels()))
+    }
+
+    fn labels(&self) -> impl Iterator<Item = &str> {
+        self.roster.peers.iter().map(|n| n.host.short())
+    }
+
+    fn node(&self, at: usize) -> Result<Node, FaultError> {
+        if self.args[at] == "console" { Ok(Node::Console) } else { self.peer(at).map(Node::Peer) }
+    }
+
+    fn pair(&self) -> Result<(Node, Node), FaultError> {
+        let (a, b) = (self.node(0)?, self.node(1)?);
+        if a == b { Err(self.usage(format!("{} is named twice", self.args[0]))) } else { Ok((a, b)) }
+    }
+
+    fn island(&self) -> Result<Island, FaultError> {
+        let word = self.args[0].as_str();
+        if word == "console" {
+            return Ok(Island::Console);
+        }
+        let Some(name) = word.strip_prefix("group:") else { return self.peer(0).map(Island::Peer) };
+        let group = self.roster.groups.iter().find(|g| g.as_str() == name).cloned();
+        group.map(Island::Group).ok_or_else(|| {
+            let known = self.roster.groups.iter().map(GroupName::as_str);
+            self.unknown("group", name, known)
+        })
+    }
+
+    fn number(&self, at: usize, unit: &str, least: f64, most: f64) -> Result<f64, FaultError> {
+        let word = self.args[at].as_str();
+        let number = word.strip_suffix(unit).unwrap_or(word).parse::<f64>().ok();
+        number
+            .filter(|n| (least..=most).contains(n))
+            .ok_or_else(|| self.usage(format!("\"{word}\" is not a number from {least} to {most}")))
+    }
+
+    fn level(&self, at: usize) -> Result<u32, FaultError> {
+        let word = self.args[at].as_str();
+        let level = word.parse().ok().filter(|n| (1..=1000).contains(n));
+        level.ok_or_else(|| self.usage(format!("\"{word}\" is not a level from 1 to 1000")))
+    }
+
+    fn dns(&self, at: usize) -> Result<DnsFault, FaultError> {
+        use strum::IntoEnumIterator;
+        let word = self.args[at].as_str();
+        word.parse().map_err(|_| self.unknown("DNS answer", word, DnsFault::iter().map(<&'static str>::from)))
+    }
+}
+
+/// The known word that was probably meant.
+fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
+    let far = |k: &str| damerau_levenshtein(word, k);
+    let limit = (word.chars().count() / 2).max(1);
+    known.filter(|k| far(k) <= limit).min_by_key(|k| far(k)).map(str::to_owned)
+}
+
+fn did_you_mean(nearest: Option<&str>) -> String {
+    nearest.map_or_else(String::new, |n| format!(", did you mean \"{n}\"?"))
+}
+
+fn words() -> String {
+    KINDS.iter().map(|k| k.word).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,9 @@
+//! The peer: its core in a simulated network, then real peers over real SSH on loopback.
+
+mod config;
+mod core;
+mod openssh;
+mod real;
+mod rpc;
+mod sim;
+mod store;

@@ -1,0 +1,214 @@
+//! The subsystem `peerdeck`: what observers and scripts are told.
+
+use std::time::Duration;
+
+use peerdeck::proto::observe::Report;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines, ReadHalf, WriteHalf};
+use tokio::time::timeout;
+
+use super::real::{PATIENCE, Place};
+use peerdeck::ssh::client::Session;
+use peerdeck::ssh::net::BoxStream;
+
+struct Client {
+    lines: Lines<BufReader<ReadHalf<BoxStream>>>,
+    writer: WriteHalf<BoxStream>,
+    _session: Session,
+}
+
+impl Client {
+    async fn connect(place: &Place, peer: usize) -> Self {
+        Self::over(place.login(peer).await).await
+    }
+
+    async fn over(session: Session) -> Self {
+        let stream = session.subsystem("peerdeck").await.unwrap();
+        let (reader, writer) = tokio::io::split(stream);
+        Self { lines: BufReader::new(reader).lines(), writer, _session: session }
+    }
+
+    async fn send(&mut self, text: &str) {
+        self.writer.write_all(format!("{text}\n").as_bytes()).await.unwrap();
+        self.writer.flush().await.unwrap();
+    }
+
+    async fn next(&mut self) -> Value {
+        let line = timeout(PATIENCE, self.lines.next_line()).await.unwrap().unwrap().expect("a line");
+        serde_json::from_str(&line).unwrap()
+    }
+
+    async fn call(&mut self, method: &str, params: Value) -> Value {
+        self.send(&json!({"jsonrpc": "2.0", "id": 7, "method": method, "params": params}).to_string()).await;
+        loop {
+            let answer = self.next().await;
+            if answer.get("id") == Some(&json!(7)) {
+                return answer;
+            }
+        }
+    }
+
+    async fn report(&mut self) -> Report {
+        loop {
+            let message = self.next().await;
+            if message.get("method") == Some(&json!("report")) {
+                return serde_json::from_value(message["params"].clone()).unwrap();
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_report_is_whole_and_later_ones_are_deltas() {
+    let place = Place::start(3).await;
+    let mut client = Client::connect(&place, 0).await;
+    client.call("observe", json!({"as-what": "console"})).await;
+    let first = client.report().await;
+    let identity = first.identity.unwrap();
+    assert_eq!((first.n, identity.host.as_str(), identity.level), (1, "lab1.example.com", 1));
+    assert_eq!(first.membership.unwrap().machines.len(), 3);
+    assert_eq!(first.row.unwrap().links.len(), 2);
+    let sessions = first.sessions.unwrap();
+    assert_eq!((sessions[0].user.as_str(), sessions[0].what.as_str()), ("admin", "console"));
+    assert!(first.events.iter().any(|e| e.text == "link to lab2.example.com is up"), "{:?}", first.events);
+
+    let mut pings = 0;
+    for n in 2..=5 {
+        let report = client.report().await;
+        assert_eq!(report.n, n);
+        assert!(report.row.is_none() && report.membership.is_none() && report.identity.is_none());
+        pings += report.delta.unwrap().pings.iter().filter(|p| **p > 0).count();
+    }
+    assert!(pings >= 4, "each link is pinged each interval: {pings}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_is_told_at_once() {
+    let mut place = Place::prepare(2);
+    for setup in &mut place.setups {
+        setup.report_interval = Duration::from_secs(3600);
+    }
+    for i in 0..2 {
+        place.start_one(i).await;
+    }
+    place.wait_up(0, 1).await;
+    let mut client = Client::connect(&place, 0).await;
+    client.call("observe", json!({})).await;
+    client.report().await;
+    place.peers[1].take().unwrap().kill();
+    // With a report an hour, whatever comes now came because of the change.
+    loop {
+        let delta = client.report().await.delta.unwrap();
+        if delta.changed.iter().any(|l| l.state == "down") {
+            break;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_of_others_are_relayed_as_asked() {
+    let place = Place::start(3).await;
+    let other = place.membership.machines[1].id.to_string();
+    let mut client = Client::connect(&place, 0).await;
+    let refused = client.call("relay", json!({"serials": [other]})).await;
+    assert_eq!(refused["error"]["code"], json!(-32600));
+    client.call("observe", json!({})).await;
+    assert!(client.report().await.relayed.is_empty());
+    client.call("relay", json!({"serials": [other]})).await;
+    let row = loop {
+        if let Some(row) = client.report().await.relayed.pop() {
+            break row;
+        }
+    };
+    assert_eq!((row.origin, row.links.len()), (other, 2));
+    assert!(row.age <= 2000, "it was vouched for lately: {}", row.age);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn malformed_input_gets_an_error_and_the_connection_goes_on() {
+    let place = Place::start(1).await;
+    let mut client = Client::connect(&place, 0).await;
+    for (text, code, id) in [
+        ("{nonsense", -32700, Value::Null),
+        ("[1, 2]", -32600, Value::Null),
+        (r#"{"jsonrpc":"1.0","id":3,"method":"ping"}"#, -32600, json!(3)),
+        (r#"{"jsonrpc":"2.0","id":"a","method":"fly"}"#, -32601, json!("a")),
+        (r#"{"jsonrpc":"2.0","id":4,"method":"observe","params":{"interval":"soon"}}"#, -32602, json!(4)),
+    ] {
+        client.send(text).await;
+        let answer = client.next().await;
+        assert_eq!((&answer["error"]["code"], &answer["id"]), (&json!(code), &id), "{text}: {answer}");
+    }
+    assert_eq!(client.call("ping", Value::Null).await["result"], json!({}));
+    let described = client.call("describe", Value::Null).await;
+    assert_eq!(described["result"]["identity"]["host"], json!("lab1.example.com"));
+    assert_eq!(described["result"]["membership"]["name"], json!("Example"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_endless_line_ends_the_connection() {
+    let place = Place::start(1).await;
+    let mut client = Client::connect(&place, 0).await;
+    let chunk = vec![b'x'; 64 * 1024];
+    // The peer closes somewhere on the way: a failing write is what is wanted.
+    for _ in 0..80 {
+        if client.writer.write_all(&chunk).await.is_err() {
+            break;
+        }
+    }
+    let mut rest = String::new();
+    let ended = timeout(PATIENCE, async {
+        while let Ok(Some(line)) = client.lines.next_line().await {
+            rest.push_str(&line);
+        }
+    });
+    ended.await.expect("the connection ends");
+    assert!(rest.is_empty() || rest.contains("a line of more than"), "{rest}");
+    assert_eq!(place.exec(0, "version").await.1, Some(0), "nobody else suffers");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_line_and_the_end_are_answered_and_then_closed() {
+    let place = Place::start(1).await;
+    let session = place.login(0).await;
+    let mut stream = session.subsystem("peerdeck").await.unwrap();
+    stream.write_all(br#"{"jsonrpc":"2.0","id":1,"method":"describe"}"#).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut text = String::new();
+    timeout(PATIENCE, stream.read_to_string(&mut text)).await.unwrap().unwrap();
+    assert_eq!(text.lines().count(), 1, "{text}");
+    assert!(text.contains(r#""id":1"#) && text.contains("lab1.example.com"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c22_disconnect_and_reconnect_over_another_peer() {
+    let place = Place::start(3).await;
+    let target = place.membership.machines[2].id.to_string();
+    let guest = place.try_login(0, "noc", &place.guest).await.unwrap();
+    let mut guest = Client::over(guest).await;
+    let refused = guest.call("execute", json!({"command": "disconnect", "peer": target})).await;
+    assert_eq!(refused["error"]["code"], json!(-32000), "{refused}");
+    assert!(refused["error"]["message"].as_str().unwrap().contains("may only look"), "{refused}");
+
+    let mut client = Client::connect(&place, 0).await;
+    let basis = |detached: bool| json!({"membership": 1, "detached": detached});
+    let params = json!({"command": "disconnect", "peer": target, "reason": "upgrade", "basis": basis(false)});
+    let sent = client.call("execute", params.clone()).await;
+    assert_eq!(sent["result"]["state"], json!("sent"), "{sent}");
+    place.wait_up(0, 1).await;
+    place.wait_up(2, 0).await;
+    place.exec_until(0, "clusterconfig list", |t| t.contains(") (disconnected)\n")).await;
+    let again = client.call("execute", params).await;
+    assert!(again["error"]["message"].as_str().unwrap().contains("detached now"), "{again}");
+
+    let mut there = Client::connect(&place, 2).await;
+    let wrong = json!({"command": "reconnect", "peer": target, "basis": {"membership": 9}});
+    let wrong = there.call("execute", wrong).await;
+    assert!(wrong["error"]["message"].as_str().unwrap().contains("membership has changed"), "{wrong}");
+    let back = json!({"command": "reconnect", "peer": target, "basis": basis(true)});
+    let accepted = there.call("execute", back).await;
+    assert_eq!(accepted["result"]["state"], json!("accepted"), "{accepted}");
+    for i in 0..3 {
+        place.wait_up(i, 2).await;
+    }
+}

@@ -1,1 +1,0 @@
-//! Tests of the part that the file is named after.
