@@ -15,6 +15,7 @@ use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
+use ratatui::layout::Rect;
 use russh::keys::ssh_key::Fingerprint;
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;
@@ -121,6 +122,7 @@ pub async fn run(
         digest: 0,
         drawn: None,
         wants_draw: true,
+        stopped: false,
         started: options.started,
         complete: false,
     };
@@ -209,6 +211,8 @@ struct Console<'a> {
     digest: u64,
     drawn: Option<Instant>,
     wants_draw: bool,
+    /// The terminal is somebody else's until we go on.
+    stopped: bool,
     started: Instant,
     complete: bool,
 }
@@ -235,11 +239,11 @@ impl Console<'_> {
         loop {
             let now = self.clock.now();
             // What waits to be drawn is drawn when its frame is due; otherwise only passing time changes ages.
-            let frame = self.wants_draw.then(|| self.drawn.map_or_else(Instant::now, |d| d + FRAME));
+            let frame = (self.wants_draw && !self.stopped).then(|| self.drawn.map_or_else(Instant::now, |d| d + FRAME));
             let tick = self.app.next_wake(now).map(|wait| Instant::now() + wait);
             let paused = self.app.paused_at().is_some();
             // Counted from the last frame, or a steady stream of pictures would put it off for ever.
-            let ages = self.drawn.filter(|_| !paused).map(|d| d + AGES);
+            let ages = self.drawn.filter(|_| !paused && !self.stopped).map(|d| d + AGES);
             let wake = [frame, tick, ages].into_iter().flatten().min();
             tokio::select! {
                 biased;
@@ -367,7 +371,7 @@ impl Console<'_> {
             match cmd {
                 Cmd::Quit => return Ok(Next::End),
                 Cmd::Suspend => term::stop_group()?,
-                Cmd::Redraw => self.terminal.clear()?,
+                Cmd::Redraw => self.forget_screen()?,
                 Cmd::Bell => term::bell(self.terminal.backend_mut())?,
                 Cmd::Diagnose(request) => {
                     let work = (self.diagnose)(request.clone());
@@ -394,6 +398,9 @@ impl Console<'_> {
     }
 
     fn draw(&mut self) -> io::Result<()> {
+        if self.stopped {
+            return Ok(());
+        }
         let now = self.clock.now();
         self.looks.show(self.app.theme());
         let (app, look) = (&self.app, &self.looks.look);
@@ -418,18 +425,27 @@ impl Console<'_> {
         Ok(())
     }
 
-    /// Gives the terminal back, stops, and takes it again when the shell says so.
+    /// Gives the terminal back and stops. The signal to go on takes it again: this thread may run for a moment
+    /// after the signal to stop was sent.
     fn stop(&mut self) -> io::Result<()> {
         self.guard.give_back();
-        term::stop_self()?;
-        self.resume()
+        self.stopped = true;
+        term::stop_self()
     }
 
     fn resume(&mut self) -> io::Result<()> {
+        self.stopped = false;
         self.guard.again()?;
         self.title.clear();
-        self.terminal.clear()?;
+        self.forget_screen()?;
         self.draw()
+    }
+
+    /// Every cell is written anew with the next frame. (`Terminal::clear` would ask the terminal where the cursor
+    /// is, and wait two seconds for one that does not answer.)
+    fn forget_screen(&mut self) -> io::Result<()> {
+        let size = self.terminal.size()?;
+        self.terminal.resize(Rect::new(0, 0, size.width, size.height))
     }
 }
 

@@ -182,10 +182,8 @@ pub fn spawn(config: Config, connector: Arc<dyn Connector>, clock: Arc<dyn Clock
         events,
         shown: Instant::now(),
     };
-    tokio::spawn(async move {
-        task.carry_out(effects);
-        task.run(event_queue, order_queue, dropped, &stop).await;
-    });
+    task.carry_out(effects);
+    tokio::spawn(async move { task.run(event_queue, order_queue, dropped, &stop).await });
     (observer, commander)
 }
 

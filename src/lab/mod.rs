@@ -29,7 +29,7 @@ use self::clock::SkewedClock;
 use self::dns::DnsServer;
 use self::fault::{FaultError, Named, Roster};
 use self::ground::Ground;
-use self::net::{Faults, Node};
+use self::net::{Faults, Hub, Node, Wiring};
 use self::place::Place;
 pub use self::place::running;
 use self::provision::Seat;
@@ -118,17 +118,8 @@ pub enum LabError {
     )]
     NoGround(String),
     /// More sockets than the system allows.
-    #[error(
-        "{peers} peers need about {wanted} open files, the limit is {limit}; take fewer peers, or raise it (ulimit -n)"
-    )]
-    Files {
-        /// So many peers.
-        peers: usize,
-        /// So many files.
-        wanted: u64,
-        /// What the system allows.
-        limit: u64,
-    },
+    #[error("the limit of open files is too low for {0} peers; take fewer, or raise it (ulimit -n)")]
+    Files(usize),
     /// A peer's state.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -173,7 +164,7 @@ struct Shared {
     faults: Arc<Faults>,
     dns: DnsServer,
     resolver: Resolver,
-    by_port: bool,
+    wiring: Wiring,
     /// Words of the faults since the last heal, for `status`.
     applied: StdMutex<Vec<String>>,
     control: StdMutex<Option<AbortHandle>>,
@@ -188,9 +179,15 @@ impl Lab {
         if !(1..=PEERS_MAX).contains(&options.peers) {
             return Err(LabError::Peers(options.peers));
         }
-        raise_file_limit(options.peers)?;
+        let has_sockets = raise_file_limit(options.peers);
         let place = Place::take(options.state_dir.as_deref())?;
         let ground = Ground::find(options.peers).await?;
+        let wiring = match (ground.by_port, has_sockets) {
+            (false, true) => Wiring::Sockets,
+            (true, true) => Wiring::SharedAddress,
+            (false, false) => Wiring::Memory(Arc::new(Hub::default())),
+            (true, false) => return Err(LabError::Files(options.peers)),
+        };
         let seats = provision::seats(&place, &ground.peers).await?;
         let key = provision::user_key(&place)?;
         let names: Vec<_> = seats.iter().map(|s| (s.host.clone(), s.address.ip())).collect();
@@ -214,7 +211,7 @@ impl Lab {
         let roster = Roster { peers: seats.iter().map(entry).collect(), groups: provision::groups() };
         let lab = Self(Arc::new(Shared {
             resolver: Resolver::with_servers(&[dns.address()]),
-            by_port: ground.by_port,
+            wiring,
             applied: StdMutex::default(),
             control: StdMutex::default(),
             place,
@@ -370,26 +367,18 @@ fn setup(options: &Options, seat: &Seat, key: &str, seed: u64) -> Setup {
     }
 }
 
-/// Two files for each link of a pair, as far as the system lets us.
-fn raise_file_limit(peers: usize) -> Result<(), LabError> {
+/// Raises the limit of open files as far as the system lets us; tells whether all links can be sockets.
+fn raise_file_limit(peers: usize) -> bool {
     let n = peers as u64;
-    let wanted = 2 * n * n + FILES_BESIDE;
+    // Two ends of each pair, and for a while two connections where both have dialled.
+    let wanted = n * n * 3 / 2 + FILES_BESIDE;
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current.is_none_or(|c| c >= wanted) {
-        return Ok(());
+        return true;
     }
-    let most = maximum.map_or(wanted, |m| m.max(wanted));
+    let hard = Rlimit { current: maximum, maximum };
     // Who has the right raises the hard limit too.
-    for maximum in [maximum, Some(most)] {
-        let current = maximum.map_or(Some(wanted), Some);
-        if setrlimit(Resource::Nofile, Rlimit { current, maximum }).is_ok() && current.is_none_or(|c| c >= wanted) {
-            return Ok(());
-        }
-    }
-    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    // While a connection is dialled from both sides there are two of a pair; one of each is what must fit.
-    if limit >= n * n.saturating_sub(1) + FILES_BESIDE {
-        return Ok(());
-    }
-    Err(LabError::Files { peers, wanted, limit })
+    let more = Rlimit { current: Some(wanted), maximum: maximum.map(|m| m.max(wanted)) };
+    let raised = [more, hard].into_iter().any(|limit| setrlimit(Resource::Nofile, limit).is_ok());
+    raised && getrlimit(Resource::Nofile).current.is_none_or(|c| c >= wanted)
 }

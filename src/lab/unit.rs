@@ -46,7 +46,7 @@ impl Unit {
             return Ok(());
         }
         let ip = self.setup.listen.ip();
-        let net = Arc::new(PeerNet::new(Arc::clone(&shared.faults), self.node, ip, shared.by_port));
+        let net = Arc::new(PeerNet::new(Arc::clone(&shared.faults), self.node, ip, shared.wiring.clone()));
         let frozen = watch::Sender::new(false);
         let environment = Environment {
             net: Arc::clone(&net) as _,

@@ -165,7 +165,11 @@ impl SshConfig {
                 "port" if value.parse::<u16>().is_err() => {
                     self.notes.push(format!("{}: `{}` is no port", place(), clean(value, 40)));
                 }
-                "hostname" | "user" | "port" | "identityfile" | "proxyjump" => {
+                // Some people write spaces after the commas.
+                "proxyjump" => {
+                    self.lines.push(Line { blocks: blocks.clone(), keyword, value: words(value).concat() });
+                }
+                "hostname" | "user" | "port" | "identityfile" => {
                     let value = words(value).into_iter().next().unwrap_or_default();
                     self.lines.push(Line { blocks: blocks.clone(), keyword, value });
                 }

@@ -58,7 +58,7 @@ impl Signals {
     }
 }
 
-/// Stops this process, as the default action of SIGTSTP does; returns when it goes on.
+/// Stops this process, as the default action of SIGTSTP does. May return a moment before it is stopped.
 ///
 /// # Errors
 /// When the system refuses.

@@ -414,7 +414,7 @@ fn said(n: usize) -> impl Strategy<Value = Said> {
         prop_oneof![6 => Just((LinkState::Connected, None)), 3 => down, 1 => Just((LinkState::Connecting, None))];
     let probe = prop_oneof![Just(Probe::Untested), Just(Probe::Heard), Just(Probe::Silent)];
     let link = (state, probe).prop_map(|((s, c), p)| (s, c, p));
-    let lost = prop_oneof![5 => Just(None), 1 => Just(Some(Cause::Timeout)), 1 => Just(Some(Cause::HostKey)), 1 => Just(Some(Cause::Auth))];
+    let lost = prop_oneof![5 => Just(None), 1 => Just(Some(Cause::Timeout)), 1 => Just(Some(Cause::HostKey)), 1 => Just(Some(Cause::Auth)), 1 => Just(Some(Cause::DnsForward))];
     (proptest::collection::vec(link, n), lost, prop_oneof![8 => Just(1u32), 1 => Just(2u32)])
         .prop_map(|(links, lost, level)| Said { links, lost, level })
 }

@@ -24,7 +24,8 @@ const GUARDED: &[(&str, &[&str])] = &[
     ("system", &["std::env", "std::process", "std::io", "std::thread", "rustix::"]),
     ("sockets", &["std::net::TcpStream", "std::net::TcpListener", "std::net::UdpSocket"]),
     ("clock", &["SystemTime", "time::Instant", "jiff::Timestamp::now", "jiff::Zoned::now", "rustix::time"]),
-    ("random", &["rand::"]),
+    // Seeded generators are pure; these draw from the system.
+    ("random", &["rand::random", "rand::rng", "rand::rngs::SysRng", "rand::rngs::ThreadRng"]),
     ("serde", &["serde::", "serde_json::", "toml::"]),
     ("cli", &["clap::", "anyhow::", "tracing_subscriber::"]),
 ];

@@ -57,7 +57,8 @@ pub fn explain(cluster: &Cluster, now: Time) -> Vec<Verdict> {
     found.extend(links::split(&mut view));
     found.extend(links::sick(&mut view));
     found.extend(links::single(&mut view));
-    found.extend(peers::unobserved(&view));
+    let unobserved = peers::unobserved(&view, &found);
+    found.extend(unobserved);
     // The sort is stable: within one severity the order above stands, the widest explanation first.
     found.sort_by_key(|v| Reverse(v.kind.severity()));
     found

@@ -5,6 +5,7 @@
 //! after the heal; datagrams are dropped.
 
 mod datagrams;
+mod hub;
 mod life;
 mod line;
 mod socket;
@@ -13,16 +14,19 @@ mod table;
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
-use std::task::Poll;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket, UdpSocket};
+use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use self::datagrams::FaultDatagrams;
-use self::life::{Life, Slot, killed};
-use self::socket::{Connection, Socket, Source};
+pub use self::hub::Hub;
+use self::hub::{Entry, Visit};
+use self::life::{Life, Mortal, Slot, killed};
+use self::socket::{Connection, Socket, Source, Wire};
 pub use self::table::{Faults, Node, Passage};
 use crate::ssh::net::{BoxFuture, BoxStream, Datagrams, Listener, Net};
 
@@ -36,15 +40,25 @@ const SYN_RETRANSMIT: Duration = Duration::from_secs(1);
 pub struct PeerNet {
     life: Arc<Life>,
     ip: IpAddr,
-    /// All peers have the same IP address: the port of a dial is announced in the table.
-    by_port: bool,
+    wiring: Wiring,
+}
+
+/// How the peers of a lab are joined to each other; consoles always come over sockets.
+#[derive(Clone, Debug)]
+pub enum Wiring {
+    /// Sockets, and an IP address for each.
+    Sockets,
+    /// Sockets, and one IP address for all: the port of each dial is announced in the table.
+    SharedAddress,
+    /// Pipes in memory, and an IP address for each.
+    Memory(Arc<Hub>),
 }
 
 impl PeerNet {
-    /// The network of `me`, which has the address `ip`; `by_port` when it shares that with the others.
+    /// The network of `me`, which has the address `ip`.
     #[must_use]
-    pub fn new(faults: Arc<Faults>, me: Node, ip: IpAddr, by_port: bool) -> Self {
-        Self { life: Arc::new(Life::new(faults, me)), ip, by_port }
+    pub fn new(faults: Arc<Faults>, me: Node, ip: IpAddr, wiring: Wiring) -> Self {
+        Self { life: Arc::new(Life::new(faults, me)), ip, wiring }
     }
 
     /// Closes all its sockets at once, as the kernel does when a process dies; nothing can be opened afterwards.
@@ -57,15 +71,37 @@ impl PeerNet {
         let other = faults.node_at(to);
         handshake(faults, me, other).await;
         self.life.check()?;
+        let (wire, source) = match (&self.wiring, other) {
+            (Wiring::Memory(hub), Node::Peer(_)) => (Wire::Pipe(hub.connect(self.ip, to)?), None),
+            (Wiring::SharedAddress, Node::Peer(_) | Node::Console) => {
+                let socket = self.caller(to)?;
+                let source = Source::announce(faults, socket.local_addr()?, me);
+                (Wire::Tcp(socket.connect(to).await?), Some(source))
+            }
+            (Wiring::Sockets, Node::Peer(_)) | (Wiring::Sockets | Wiring::Memory(_), Node::Console) => {
+                (Wire::Tcp(self.caller(to)?.connect(to).await?), None)
+            }
+        };
+        let socket = Socket::new(wire);
+        self.life.keep(&socket);
+        Ok(Box::new(Connection::new(socket, Arc::clone(faults), me, other, source)))
+    }
+
+    /// A socket that calls from our own address, so that the other side knows who calls.
+    fn caller(&self, to: SocketAddr) -> io::Result<TcpSocket> {
         let socket = if to.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         if self.ip.is_ipv4() == to.is_ipv4() {
             socket.bind(SocketAddr::new(self.ip, 0))?;
         }
         socket.set_nodelay(true)?;
-        let source = if self.by_port { Some(Source::announce(faults, socket.local_addr()?, me)) } else { None };
-        let socket = Socket::new(socket.connect(to).await?);
-        self.life.keep(&socket);
-        Ok(Box::new(Connection::new(socket, Arc::clone(faults), me, other, source)))
+        Ok(socket)
+    }
+
+    /// Tells the table that this socket is ours, where the address alone does not.
+    fn announce(&self, local: SocketAddr) {
+        if matches!(self.wiring, Wiring::SharedAddress) {
+            self.life.faults.own_socket(local, self.life.me);
+        }
     }
 }
 
@@ -108,12 +144,18 @@ impl Net for PeerNet {
             socket.bind(on)?;
             let listener = socket.listen(BACKLOG)?;
             let local = listener.local_addr()?;
-            if self.by_port {
-                self.life.faults.own_socket(local, self.life.me);
-            }
+            self.announce(local);
             let slot = Arc::new(Slot::new(listener));
             self.life.keep(&slot);
-            Ok(Box::new(FaultListener { slot, local, life: Arc::clone(&self.life) }) as Box<dyn Listener>)
+            let visits = match &self.wiring {
+                Wiring::Memory(hub) => {
+                    let (entry, visits) = hub.listen(local);
+                    self.life.keep(&entry);
+                    Some((entry, Mutex::new(visits)))
+                }
+                Wiring::Sockets | Wiring::SharedAddress => None,
+            };
+            Ok(Box::new(FaultListener { slot, local, visits, life: Arc::clone(&self.life) }) as Box<dyn Listener>)
         })
     }
 
@@ -121,9 +163,7 @@ impl Net for PeerNet {
         Box::pin(async move {
             self.life.check()?;
             let socket = UdpSocket::bind(on).await?;
-            if self.by_port {
-                self.life.faults.own_socket(socket.local_addr()?, self.life.me);
-            }
+            self.announce(socket.local_addr()?);
             let slot = Arc::new(Slot::new(Arc::new(socket)));
             self.life.keep(&slot);
             Ok(Arc::new(FaultDatagrams::new(slot, Arc::clone(&self.life))) as Arc<dyn Datagrams>)
@@ -134,24 +174,44 @@ impl Net for PeerNet {
 struct FaultListener {
     slot: Arc<Slot<TcpListener>>,
     local: SocketAddr,
+    /// Calls in memory.
+    visits: Option<(Arc<Entry>, Mutex<mpsc::Receiver<Visit>>)>,
     life: Arc<Life>,
+}
+
+impl FaultListener {
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Wire, SocketAddr)>> {
+        if let Some((_, visits)) = &self.visits
+            && let Poll::Ready(Some((pipe, from))) = visits.lock().unwrap_or_else(PoisonError::into_inner).poll_recv(cx)
+        {
+            return Poll::Ready(Ok((Wire::Pipe(pipe), from)));
+        }
+        let slot = self.slot.lock();
+        let Some(listener) = &*slot else { return Poll::Ready(Err(killed())) };
+        let (stream, from) = ready!(listener.poll_accept(cx))?;
+        stream.set_nodelay(true)?;
+        Poll::Ready(Ok((Wire::Tcp(stream), from)))
+    }
+}
+
+impl Drop for FaultListener {
+    fn drop(&mut self) {
+        if let Some((entry, _)) = &self.visits {
+            entry.kill();
+        }
+    }
 }
 
 impl Listener for FaultListener {
     fn accept(&self) -> BoxFuture<'_, io::Result<(BoxStream, SocketAddr)>> {
         Box::pin(async move {
             let (faults, me) = (&self.life.faults, self.life.me);
-            let accepted = poll_fn(|cx| match &*self.slot.lock() {
-                Some(listener) => listener.poll_accept(cx),
-                None => Poll::Ready(Err(killed())),
-            });
-            let (stream, from) = tokio::select! {
-                accepted = accepted => accepted?,
+            let (wire, from) = tokio::select! {
+                accepted = poll_fn(|cx| self.poll_accept(cx)) => accepted?,
                 () = self.life.ended() => return Err(killed()),
             };
             faults.until_thawed(me).await; // The kernel has accepted it; the process has not.
-            stream.set_nodelay(true)?;
-            let socket = Socket::new(stream);
+            let socket = Socket::new(wire);
             self.life.keep(&socket);
             let other = faults.node_at(from);
             let connection = Connection::new(socket, Arc::clone(faults), me, other, None);

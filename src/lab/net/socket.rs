@@ -14,19 +14,55 @@ use super::life::{Mortal, killed};
 use super::line::{Line, UNDER_WAY_MAX};
 use super::table::{Faults, Node, Passage};
 
-/// A TCP socket that can be closed by somebody else than its user, as a kernel does when a process dies.
+/// What carries the bytes.
+#[derive(Debug)]
+pub(super) enum Wire {
+    /// The system's socket.
+    Tcp(TcpStream),
+    /// A pipe in memory.
+    Pipe(DuplexStream),
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match &mut *self {
+            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Pipe(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match &mut *self {
+            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Pipe(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(())) // The kernel, or the other side's buffer, has it.
+    }
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut *self {
+            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Pipe(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
+
+/// A socket that can be closed by somebody else than its user, as a kernel does when a process dies.
 #[derive(Debug)]
 pub(super) struct Socket(Mutex<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    stream: Option<TcpStream>,
+    stream: Option<Wire>,
     reader: Option<Waker>,
     writer: Option<Waker>,
 }
 
 impl Socket {
-    pub fn new(stream: TcpStream) -> Arc<Self> {
+    pub fn new(stream: Wire) -> Arc<Self> {
         Arc::new(Self(Mutex::new(Inner { stream: Some(stream), reader: None, writer: None })))
     }
 

@@ -111,7 +111,7 @@ impl KnownHosts {
     #[must_use]
     pub fn recorded(&self, names: &[&str], port: u16) -> Vec<Algorithm> {
         self.look(|s| {
-            let known = names.iter().flat_map(|n| s.about(n, port));
+            let known = names.iter().flat_map(|n| s.about(n, port).into_iter().chain(s.about_any_port(n, port)));
             known.filter(|e| e.marker == Marker::Plain).map(|e| e.key.algorithm()).collect()
         })
     }
@@ -119,7 +119,10 @@ impl KnownHosts {
     /// Whether an authority may certify the host.
     #[must_use]
     pub fn has_authority(&self, names: &[&str], port: u16) -> bool {
-        self.look(|s| names.iter().flat_map(|n| s.about(n, port)).any(|e| e.marker == Marker::Authority))
+        self.look(|s| {
+            let known = names.iter().flat_map(|n| s.about(n, port).into_iter().chain(s.about_any_port(n, port)));
+            known.into_iter().any(|e| e.marker == Marker::Authority)
+        })
     }
 
     /// Keeps `key` as the key of `host:port` in our own file (0600, replaced atomically) and in memory. Another

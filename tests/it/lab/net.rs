@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use peerdeck::lab::net::{Faults, Node, Passage, PeerNet};
+use peerdeck::lab::net::{Faults, Hub, Node, Passage, PeerNet, Wiring};
 use peerdeck::ssh::net::{BoxStream, Datagrams, Listener, Net};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -29,11 +29,15 @@ fn ip(node: Node) -> IpAddr {
 }
 
 fn pair(seed: u64) -> Pair {
+    wired(seed, &Wiring::Sockets)
+}
+
+fn wired(seed: u64, wiring: &Wiring) -> Pair {
     let faults = Arc::new(Faults::new(seed));
     for node in [A, B] {
         faults.own_ip(ip(node), node);
     }
-    let net = |node| PeerNet::new(Arc::clone(&faults), node, ip(node), false);
+    let net = |node| PeerNet::new(Arc::clone(&faults), node, ip(node), wiring.clone());
     Pair { a: net(A), b: net(B), faults }
 }
 
@@ -62,10 +66,19 @@ async fn expect_nothing(stream: &mut (impl tokio::io::AsyncRead + Unpin)) {
     assert!(timeout(QUIET, stream.read(&mut byte)).await.is_err(), "nothing may come, not even the end");
 }
 
+fn both_wirings() -> [Wiring; 2] {
+    [Wiring::Sockets, Wiring::Memory(Arc::new(Hub::default()))]
+}
+
 #[tokio::test]
 async fn a_cut_holds_bytes_of_both_directions_and_the_heal_brings_them() {
-    let p = pair(1);
-    let (mut a, mut b) = connected(&p).await;
+    for wiring in both_wirings() {
+        cut_and_heal(&wired(1, &wiring)).await;
+    }
+}
+
+async fn cut_and_heal(p: &Pair) {
+    let (mut a, mut b) = connected(p).await;
     a.write_all(b"before").await.unwrap();
     expect(&mut b, b"before").await;
     p.faults.cut(&[A], &[B]);
@@ -148,7 +161,12 @@ async fn the_good_bye_of_a_connection_that_is_closed_in_a_cut_comes_after_the_he
 
 #[tokio::test]
 async fn a_killed_peer_is_gone_at_once_and_can_start_again() {
-    let p = pair(1);
+    for wiring in both_wirings() {
+        kill_and_start(&wired(1, &wiring), &wiring).await;
+    }
+}
+
+async fn kill_and_start(p: &Pair, wiring: &Wiring) {
     let listener = listen(&p.b, B).await;
     let to = listener.local_addr().unwrap();
     let (near, far) = tokio::join!(p.a.connect(to), listener.accept());
@@ -163,7 +181,7 @@ async fn a_killed_peer_is_gone_at_once_and_can_start_again() {
     assert!(p.b.connect(to).await.is_err(), "nor dial");
     let refused = p.a.connect(to).await.err().unwrap();
     assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
-    let again = PeerNet::new(Arc::clone(&p.faults), B, ip(B), false);
+    let again = PeerNet::new(Arc::clone(&p.faults), B, ip(B), wiring.clone());
     let listener = again.listen(to).await.unwrap();
     let (near, far) = tokio::join!(p.a.connect(to), listener.accept());
     assert!(near.is_ok() && far.is_ok());
@@ -182,7 +200,12 @@ async fn a_reader_that_waits_is_woken_by_its_own_death() {
 
 #[tokio::test]
 async fn a_frozen_peer_accepts_and_says_nothing_until_it_is_thawed() {
-    let p = pair(1);
+    for wiring in both_wirings() {
+        freeze_and_thaw(&wired(1, &wiring)).await;
+    }
+}
+
+async fn freeze_and_thaw(p: &Pair) {
     let listener = listen(&p.b, B).await;
     let to = listener.local_addr().unwrap();
     p.faults.freeze(B);
@@ -344,7 +367,7 @@ async fn a_cut_from_the_console_holds_what_our_side_reads_and_writes() {
 async fn peers_with_one_address_are_told_apart_by_port() {
     let faults = Arc::new(Faults::new(1));
     let here: IpAddr = Ipv4Addr::LOCALHOST.into();
-    let net = |node| PeerNet::new(Arc::clone(&faults), node, here, true);
+    let net = |node| PeerNet::new(Arc::clone(&faults), node, here, Wiring::SharedAddress);
     let (a, b) = (net(A), net(B));
     let listener = b.listen(SocketAddr::new(here, 0)).await.unwrap();
     let to = listener.local_addr().unwrap();

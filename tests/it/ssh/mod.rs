@@ -3,6 +3,7 @@
 mod client;
 mod config_file;
 mod credentials;
+mod drivers;
 mod known_hosts;
 pub mod net;
 pub mod server;

@@ -324,14 +324,21 @@ fn dns_of(view: &mut View<'_>, kind: FindingKind, cause: Cause) -> Vec<Verdict> 
 }
 
 /// Peers that this console does not reach although they live.
-pub(super) fn unobserved(view: &View<'_>) -> Vec<Verdict> {
+pub(super) fn unobserved(view: &View<'_>, explained: &[Verdict]) -> Vec<Verdict> {
+    // A look-up that fails for its fellows too is said already.
+    let said: BTreeSet<&Subject> = explained
+        .iter()
+        .filter(|v| matches!(v.kind, FindingKind::DnsForward | FindingKind::DnsReverse | FindingKind::LevelMismatch))
+        .map(|v| &v.subject)
+        .collect();
     let lost = |p: &usize| match view.own[*p] {
         Own::Lost(Class::Hard | Class::Level | Class::Dns | Class::Refusal) => !view.gone[*p],
         Own::Lost(Class::HostKey) | Own::Fresh | Own::Silent | Own::Connecting | Own::AskHostKey | Own::NotObserved => {
             false
         }
     };
-    let lost: Vec<usize> = (0..view.n).filter(lost).collect();
+    let is_said = |p: &usize| said.contains(&Subject::Peer(view.id(*p).clone()));
+    let lost: Vec<usize> = (0..view.n).filter(lost).filter(|p| !is_said(p)).collect();
     let refused: BTreeSet<usize> =
         lost.iter().copied().filter(|p| view.cluster.peers[*p].reach.cause == Some(Cause::Auth)).collect();
     let observed = view.own.iter().filter(|o| **o != Own::NotObserved).count();
