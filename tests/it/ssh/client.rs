@@ -283,6 +283,25 @@ async fn a_subsystem_carries_bytes_both_ways_and_ends_with_its_session() {
     assert_eq!(reader.read(&mut back).await.unwrap(), 0);
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_is_said_before_the_yes_to_the_subsystem_is_not_lost() {
+    let net = MemNet::default();
+    // The script begins with the channel, the yes comes with the request for the subsystem.
+    let server = Behaviour::new(&net).script(|_, mut stream| async move {
+        let _ = stream.write_all(b"first ").await;
+        let _ = stream.read(&mut [0; 1]).await;
+        let _ = stream.write_all(b"second").await;
+    });
+    let target = pinned(&server);
+    server.serve(at());
+    let session = session(&net, &target).await;
+    let mut stream = session.subsystem("peerdeck").await.unwrap();
+    stream.write_all(b"x").await.unwrap();
+    let mut all = [0; 12];
+    stream.read_exact(&mut all).await.unwrap();
+    assert_eq!(&all, b"first second");
+}
+
 /// Measured (B7): an unread channel freezes the whole session, unless something drains it.
 #[tokio::test(start_paused = true)]
 async fn an_unread_channel_holds_up_no_other_and_is_closed_when_too_much_waits() {
