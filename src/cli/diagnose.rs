@@ -28,7 +28,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Done> {
     super::process::small_runtime()?.block_on(async {
         let connected = connect::start(&fleet, &context.paths, ONE_SHOT)?;
         drop(connected.commander);
-        let look = once::look(&connected.observer, context.global.timeout, false).await;
+        let look = once::look(&connected.observer, connected.links.clock.as_ref(), context.global.timeout, false).await;
         let snapshot = &look.snapshot;
         let (cluster, peer) = find(snapshot, None, &args.peer).map_err(anyhow::Error::msg)?;
         let (from, to, steps) = if let Some(other) = &args.other {
@@ -55,7 +55,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Done> {
 #[must_use]
 pub fn for_console(observer: Observer, links: Arc<Links>) -> Diagnose {
     Arc::new(move |request| {
-        let snapshot = observer.snapshots.borrow().clone();
+        let snapshot = once::as_of(&observer.snapshots.borrow(), links.clock.now());
         let links = Arc::clone(&links);
         Box::pin(async move { answer(&snapshot, &links, &request).await })
     })

@@ -195,7 +195,13 @@ impl Scene {
     }
 
     pub fn event(&mut self, seconds: u64, kind: EventKind, text: &str) -> &mut Self {
-        self.events.push(Event { at: ago(seconds), kind, subject: Subject::Cluster, text: Line::new(text) });
+        self.events.push(Event {
+            at: ago(seconds),
+            cluster: None,
+            kind,
+            subject: Subject::Cluster,
+            text: Line::new(text),
+        });
         self
     }
 
