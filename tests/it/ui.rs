@@ -397,3 +397,21 @@ fn show() {
     let app = app(scene.build(), size, &keys);
     print!("{}", text(&render(&app, size, &look("terminal", ascii, Depth::True), NOW + Duration::from_millis(100))));
 }
+
+#[test]
+#[ignore = "prints how long a frame takes"]
+fn frame_time() {
+    let size = (220, 60);
+    let app = app(troubled(60).build(), size, "n");
+    let look = terminal();
+    let start = std::time::Instant::now();
+    for _ in 0..100 {
+        std::hint::black_box(render(&app, size, &look, NOW));
+    }
+    println!("60 peers at 220x60: {:?} a frame", start.elapsed() / 100);
+    let start = std::time::Instant::now();
+    for _ in 0..100 {
+        std::hint::black_box(app.digest(NOW));
+    }
+    println!("digest: {:?}", start.elapsed() / 100);
+}
