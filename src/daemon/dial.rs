@@ -1,14 +1,15 @@
 //! Opening control connections to fellows, and what DNS has to say about them (C19).
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use russh::keys::PublicKey;
 use russh::keys::ssh_key::public::KeyData;
 
 use super::cluster::{DialError, Dialled};
-use super::shared::{DialOutcome, Shared};
+use super::shared::{DialOutcome, Member, Shared};
 use crate::domain::ids::PeerId;
 use crate::domain::membership::{Addressing, Machine};
 use crate::domain::mesh::{Cause, DnsCheck, DnsResult};
@@ -23,14 +24,23 @@ use crate::ssh::net::BoxStream;
 const ADDRESSES_MAX: usize = 4;
 
 /// The host key that the membership carries, and no other.
-struct Pinned(KeyData);
+struct Pinned {
+    key: KeyData,
+    members: Arc<BTreeMap<PeerId, Member>>,
+    /// Another member answered.
+    other: OnceLock<PeerId>,
+}
 
 impl HostKeyPolicy for Pinned {
     fn judge(&self, host: &str, _port: u16, key: &PublicKey) -> HostKeyVerdict {
-        if *key.key_data() == self.0 {
+        if *key.key_data() == self.key {
             return HostKeyVerdict::Accepted;
         }
-        let pinned = fingerprint(&PublicKey::new(self.0.clone(), ""));
+        if let Some(member) = self.members.values().find(|m| m.host_key == *key.key_data()) {
+            // The first one counts; one of several addresses is enough to know.
+            let _ = self.other.set(member.id.clone());
+        }
+        let pinned = fingerprint(&PublicKey::new(self.key.clone(), ""));
         HostKeyVerdict::Refused(format!("the membership pins {pinned} for {host}, {} was offered", fingerprint(key)))
     }
 }
@@ -60,12 +70,14 @@ pub(super) async fn dial(shared: &Shared, machine: &Machine, last_good: Option<S
         let detail = format!("{} is not in the membership", machine.id);
         return Err(DialError { cause: Cause::NotInCluster, detail, address: None, dns });
     };
+    let policy =
+        Arc::new(Pinned { key: member.host_key.clone(), members: shared.members.clone(), other: OnceLock::new() });
     let target = Target {
         host: machine.host.to_string(),
         port: machine.port,
         user: shared.keys.id.to_string(),
         credentials: vec![Credential::Key(Arc::new(shared.keys.machine.clone()))],
-        policy: Arc::new(Pinned(member.host_key.clone())),
+        policy: policy.clone(),
         deadlines,
     };
     let mut failed = None;
@@ -82,6 +94,13 @@ pub(super) async fn dial(shared: &Shared, machine: &Machine, last_good: Option<S
     };
     let mut cause = mesh_cause(&error);
     let mut detail = error.detail;
+    // Another member answered there: the address is wrong, nobody's key has changed.
+    if let Some(other) = policy.other.get().filter(|_| dns.forward == DnsResult::Ok) {
+        dns.forward = DnsResult::Wrong;
+        cause = Cause::DnsForward;
+        let host = shared.membership.machine(other).map_or_else(|| other.to_string(), |m| m.host.to_string());
+        detail = format!("{} leads to {}, where {host} answers", machine.address, address.ip());
+    }
     // The name leads elsewhere than to where the machine was: the look-up is what is wrong.
     if let Some(good) = last_good.filter(|g| dns.forward == DnsResult::Ok && !addresses.contains(&g.ip())) {
         dns.forward = DnsResult::Wrong;

@@ -13,6 +13,7 @@ use tokio_util::codec::{FramedRead, FramedWrite, LengthDelimitedCodec};
 
 use super::cluster::{ConnId, Event};
 use super::shared::{Input, Shared};
+use crate::domain::mesh::Cause;
 use crate::domain::text::clean;
 use crate::proto::frame::{FRAME_MAX, Frame};
 use crate::ssh::client::Session;
@@ -84,17 +85,24 @@ pub(super) async fn carry(
 ) {
     let (reader, writer) = tokio::io::split(stream);
     let stamps = Stamps::default();
-    let detail = tokio::select! {
+    let mut detail = tokio::select! {
         () = shared.over.cancelled() => return,
         detail = read(&shared, conn, FramedRead::new(reader, codec()), &stamps) => detail,
         detail = write(FramedWrite::new(writer, codec()), queue, &stamps) => detail,
     };
+    let mut cause = Cause::Dropped;
+    if let Some(session) = &session {
+        let (ending, why) = session.ending();
+        if ending != Cause::Dropped {
+            (cause, detail) = (ending, Some(why));
+        }
+    }
+    let event = Event::Closed { conn, cause, detail: detail.unwrap_or_default() };
+    // The loop has ended when it takes no more.
+    let _ = shared.inbox.send(Input::Event(event)).await;
     if let Some(session) = session {
         session.close().await;
     }
-    let detail = detail.unwrap_or_default();
-    // The loop has ended when it takes no more.
-    let _ = shared.inbox.send(Input::Event(Event::Closed { conn, detail })).await;
 }
 
 async fn read(

@@ -177,7 +177,7 @@ impl ClusterState {
         let now = out.now;
         if tick {
             self.see_staleness(now);
-            self.unsettled |= self.flaps.expire(now);
+            self.flaps.expire(now);
             self.watch_commands(out);
             self.ask_relays(out);
         }

@@ -37,7 +37,7 @@ const GATHER: Duration = Duration::from_millis(50);
 const LATE_NOTED: Duration = Duration::from_millis(20);
 
 /// Lateness is kept so long.
-const LATE_KEPT: Duration = Duration::from_secs(60);
+const LATE_KEPT: Duration = Duration::from_mins(1);
 
 /// A live link's names are looked up every so many pings.
 const DNS_BEATS: u64 = 10;
@@ -114,9 +114,7 @@ impl Core {
             Event::Accepted { conn, peer, from } => self.on_accepted(now, conn, &peer, from, &mut out),
             Event::Frame { conn, frame } => self.on_frame(now, conn, frame, &mut out),
             Event::Pong { conn, n, rtt } => self.on_pong(now, conn, n, rtt),
-            Event::Closed { conn, detail } => {
-                self.on_closed(now, conn, Cause::Dropped, &detail);
-            }
+            Event::Closed { conn, cause, detail } => self.on_closed(now, conn, cause, &detail),
             Event::Probe { peer, boot, n } => self.on_probe(now, &peer, boot, n),
             Event::Dns { peer, check } => {
                 if let Some(fellow) = self.fellows.get_mut(&peer) {
@@ -179,7 +177,7 @@ impl Core {
         let gone: Vec<PeerId> = self.fellows.keys().filter(|id| membership.machine(id).is_none()).cloned().collect();
         for id in gone {
             if let Some(fellow) = self.fellows.remove(&id) {
-                self.close_conns(fellow, Cause::NotInCluster, "no longer a member", out);
+                Self::close_conns(&fellow, Cause::NotInCluster, "no longer a member", out);
             }
             self.rows.remove(&id);
         }
@@ -196,7 +194,7 @@ impl Core {
         }
     }
 
-    fn close_conns(&self, fellow: Fellow, cause: Cause, detail: &str, out: &mut Vec<Effect>) {
+    fn close_conns(fellow: &Fellow, cause: Cause, detail: &str, out: &mut Vec<Effect>) {
         let bye = Arc::new(Frame::Bye { cause: cause.as_str().into(), detail: detail.into() });
         for conn in &fellow.conns {
             out.push(Effect::Send { conn: conn.id, frame: bye.clone() });
@@ -209,7 +207,7 @@ impl Core {
         self.stopped = true;
         let detail = format!("{} was stopped", self.config.host);
         for (_, fellow) in std::mem::take(&mut self.fellows) {
-            self.close_conns(fellow, Cause::Dropped, &detail, out);
+            Self::close_conns(&fellow, Cause::Dropped, &detail, out);
         }
     }
 
@@ -270,7 +268,7 @@ impl Core {
     }
 
     fn schedule(&mut self, now: Time) {
-        let far = now + Duration::from_secs(3600);
+        let far = now + Duration::from_hours(1);
         let fellows = self.fellows.values();
         let timers = fellows.flat_map(|f| [Some(f.beat_at), f.dial_at]).chain([self.flush_at, self.flood_at]);
         self.wake = timers.flatten().min().unwrap_or(far);
@@ -378,6 +376,11 @@ impl Core {
             fellow.dial_at = Some(now + patience);
             return;
         }
+        if let Some(unfit) = &self.config.unfit {
+            fellow.fault = Some(unfit.clone());
+            self.settle(now, id);
+            return;
+        }
         self.next_conn += 2;
         let conn = ConnId(self.next_conn);
         fellow.dialing = Some(conn);
@@ -439,6 +442,11 @@ impl Core {
             refuse(Cause::NotInCluster, &format!("{peer} does not appear to be in the cluster"), out);
             return;
         };
+        if matches!(fellow.fault, Some((Cause::HostKey, _))) {
+            // Its machine key is right, its host key is not: one that we dial ourselves must come first.
+            refuse(Cause::HostKey, "your host key is not the one that the membership pins", out);
+            return;
+        }
         if fellow.conns.len() >= CONNS_MAX {
             refuse(Cause::TooManyConnections, &format!("{CONNS_MAX} control connections stand already"), out);
             return;
@@ -621,7 +629,7 @@ impl Core {
         let base = (interval / 4).min(Duration::from_millis(250));
         let cap = base.saturating_mul(1 << attempts.min(16)).min(interval);
         let floor = cap.min(Duration::from_millis(20));
-        floor + (cap - floor).mul_f64(self.rng.random_range(0.0..1.0))
+        floor + cap.saturating_sub(floor).mul_f64(self.rng.random_range(0.0..1.0))
     }
 }
 

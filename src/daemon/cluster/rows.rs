@@ -28,7 +28,7 @@ fn carries_news(link: &Link) -> bool {
 impl Core {
     /// The own row to everybody who has a session.
     pub(super) fn push_own_row(&mut self, now: Time, out: &mut Vec<Effect>) {
-        let frame = Arc::new(self.rows_frame(now, &[&self.own_row(now)]));
+        let frame = Arc::new(Self::rows_frame(now, &[&self.own_row(now)]));
         for conn in self.fellows.values().filter_map(|f| f.active()) {
             out.push(Effect::Send { conn: conn.id, frame: frame.clone() });
         }
@@ -36,11 +36,11 @@ impl Core {
 
     /// The own row over one connection.
     pub(super) fn send_own_row(&mut self, now: Time, conn: ConnId, out: &mut Vec<Effect>) {
-        let frame = self.rows_frame(now, &[&self.own_row(now)]);
+        let frame = Self::rows_frame(now, &[&self.own_row(now)]);
         out.push(Effect::Send { conn, frame: Arc::new(frame) });
     }
 
-    fn rows_frame(&self, now: Time, rows: &[&Row]) -> Frame {
+    fn rows_frame(now: Time, rows: &[&Row]) -> Frame {
         let rows = rows.iter().map(|row| WireRow::from_row(row, now)).collect();
         Frame::Rows { clock: now.as_millis(), rows }
     }
@@ -105,7 +105,7 @@ impl Core {
             let Some(conn) = fellow.active() else { continue };
             let deaf = self.rows.get(fellow.id()).and_then(|r| r.link(&row.origin)).is_some_and(|l| !carries_news(l));
             if deaf {
-                let frame = frame.get_or_insert_with(|| Arc::new(self.rows_frame(now, &[row])));
+                let frame = frame.get_or_insert_with(|| Arc::new(Self::rows_frame(now, &[row])));
                 out.push(Effect::Send { conn: conn.id, frame: frame.clone() });
             }
         }
@@ -159,7 +159,7 @@ impl Core {
             })
             .collect();
         if !rows.is_empty() {
-            out.push(Effect::Send { conn, frame: Arc::new(self.rows_frame(now, &rows)) });
+            out.push(Effect::Send { conn, frame: Arc::new(Self::rows_frame(now, &rows)) });
         }
     }
 

@@ -14,12 +14,12 @@ use peerdeck::proto::frame::Frame;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-pub const INTERVAL: Duration = Duration::from_millis(1000);
+pub const INTERVAL: Duration = Duration::from_secs(1);
 pub const FAILURES: u32 = 3;
 /// Silence after which every core has noticed a fault: the pings, the beat on which they are counted, jitter.
 pub const NOTICED: Duration = Duration::from_millis(5500);
 /// Time after a heal within which everything must be up and known again.
-pub const SETTLED: Duration = Duration::from_millis(9000);
+pub const SETTLED: Duration = Duration::from_secs(9);
 
 #[derive(Debug)]
 enum Parcel {
@@ -145,6 +145,7 @@ impl Sim {
             ping_failures: FAILURES,
             membership: self.membership.clone(),
             detached: node.detached,
+            unfit: None,
             seed: self.rng.random(),
         };
         let (core, effects) = Core::new(config, self.now);
@@ -311,7 +312,7 @@ impl Sim {
             Parcel::Fin { pipe, to } => {
                 let (node, conn) = self.pipes[pipe].ends[to];
                 if std::mem::replace(&mut self.pipes[pipe].open[to], false) {
-                    self.step(node, Event::Closed { conn, detail: "connection reset".into() });
+                    self.step(node, Event::Closed { conn, cause: Cause::Dropped, detail: "connection reset".into() });
                 }
             }
         }
