@@ -556,32 +556,3 @@ fn the_lab_opens_with_a_whole_grid_and_logs_when_it_was_there() {
     let log = std::fs::read_to_string(state.path().join("log")).unwrap();
     assert!(log.contains("grid complete"), "{log}");
 }
-
-#[test]
-#[ignore = "for looking at the screen of a lab"]
-fn show_lab() {
-    let state = tempfile::tempdir().unwrap();
-    let peers: usize = std::env::var("N").map_or(6, |n| n.parse().unwrap());
-    let mut pty = Pty::run(lab(state.path(), peers), (120, 40));
-    let mut shell = Vec::new();
-    for step in std::env::var("STEPS").unwrap_or_default().split(';') {
-        match step.trim().split_once(' ') {
-            Some(("fault", rest)) => {
-                let run = std::process::Command::new(env!("CARGO_BIN_EXE_peerdeck"))
-                    .args(["lab", "fault", "--state-dir"])
-                    .arg(state.path().join("lab"))
-                    .args(rest.split(' '))
-                    .output()
-                    .unwrap();
-                shell.push(String::from_utf8_lossy(&run.stderr).into_owned());
-            }
-            Some(("wait", seconds)) => std::thread::sleep(Duration::from_secs_f64(seconds.parse().unwrap())),
-            Some(("press", keys)) => pty.press(keys),
-            _ => {}
-        }
-    }
-    println!("{}\n{shell:?}", pty.text());
-    println!("{}", std::fs::read_to_string(state.path().join("log")).unwrap_or_default());
-    pty.press("\x03");
-    pty.ended();
-}
