@@ -381,6 +381,7 @@ impl Loop {
             let work = async {
                 let _permit = room.acquire_owned().await.ok();
                 shared.thawed().await;
+                let _turn = shared.env.net.turn(machine.host.as_str()).await;
                 dial::dial(&shared, &machine, last_good).await
             };
             let outcome = tokio::select! {

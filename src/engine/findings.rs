@@ -79,7 +79,8 @@ impl Tracker {
             entry.candidate = candidate.clone();
             match &mut entry.raised {
                 None if entry.candidate.is_ripe(entry.first, limits.group, now) => {
-                    let finding = entry.candidate.finding(cluster);
+                    let mut finding = entry.candidate.finding(cluster);
+                    finding.since = finding.since.min(entry.first);
                     tell(Transition::Raised, &finding, out);
                     entry.raised = Some(finding);
                     changed = true;

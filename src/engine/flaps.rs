@@ -9,6 +9,9 @@ use crate::domain::time::Time;
 /// Changes are counted over this time.
 pub(super) const WINDOW: Duration = Duration::from_mins(10);
 
+/// A link that has kept its state for this long flaps no more, whatever it did before.
+pub(super) const CALM: Duration = Duration::from_mins(2);
+
 /// No more than this many are remembered of one link.
 const KEPT: usize = 64;
 
@@ -26,24 +29,22 @@ impl Flaps {
         times.push_back(now);
     }
 
-    /// Forgets what is too old; whether anything was forgotten.
-    pub fn expire(&mut self, now: Time) -> bool {
-        let mut changed = false;
+    /// Forgets what is too old.
+    pub fn expire(&mut self, now: Time) {
         self.0.retain(|_, times| {
             while times.front().is_some_and(|t| now.since(*t) > WINDOW) {
                 times.pop_front();
-                changed = true;
             }
             !times.is_empty()
         });
-        changed
     }
 
-    /// Links with at least `limit` changes, how many, and since when.
-    pub fn over(&self, limit: u32) -> impl Iterator<Item = (&PeerId, &PeerId, u32, Time)> {
+    /// Links with at least `limit` changes that go on changing, how many, and since when.
+    pub fn over(&self, limit: u32, now: Time) -> impl Iterator<Item = (&PeerId, &PeerId, u32, Time)> {
         self.0.iter().filter_map(move |((from, to), times)| {
             let n = u32::try_from(times.len()).unwrap_or(u32::MAX);
-            times.front().filter(|_| n >= limit).map(|first| (from, to, n, *first))
+            let goes_on = times.back().is_some_and(|t| now.since(*t) <= CALM);
+            times.front().filter(|_| n >= limit && goes_on).map(|first| (from, to, n, *first))
         })
     }
 }

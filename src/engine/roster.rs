@@ -150,6 +150,8 @@ impl ClusterState {
             });
             self.cluster.peers.push(Arc::new(peer));
         }
+        // Verdicts name positions, and those have changed.
+        self.cluster.verdicts = Arc::default();
         self.extra.retain(|id, _| index.contains_key(id));
         self.cluster.index = Arc::new(index);
         for at in 0..self.cluster.peers.len() {

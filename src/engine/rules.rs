@@ -1,14 +1,16 @@
 //! Which conditions hold now: the verdicts, and rules about single facts.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::cluster::ClusterState;
 use super::dns_rules;
 use super::findings::Candidate;
+use super::flaps::CALM;
 use crate::domain::finding::{FindingKind, Subject};
 use crate::domain::ids::PeerId;
-use crate::domain::mesh::link::LinkState;
+use crate::domain::mesh::link::{Cause, LinkState};
 use crate::domain::mesh::verdict::Verdict;
 use crate::domain::reach::ReachState;
 use crate::domain::snapshot::Peer;
@@ -17,6 +19,9 @@ use crate::domain::time::{Time, human};
 
 /// Something that happens at one moment (drops, garbage) counts as going on for this long.
 const LINGER: Duration = Duration::from_mins(1);
+
+/// A peer that drops in one report was stopped for a moment; in this many it is too slow.
+pub(super) const DROPS: usize = 3;
 
 /// From so many flapping links on, a peer is named instead of its links.
 const FLAPPING_PEER: usize = 3;
@@ -42,10 +47,10 @@ impl Candidate {
 pub(super) fn candidates(state: &ClusterState, now: Time) -> Vec<Candidate> {
     let verdicts = &state.cluster.verdicts;
     if let Some(blind) = verdicts.iter().find(|v| v.kind == FindingKind::WatcherBlind) {
-        return vec![of_verdict(state, blind)];
+        return vec![of_verdict(state, blind, now)];
     }
-    let mut all: Vec<Candidate> = verdicts.iter().map(|v| of_verdict(state, v)).collect();
-    let flapping = flapping(state);
+    let mut all: Vec<Candidate> = verdicts.iter().map(|v| of_verdict(state, v, now)).collect();
+    let flapping = flapping(state, now);
     all.retain(|c| !is_part_of_flapping(c, &flapping));
     all.extend(flapping);
     all.extend(host_key_unknown(state));
@@ -66,7 +71,7 @@ pub(super) fn candidates(state: &ClusterState, now: Time) -> Vec<Candidate> {
     all
 }
 
-fn of_verdict(state: &ClusterState, v: &Verdict) -> Candidate {
+fn of_verdict(state: &ClusterState, v: &Verdict, now: Time) -> Candidate {
     let cluster = &state.cluster;
     let mut c = Candidate::new(v.kind, v.subject.clone(), v.since, v.text.as_str());
     c.evidence.clone_from(&v.evidence);
@@ -102,7 +107,23 @@ fn of_verdict(state: &ClusterState, v: &Verdict) -> Candidate {
     {
         c.hold = dns_rules::HOLD; // A second observer may say the same soon.
     }
+    if v.kind == FindingKind::LinkDown && datagrams_pass(state, v, now) {
+        // They may just not be missed yet: which direction fails is seen a little later than that one does.
+        c.hold = cluster.limits.group * 3;
+    }
     c
+}
+
+/// Whether a link is said to be silent while the datagrams of both sides arrive.
+fn datagrams_pass(state: &ClusterState, v: &Verdict, now: Time) -> bool {
+    let silent = |(i, j): &(usize, usize)| {
+        let cell = state.cluster.cell(*i, *j, now);
+        matches!(cell.cause, None | Some(Cause::Timeout | Cause::Dropped))
+    };
+    let pass = |(i, j): &(usize, usize)| {
+        state.cluster.arrives(*i, *j, now) == Some(true) && state.cluster.arrives(*j, *i, now) == Some(true)
+    };
+    v.cells.iter().all(silent) && v.cells.first().is_some_and(pass)
 }
 
 /// A peer most of whose links flap.
@@ -113,7 +134,7 @@ struct Restless {
 }
 
 /// Links that go up and down; peers all of whose links do.
-fn flapping(state: &ClusterState) -> Vec<Candidate> {
+fn flapping(state: &ClusterState, now: Time) -> Vec<Candidate> {
     let cluster = &state.cluster;
     let limit = cluster.limits.flap_changes;
     let mut pairs: BTreeMap<(PeerId, PeerId), (u32, Time)> = BTreeMap::new();
@@ -122,12 +143,13 @@ fn flapping(state: &ClusterState) -> Vec<Candidate> {
         let seen = pairs.entry(key).or_insert((n, since));
         *seen = (seen.0.max(n), seen.1.min(since));
     };
-    for (from, to, n, since) in state.flaps.over(limit) {
+    for (from, to, n, since) in state.flaps.over(limit, now) {
         note(from, to, n, since);
     }
     for peer in &cluster.peers {
         let restless = state.extra.get(&peer.id).map(|e| &e.flapping[..]).unwrap_or_default();
-        for link in restless.iter().filter_map(|j| peer.cells.get(*j)?.as_ref()) {
+        let links = restless.iter().filter_map(|j| peer.cells.get(*j)?.as_ref());
+        for link in links.filter(|l| now.since(l.since) <= CALM) {
             note(&peer.id, &link.to, link.changes, link.since);
         }
     }
@@ -175,8 +197,18 @@ fn is_part_of_flapping(c: &Candidate, flapping: &[Candidate]) -> bool {
 }
 
 fn host_key_unknown(state: &ClusterState) -> Vec<Candidate> {
-    let waiting = state.cluster.peers.iter().filter(|p| p.observed && p.reach.state == ReachState::AskHostKey);
+    let observed = state.cluster.peers.iter().filter(|p| p.observed);
+    let waiting: Vec<&Arc<Peer>> = observed.clone().filter(|p| p.reach.state == ReachState::AskHostKey).collect();
+    let since = waiting.iter().map(|p| p.reach.since).max().unwrap_or_default();
+    if waiting.len() >= 2 && waiting.len() == observed.count() {
+        let text = format!("none of the {} host keys is known here and nobody has looked at them", waiting.len());
+        let mut c = Candidate::new(FindingKind::HostKeyUnknown, Subject::Cluster, since, &text);
+        c.evidence = waiting.iter().take(12).map(|p| p.reach.detail.clone()).collect();
+        c.not_before = since + state.cluster.limits.unreachable;
+        return vec![c];
+    }
     waiting
+        .into_iter()
         .map(|p| {
             let text =
                 format!("the host key of {} is not known here and nobody has looked at it", state.cluster.label(&p.id));
@@ -221,7 +253,8 @@ fn explained_peers(state: &ClusterState, found: &[Candidate]) -> BTreeSet<PeerId
             | FindingKind::WatcherBlind
             | FindingKind::ObservationsDropped => {}
         }
-        if c.kind == FindingKind::LoginRefused && c.subject == Subject::Cluster {
+        let whole = matches!(c.kind, FindingKind::LoginRefused | FindingKind::HostKeyUnknown);
+        if whole && c.subject == Subject::Cluster {
             explained.extend(state.cluster.peers.iter().map(|p| p.id.clone()));
         }
     }
@@ -234,11 +267,10 @@ fn unknown_too_long(state: &ClusterState, explained: &BTreeSet<PeerId>, now: Tim
     let mut found = Vec::new();
     for peer in cluster.peers.iter().filter(|p| !explained.contains(&p.id)) {
         let Some(extra) = state.extra.get(&peer.id) else { continue };
-        let name = cluster.label(&peer.id);
         if !peer.is_row_fresh(&cluster.limits, now) {
             let since = peer.row.as_ref().map_or(extra.known, |r| r.vouched);
             if now.since(since) > limit {
-                let text = format!("nobody has told of {name}'s links for too long");
+                let text = format!("nobody has told of {}'s links for too long", cluster.label(&peer.id));
                 found.push(Candidate::new(FindingKind::UnknownTooLong, Subject::Peer(peer.id.clone()), since, &text));
             }
             continue;
@@ -253,10 +285,13 @@ fn unknown_too_long(state: &ClusterState, explained: &BTreeSet<PeerId>, now: Tim
         let (subject, text) = match of[..] {
             [] => continue,
             [(to, _)] => {
-                let text = format!("{name} says nothing about {}", cluster.label(to));
+                let text = format!("{} says nothing about {}", cluster.label(&peer.id), cluster.label(to));
                 (Subject::Link { from: peer.id.clone(), to: to.clone() }, text)
             }
-            _ => (Subject::Peer(peer.id.clone()), format!("{name} says nothing about several of its fellows")),
+            _ => {
+                let text = format!("{} says nothing about several of its fellows", cluster.label(&peer.id));
+                (Subject::Peer(peer.id.clone()), text)
+            }
         };
         let mut c = Candidate::new(FindingKind::UnknownTooLong, subject, since, &text);
         c.evidence =
@@ -347,15 +382,19 @@ fn detached_long(state: &ClusterState, peer: &Peer, now: Time) -> Option<Candida
 /// What can't be understood, and what a peer had to drop.
 fn unwell_talk(state: &ClusterState, peer: &Peer, now: Time) -> Vec<Candidate> {
     let Some(extra) = state.extra.get(&peer.id) else { return Vec::new() };
-    let (name, subject) = (state.cluster.label(&peer.id), Subject::Peer(peer.id.clone()));
     let mut found = Vec::new();
+    if extra.unparsed.is_none() && extra.drops.is_empty() {
+        return found;
+    }
+    let (name, subject) = (state.cluster.label(&peer.id), Subject::Peer(peer.id.clone()));
     if let Some((at, why)) = extra.unparsed.as_ref().filter(|(at, _)| now.since(*at) < LINGER) {
         let text = format!("{name} sends what can't be understood");
         let mut c = Candidate::new(FindingKind::AnswerUnparsed, subject.clone(), *at, &text);
         c.evidence.push(why.clone());
         found.push(c);
     }
-    if let Some(at) = extra.dropping.filter(|at| now.since(*at) < LINGER) {
+    let lately: Vec<Time> = extra.drops.iter().copied().filter(|at| now.since(*at) < LINGER).collect();
+    if let Some(at) = lately.first().copied().filter(|_| lately.len() >= DROPS) {
         let text = format!("{name} drops part of what it should report");
         found.push(Candidate::new(FindingKind::ObservationsDropped, subject, at, &text));
     }

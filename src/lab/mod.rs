@@ -201,6 +201,7 @@ impl Lab {
         let mut units = Vec::with_capacity(seats.len());
         for (i, seat) in (0..).zip(&seats) {
             let node = Node::Peer(i);
+            faults.own_host(seat.host.as_str(), node);
             if !ground.by_port {
                 faults.own_ip(seat.address.ip(), node);
             }

@@ -141,10 +141,12 @@ fn violations(relative: &str, text: &str) -> Vec<(usize, String)> {
     let code = without_tests(&without_comments_and_texts(text));
     let mut found = Vec::new();
     for (line, path) in paths(&code) {
-        if let Some(name) = ours(&path, module) {
-            if name != root && !layer.ours.contains(&name.as_str()) && LAYERS.iter().any(|l| l.at == name) {
-                found.push((line, format!("{} may not use {name}: {path}", layer.at)));
-            }
+        if let Some(name) = ours(&path, module)
+            && name != root
+            && !layer.ours.contains(&name.as_str())
+            && LAYERS.iter().any(|l| l.at == name)
+        {
+            found.push((line, format!("{} may not use {name}: {path}", layer.at)));
         }
         for (guard, prefixes) in GUARDED {
             let named = prefixes.iter().any(|p| names(&path, p));
@@ -287,9 +289,8 @@ fn without_comments_and_texts(text: &str) -> String {
             }
             k + 1
         } else if at(0) == '\'' && (at(2) == '\'' || at(1) == '\\') {
-            (i + 2..bytes.len())
-                .find(|k| bytes[*k] == '\'' && *k > i + 2 || bytes[*k] == '\'' && at(1) != '\\')
-                .map_or(bytes.len(), |k| k + 1)
+            let from = if at(1) == '\\' { i + 3 } else { i + 2 };
+            (from..bytes.len()).find(|k| bytes[*k] == '\'').map_or(bytes.len(), |k| k + 1)
         } else {
             out.push(bytes[i]);
             i += 1;

@@ -98,7 +98,7 @@ fn start(names: &[&str]) -> (Observer, Commander, Vec<Actor>, Arc<TestClock>) {
 
 /// Waits until the picture is as wanted.
 async fn see(observer: &mut Observer, what: &str, wanted: impl Fn(&Snapshot) -> bool) -> Arc<Snapshot> {
-    let seen = timeout(Duration::from_secs(60), observer.snapshots.wait_for(|s| wanted(s))).await;
+    let seen = timeout(Duration::from_mins(1), observer.snapshots.wait_for(|s| wanted(s))).await;
     Arc::clone(&seen.unwrap_or_else(|_| panic!("never: {what}")).unwrap())
 }
 

@@ -140,8 +140,8 @@ fn compare(expected: &[Expected], world: &World, wrong: &mut String) {
         .iter()
         .map(|(at, transition, f)| {
             let seconds = at.since(time(0.0)).as_secs_f64();
-            let word: &str = transition.into();
-            (seconds, format!("{word} {} {}", f.kind.as_str(), f.subject), f.text.to_string())
+            let is: &str = transition.into();
+            (seconds, format!("{is} {} {}", f.kind.as_str(), f.subject), f.text.to_string())
         })
         .collect();
     for (i, e) in expected.iter().enumerate() {

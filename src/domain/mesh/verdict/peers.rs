@@ -61,16 +61,13 @@ pub(super) fn blind(view: &mut View<'_>) -> Option<Verdict> {
 
 /// Whether there is a sign of life: it talks to us or to a fellow, or refuses somebody.
 fn lives(view: &View<'_>, p: usize) -> bool {
-    let reach = &view.cluster.peers[p].reach;
     let own = match view.own[p] {
         Own::Fresh | Own::AskHostKey | Own::Lost(Class::Refusal | Class::HostKey | Class::Level) => true,
-        // Its row may still be young although it is gone.
-        Own::Lost(Class::Hard | Class::Dns) => {
-            view.fresh[p] && view.cluster.peers[p].row.as_ref().is_some_and(|r| r.vouched > reach.since)
-        }
+        Own::Lost(Class::Hard | Class::Dns) => view.is_witness(p),
         Own::Silent | Own::Connecting | Own::NotObserved => view.fresh[p],
     };
-    own || view.fellows(p).any(|i| match view.mark(i, p) {
+    let mut witnesses = view.fellows(p).filter(|i| view.is_witness(*i));
+    own || witnesses.any(|i| match view.mark(i, p) {
         Mark::Up | Mark::Down(Class::Refusal | Class::HostKey | Class::Level) => true,
         Mark::Down(Class::Hard | Class::Dns) | Mark::Neutral | Mark::Unknown => false,
     })
@@ -217,6 +214,9 @@ pub(super) fn level(view: &mut View<'_>) -> Vec<Verdict> {
         for (p, level) in std::mem::take(&mut odd) {
             found.push(odd_level(view, p, level, usual));
         }
+        if !view.has(Class::Level) {
+            return found;
+        }
         // Where nobody told the levels, the peer with the most such cells is the odd one.
         let count = |p: usize| (0..view.n).filter(|i| is_level_open(view, *i, p)).count();
         match (0..view.n).map(|p| (count(p), std::cmp::Reverse(p))).max() {
@@ -260,6 +260,9 @@ fn odd_level(view: &mut View<'_>, p: usize, level: Option<u32>, usual: Option<u3
 /// Links that are down because a look-up fails.
 pub(super) fn dns(view: &mut View<'_>) -> Vec<Verdict> {
     let mut found = Vec::new();
+    if !view.has(Class::Dns) {
+        return found;
+    }
     for (kind, cause) in [(FindingKind::DnsForward, Cause::DnsForward), (FindingKind::DnsReverse, Cause::DnsReverse)] {
         found.extend(dns_of(view, kind, cause));
     }

@@ -87,7 +87,8 @@ pub(super) struct View<'a> {
     pub labels: Vec<&'a str>,
     marks: Vec<Mark>,
     covered: Vec<bool>,
-    any_down: bool,
+    /// Which classes of causes there are at all.
+    classes: Vec<Class>,
 }
 
 impl<'a> View<'a> {
@@ -95,15 +96,18 @@ impl<'a> View<'a> {
         let n = cluster.peers.len();
         let fresh: Vec<bool> = cluster.peers.iter().map(|p| p.is_row_fresh(&cluster.limits, now)).collect();
         let mut marks = vec![Mark::Unknown; n * n];
-        let mut any_down = false;
+        let mut classes: Vec<Class> = Vec::new();
         for (i, peer) in cluster.peers.iter().enumerate().filter(|(i, _)| fresh[*i]) {
             for (j, link) in peer.cells.iter().enumerate().take(n).filter(|(j, _)| *j != i) {
                 let Some(link) = link else { continue };
                 marks[i * n + j] = match link.state {
                     LinkState::Connected => Mark::Up,
                     LinkState::Down => {
-                        any_down = true;
-                        Mark::Down(class(link.cause))
+                        let class = class(link.cause);
+                        if !classes.contains(&class) {
+                            classes.push(class);
+                        }
+                        Mark::Down(class)
                     }
                     LinkState::Connecting | LinkState::Detached => Mark::Neutral,
                     LinkState::Unknown => Mark::Unknown,
@@ -135,7 +139,7 @@ impl<'a> View<'a> {
             labels: labels(cluster),
             marks,
             covered: vec![false; n * n],
-            any_down,
+            classes,
         }
     }
 
@@ -145,7 +149,12 @@ impl<'a> View<'a> {
             Own::Fresh | Own::Silent | Own::Connecting | Own::NotObserved => true,
             Own::Lost(_) | Own::AskHostKey => false,
         };
-        !self.any_down && self.own.iter().all(quiet) && self.one_level()
+        self.classes.is_empty() && self.own.iter().all(quiet) && self.one_level()
+    }
+
+    /// Whether any cell is down with a cause of this class.
+    pub fn has(&self, class: Class) -> bool {
+        self.classes.contains(&class)
     }
 
     fn one_level(&self) -> bool {
@@ -192,6 +201,16 @@ impl<'a> View<'a> {
 
     pub fn id(&self, i: usize) -> &'a PeerId {
         &self.cluster.peers[i].id
+    }
+
+    /// Whether what a peer says of others counts: it is fresh, and it was not said before this console lost it.
+    pub fn is_witness(&self, i: usize) -> bool {
+        let peer = &self.cluster.peers[i];
+        let since = match self.own[i] {
+            Own::Lost(_) => Some(peer.reach.since),
+            Own::Fresh | Own::Silent | Own::Connecting | Own::AskHostKey | Own::NotObserved => None,
+        };
+        self.fresh[i] && since.is_none_or(|lost| peer.row.as_ref().is_some_and(|r| r.vouched > lost))
     }
 
     /// The others, without those that are gone.
