@@ -8,7 +8,7 @@ use strum::{EnumIter, IntoStaticStr};
 use crate::app::filter::{Facts, Filter};
 use crate::domain::membership::natural;
 use crate::domain::snapshot::Cell;
-use crate::domain::{Cluster, LinkState, PeerId, Time};
+use crate::domain::{Cause, Cluster, LinkState, PeerId, Time};
 
 /// The order of rows and columns.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, EnumIter, IntoStaticStr)]
@@ -107,6 +107,28 @@ pub fn is_fault(cell: &Cell<'_>) -> bool {
     }
 }
 
+/// Whether a link is down for a fault of the other direction: this one's datagrams arrive, and nobody refused.
+#[must_use]
+pub fn is_one_sided(cell: &Cell<'_>) -> bool {
+    cell.arrives
+        && match cell.cause {
+            None | Some(Cause::Timeout | Cause::Dropped) => true,
+            Some(
+                Cause::DnsForward
+                | Cause::DnsReverse
+                | Cause::Refused
+                | Cause::HostKey
+                | Cause::KeyExchange
+                | Cause::Auth
+                | Cause::NotInCluster
+                | Cause::Version
+                | Cause::TooManyConnections
+                | Cause::Detached
+                | Cause::Unlisted,
+            ) => false,
+        }
+}
+
 /// What stands in rows (who observes) and columns (who is observed), as positions of the cluster's peers.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Grid {
@@ -162,7 +184,7 @@ pub(crate) fn fits_link(cell: &Cell<'_>, filter: &Filter) -> bool {
         return true;
     }
     let cause = cell.cause.map_or("", crate::domain::Cause::as_str);
-    let one_sided = if cell.arrives { "one-sided" } else { "" };
+    let one_sided = if is_one_sided(cell) { "one-sided" } else { "" };
     filter.fits(&Facts { states: &[cell.state.as_str(), one_sided], causes: &[cause], ..Facts::default() })
 }
 

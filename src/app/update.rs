@@ -370,7 +370,6 @@ impl App {
         let moment = self.moment(now);
         if let Some(cluster) = self.cluster() {
             self.order = Order::taken(self.order.sort.next(), cluster, moment);
-            self.toast(format!("order: {}", self.order.sort.title()), Severity::Notice, now);
         }
     }
 

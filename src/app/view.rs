@@ -315,6 +315,7 @@ impl App {
                 self.connections
                     || self.zoom
                     || (self.view == View::Findings && self.finding_open)
+                    || (self.view == View::Events && self.event.is_some())
                     || !self.filter().text.is_empty()
                     || (self.view == View::Mesh && self.faults_only)
             }
@@ -504,6 +505,7 @@ pub fn calm_sentence(cluster: &Cluster, now: Time) -> Line {
         1 => "One peer, and no fellows that it could see.".to_owned(),
         _ if never > 0 => format!("{up} of {all} links are up; {} still to report.", are(never, "yet")),
         _ if silent > 0 => format!("{up} of {all} links are up; {}.", are(silent, "silent")),
+        2 if up == all => "Both peers see each other: 2 links are up.".to_owned(),
         _ if up == all => format!("All {n} peers see each other: {all} links are up."),
         _ if detached > 0 => format!("{up} of {all} links are up; {}.", are(detached, "detached on purpose")),
         _ => format!("{up} of {all} links are up; the others have not been down long enough to be named."),

@@ -18,7 +18,7 @@ pub(super) fn look(context: &Context, judged: bool) -> anyhow::Result<Look> {
     super::process::small_runtime()?.block_on(async {
         let connected = connect::start(&fleet, &context.paths, ONE_SHOT)?;
         drop(connected.commander);
-        Ok(once::look(&connected.observer, context.global.timeout, judged).await)
+        Ok(once::look(&connected.observer, connected.links.clock.as_ref(), context.global.timeout, judged).await)
     })
 }
 

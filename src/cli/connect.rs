@@ -1,6 +1,7 @@
 //! From the fleet file to the engine: what to observe, and how each peer is connected to.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -141,18 +142,18 @@ impl Links {
             known
         });
         let servers = servers(settings);
-        if !self.resolvers.contains_key(&servers) {
-            let resolver = if servers.is_empty() {
+        if let Entry::Vacant(free) = self.resolvers.entry(servers) {
+            let resolver = if free.key().is_empty() {
                 Resolver::system().context("the system's resolver can't be set up; name DNS servers with `dns`")?
             } else {
-                Resolver::with_servers(&servers)
+                Resolver::with_servers(free.key())
             };
-            self.resolvers.insert(servers, resolver);
+            free.insert(resolver);
         }
         for word in settings.auth.iter().flat_map(|a| &a.value).map(AuthRef::to_string) {
-            if !self.credentials.contains_key(&word) {
-                let source = word.parse::<CredentialSource>().context("an entry of `auth` can't be used")?;
-                self.credentials.insert(word, source);
+            if let Entry::Vacant(free) = self.credentials.entry(word) {
+                let source = free.key().parse::<CredentialSource>().context("an entry of `auth` can't be used")?;
+                free.insert(source);
             }
         }
         Ok(())
@@ -266,15 +267,11 @@ impl Connector for Links {
         started.retain(|e| e.key != endpoint.key);
         started.push(endpoint.clone());
         drop(started);
-        match profile {
-            Some(profile) => {
-                drivers::start(endpoint, profile, self.dials.clone(), self.clock.clone(), Arc::new(OsNet), events)
-            }
-            None => {
-                tracing::error!("{}:{} has no settings: it is not connected to", endpoint.key.host, endpoint.key.port);
-                mpsc::channel(1).0
-            }
-        }
+        let Some(profile) = profile else {
+            tracing::error!("{}:{} has no settings: it is not connected to", endpoint.key.host, endpoint.key.port);
+            return mpsc::channel(1).0;
+        };
+        drivers::start(endpoint, profile, self.dials.clone(), self.clock.clone(), Arc::new(OsNet), events)
     }
 }
 

@@ -28,23 +28,19 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Done> {
     super::process::small_runtime()?.block_on(async {
         let connected = connect::start(&fleet, &context.paths, ONE_SHOT)?;
         drop(connected.commander);
-        let look = once::look(&connected.observer, context.global.timeout, false).await;
+        let look = once::look(&connected.observer, connected.links.clock.as_ref(), context.global.timeout, false).await;
         let snapshot = &look.snapshot;
         let (cluster, peer) = find(snapshot, None, &args.peer).map_err(anyhow::Error::msg)?;
-        let (from, to, steps) = match &args.other {
-            Some(other) => {
-                let (of, other) = find(snapshot, Some(cluster.name.as_str()), other).map_err(anyhow::Error::msg)?;
-                let steps = diagnose::of_link(of, &peer.id, &other.id, snapshot.at);
-                (Some(peer.host.to_string()), other.host.to_string(), steps)
-            }
-            None => {
-                let Some((endpoint, profile)) = connected.links.of(cluster, peer) else {
-                    eprintln!("peerdeck: {} is known only from its fellows: nothing here connects to it", peer.host);
-                    return Ok(UNKNOWN);
-                };
-                let steps = driver::diagnose(&endpoint, &profile, connected.links.clock.as_ref(), &OsNet).await;
-                (None, peer.host.to_string(), steps.into_iter().map(step).collect())
-            }
+        let (from, to, steps) = if let Some(other) = &args.other {
+            let (of, other) = find(snapshot, Some(cluster.name.as_str()), other).map_err(anyhow::Error::msg)?;
+            let steps = diagnose::of_link(of, &peer.id, &other.id, snapshot.at);
+            (Some(peer.host.to_string()), other.host.to_string(), steps)
+        } else if let Some((endpoint, profile)) = connected.links.of(cluster, peer) {
+            let steps = driver::diagnose(&endpoint, &profile, connected.links.clock.as_ref(), &OsNet).await;
+            (None, peer.host.to_string(), steps.into_iter().map(step).collect())
+        } else {
+            eprintln!("peerdeck: {} is known only from its fellows: nothing here connects to it", peer.host);
+            return Ok(UNKNOWN);
         };
         emit(&if context.global.json {
             report::document(&diagnose::document(snapshot.at, cluster.name.as_str(), from.as_deref(), &to, &steps))
@@ -59,7 +55,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Done> {
 #[must_use]
 pub fn for_console(observer: Observer, links: Arc<Links>) -> Diagnose {
     Arc::new(move |request| {
-        let snapshot = observer.snapshots.borrow().clone();
+        let snapshot = once::as_of(&observer.snapshots.borrow(), links.clock.now());
         let links = Arc::clone(&links);
         Box::pin(async move { answer(&snapshot, &links, &request).await })
     })
@@ -79,11 +75,11 @@ async fn answer(snapshot: &Snapshot, links: &Links, request: &DiagnosisRequest) 
     } else {
         (format!("{} is known only from its fellows: nothing here connects to it", peer.host), Vec::new())
     };
-    Diagnosis { title: Line::new(&title), steps: steps.into_iter().map(shown).collect() }
+    Diagnosis { title: Line::new(&title), steps: steps.iter().map(shown).collect() }
 }
 
 /// A report's step as the console has it.
-fn shown(of: Step) -> DiagnosisStep {
+fn shown(of: &Step) -> DiagnosisStep {
     let result = match of.result {
         StepResult::Ok => message::StepResult::Ok,
         StepResult::Warning => message::StepResult::Warning,

@@ -26,7 +26,7 @@ pub fn run(context: &Context, follow: bool) -> anyhow::Result<Done> {
         drop(connected.commander);
         let observer = connected.observer;
         if !follow {
-            let look = once::look(&observer, context.global.timeout, true).await;
+            let look = once::look(&observer, connected.links.clock.as_ref(), context.global.timeout, true).await;
             for event in look.snapshot.events.iter() {
                 if emit(&line(context, &look.snapshot, event))? == Reader::Gone {
                     break;

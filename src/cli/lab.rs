@@ -13,7 +13,7 @@ use crate::lab::fault::KINDS;
 use crate::lab::{Lab, LabError, Options, control};
 
 /// All links of the largest lab are up long before.
-const READY: Duration = Duration::from_secs(60);
+const READY: Duration = Duration::from_mins(1);
 
 /// Runs a lab until a signal comes, or until its console is left.
 ///

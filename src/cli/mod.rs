@@ -85,18 +85,18 @@ impl Context {
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
-    ExitCode::from(run(std::env::args_os().collect()))
+    ExitCode::from(run(&std::env::args_os().collect::<Vec<_>>()))
 }
 
 /// Runs a command line.
 #[must_use]
-pub fn run(args: Vec<OsString>) -> Done {
-    let cli = match parse(&args) {
+pub fn run(args: &[OsString]) -> Done {
+    let cli = match parse(args) {
         Ok(cli) => cli,
         Err(error) => {
             // Nobody may read it any more, and then there is nobody to tell.
             let _ = error.print();
-            return if error.use_stderr() { usage_code(&args) } else { 0 };
+            return if error.use_stderr() { usage_code(args) } else { 0 };
         }
     };
     let code = if cli.command.as_ref().is_some_and(is_action) { USAGE } else { UNKNOWN };

@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-use crate::domain::ReachState;
+use crate::clock::Clock;
 use crate::domain::snapshot::{Cluster, Snapshot};
+use crate::domain::{ReachState, Time};
 use crate::engine::runtime::Observer;
 
 /// What was seen.
 pub struct Look {
-    /// The picture.
-    pub snapshot: Arc<Snapshot>,
+    /// The picture, as old as it is now.
+    pub snapshot: Snapshot,
     /// Whether every peer had answered or failed.
     pub complete: bool,
 }
@@ -34,12 +35,12 @@ const RELAY: Duration = Duration::from_millis(1500);
 const JUDGE: Duration = Duration::from_millis(300);
 
 /// Looks until everything is in or `timeout` is over. `judged`: findings are wanted too.
-pub async fn look(observer: &Observer, timeout: Duration, judged: bool) -> Look {
+pub async fn look(observer: &Observer, clock: &dyn Clock, timeout: Duration, judged: bool) -> Look {
     let mut pictures = observer.snapshots.clone();
     let deadline = Instant::now() + timeout;
     let mut since: Option<(Progress, Instant)> = None;
     loop {
-        let snapshot = Arc::clone(&pictures.borrow_and_update());
+        let snapshot = as_of(&pictures.borrow_and_update(), clock.now());
         let progress = progress(&snapshot);
         if since.is_none_or(|(p, _)| p != progress) {
             since = Some((progress, Instant::now()));
@@ -59,12 +60,19 @@ pub async fn look(observer: &Observer, timeout: Duration, judged: bool) -> Look 
             },
             () = sleep_until(enough.unwrap_or(deadline)), if enough.is_some_and(|at| at < deadline) => {}
             () = sleep_until(deadline) => {
-                let snapshot = Arc::clone(&pictures.borrow());
+                let snapshot = as_of(&pictures.borrow(), clock.now());
                 let complete = self::progress(&snapshot) != Progress::Open;
                 return Look { snapshot, complete };
             }
         }
     }
+}
+
+/// The picture with its facts as old as they are at `now`: the engine makes no new one while nothing changes.
+#[must_use]
+pub fn as_of(snapshot: &Arc<Snapshot>, now: Time) -> Snapshot {
+    let at = now.max(snapshot.at);
+    Snapshot { at, ..Snapshot::clone(snapshot) }
 }
 
 fn progress(snapshot: &Snapshot) -> Progress {

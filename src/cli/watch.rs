@@ -1,6 +1,7 @@
 //! `watch`: findings as they come and go, a line each, and a sign of life. It never holds the commander.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -11,7 +12,7 @@ use super::once;
 use super::output::{Reader, emit, reader_gone, style};
 use super::signals::Stop;
 use super::{Context, Done};
-use crate::domain::Time;
+use crate::clock::Clock;
 use crate::domain::finding::{Finding, FindingId, Transition};
 use crate::domain::snapshot::Snapshot;
 use crate::engine::runtime::{Fed, Observer};
@@ -29,7 +30,12 @@ pub fn run(context: &Context, heartbeat: Duration) -> anyhow::Result<Done> {
         let mut stop = Stop::new().context("signals can't be received")?;
         let connected = connect::start(&fleet, &context.paths, FACE)?;
         drop(connected.commander);
-        let mut watch = Watch { observer: connected.observer, json: context.global.json, told: BTreeMap::new() };
+        let mut watch = Watch {
+            observer: connected.observer,
+            clock: connected.links.clock.clone(),
+            json: context.global.json,
+            told: BTreeMap::new(),
+        };
         tokio::select! {
             biased;
             signal = stop.wait() => {
@@ -53,7 +59,7 @@ pub fn once(context: &Context) -> anyhow::Result<Done> {
     for cluster in &snapshot.clusters {
         if context.global.json {
             for f in cluster.findings.iter() {
-                out.push_str(&report::line(&lines::alert(cluster, Transition::Raised, f, snapshot.at)));
+                out.push_str(&report::line(&lines::alert(snapshot, Transition::Raised, f)));
             }
         } else {
             out.push_str(&findings::table(cluster, snapshot.at, style(&context.global)));
@@ -70,6 +76,7 @@ pub fn once(context: &Context) -> anyhow::Result<Done> {
 
 struct Watch {
     observer: Observer,
+    clock: Arc<dyn Clock>,
     json: bool,
     /// What was told as raised and not as cleared.
     told: BTreeMap<FindingId, Finding>,
@@ -82,9 +89,9 @@ impl Watch {
             return Ok(0);
         }
         let mut settled = Box::pin({
-            let observer = self.observer.clone();
+            let (observer, clock) = (self.observer.clone(), self.clock.clone());
             async move {
-                once::look(&observer, timeout, false).await;
+                once::look(&observer, clock.as_ref(), timeout, false).await;
             }
         });
         let mut first = true;
@@ -123,8 +130,8 @@ impl Watch {
             (Transition::Cleared, Some(_)) => Transition::Cleared,
             (Transition::Cleared, None) => return Ok(Reader::There),
         };
-        let snapshot = self.observer.snapshots.borrow().clone();
-        let line = self.line(&snapshot, transition, &finding, snapshot.at);
+        let snapshot = once::as_of(&self.observer.snapshots.borrow(), self.clock.now());
+        let line = self.line(&snapshot, transition, &finding);
         match transition {
             Transition::Raised | Transition::Changed => {
                 self.told.insert(finding.id.clone(), finding);
@@ -138,7 +145,7 @@ impl Watch {
 
     /// Tells what differs between the picture and what was told.
     fn catch_up(&mut self) -> anyhow::Result<Reader> {
-        let snapshot = self.observer.snapshots.borrow().clone();
+        let snapshot = once::as_of(&self.observer.snapshots.borrow(), self.clock.now());
         let now: Vec<Finding> = snapshot.clusters.iter().flat_map(|c| c.findings.iter().cloned()).collect();
         let gone: Vec<Finding> = self.told.values().filter(|f| now.iter().all(|n| n.id != f.id)).cloned().collect();
         let changes = gone.into_iter().map(|f| (Transition::Cleared, f));
@@ -150,16 +157,16 @@ impl Watch {
         Ok(Reader::There)
     }
 
-    fn line(&self, snapshot: &Snapshot, transition: Transition, finding: &Finding, at: Time) -> String {
-        let cluster = snapshot.clusters.iter().find(|c| c.name == finding.cluster);
-        match cluster {
-            Some(cluster) if self.json => report::line(&lines::alert(cluster, transition, finding, at)),
-            Some(_) | None => lines::alert_text(transition, finding, at),
+    fn line(&self, snapshot: &Snapshot, transition: Transition, finding: &Finding) -> String {
+        if self.json {
+            report::line(&lines::alert(snapshot, transition, finding))
+        } else {
+            lines::alert_text(transition, finding, snapshot.at)
         }
     }
 
     fn beat(&self) -> anyhow::Result<Reader> {
-        let snapshot = self.observer.snapshots.borrow().clone();
+        let snapshot = once::as_of(&self.observer.snapshots.borrow(), self.clock.now());
         let line = if self.json {
             report::line(&lines::heartbeat(&snapshot, None, snapshot.at))
         } else {

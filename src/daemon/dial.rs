@@ -1,21 +1,25 @@
 //! Opening control connections to fellows, and what DNS has to say about them (C19).
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::pin::pin;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use russh::keys::PublicKey;
 use russh::keys::ssh_key::public::KeyData;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use super::cluster::{DialError, Dialled};
-use super::shared::{DialOutcome, Shared};
+use super::shared::{DialOutcome, Member, Shared};
 use crate::domain::ids::PeerId;
 use crate::domain::membership::{Addressing, Machine};
 use crate::domain::mesh::{Cause, DnsCheck, DnsResult};
 use crate::domain::text::Line;
 use crate::proto::frame::MESH_SUBSYSTEM;
 use crate::ssh::client::{
-    ConnectError, Credential, Deadlines, HostKeyPolicy, HostKeyVerdict, Session, Stage, Target, connect, fingerprint,
+    self, ConnectError, Credential, Deadlines, HostKeyPolicy, HostKeyVerdict, Session, Stage, Target, fingerprint,
 };
 use crate::ssh::net::BoxStream;
 
@@ -23,29 +27,39 @@ use crate::ssh::net::BoxStream;
 const ADDRESSES_MAX: usize = 4;
 
 /// The host key that the membership carries, and no other.
-struct Pinned(KeyData);
+struct Pinned {
+    key: KeyData,
+    members: Arc<BTreeMap<PeerId, Member>>,
+    /// Another member answered.
+    other: OnceLock<PeerId>,
+}
 
 impl HostKeyPolicy for Pinned {
     fn judge(&self, host: &str, _port: u16, key: &PublicKey) -> HostKeyVerdict {
-        if *key.key_data() == self.0 {
+        if *key.key_data() == self.key {
             return HostKeyVerdict::Accepted;
         }
-        let pinned = fingerprint(&PublicKey::new(self.0.clone(), ""));
+        if let Some(member) = self.members.values().find(|m| m.host_key == *key.key_data()) {
+            // The first one counts; one of several addresses is enough to know.
+            let _ = self.other.set(member.id.clone());
+        }
+        let pinned = fingerprint(&PublicKey::new(self.key.clone(), ""));
         HostKeyVerdict::Refused(format!("the membership pins {pinned} for {host}, {} was offered", fingerprint(key)))
     }
 }
 
-/// Short ping intervals want short dials: a lab that pings each second must not wait ten for a dead one.
+/// Handshakes of one process under way at a time. They cost CPU: when all peers of a lab begin hundreds at once,
+/// each crawls, all run into their deadlines and begin again, for ever (measured with 20 peers in a debug build).
+static HANDSHAKES: Semaphore = Semaphore::const_new(8);
+
+/// A handshake that takes longer waits for the other side and no longer keeps others from theirs.
+const HANDSHAKE_TURN: Duration = Duration::from_secs(1);
+
+/// Short ping intervals want short waits for a machine that does not answer at all. Once it answers it may take its time.
 fn deadlines(shared: &Shared) -> Deadlines {
     let most = (shared.setup.ping_interval * 2).max(Duration::from_secs(1));
     let d = Deadlines::default();
-    Deadlines {
-        resolve: d.resolve.min(most),
-        connect: d.connect.min(most),
-        key_exchange: d.key_exchange.min(most),
-        auth: d.auth.min(most),
-        channel: d.channel.min(most),
-    }
+    Deadlines { resolve: d.resolve.min(most), connect: d.connect.min(most), ..d }
 }
 
 /// Dials a fellow: look-ups, SSH with the machine key, the mesh subsystem.
@@ -60,12 +74,14 @@ pub(super) async fn dial(shared: &Shared, machine: &Machine, last_good: Option<S
         let detail = format!("{} is not in the membership", machine.id);
         return Err(DialError { cause: Cause::NotInCluster, detail, address: None, dns });
     };
+    let policy =
+        Arc::new(Pinned { key: member.host_key.clone(), members: shared.members.clone(), other: OnceLock::new() });
     let target = Target {
         host: machine.host.to_string(),
         port: machine.port,
         user: shared.keys.id.to_string(),
         credentials: vec![Credential::Key(Arc::new(shared.keys.machine.clone()))],
-        policy: Arc::new(Pinned(member.host_key.clone())),
+        policy: policy.clone(),
         deadlines,
     };
     let mut failed = None;
@@ -82,6 +98,13 @@ pub(super) async fn dial(shared: &Shared, machine: &Machine, last_good: Option<S
     };
     let mut cause = mesh_cause(&error);
     let mut detail = error.detail;
+    // Another member answered there: the address is wrong, nobody's key has changed.
+    if let Some(other) = policy.other.get().filter(|_| dns.forward == DnsResult::Ok) {
+        dns.forward = DnsResult::Wrong;
+        cause = Cause::DnsForward;
+        let host = shared.membership.machine(other).map_or_else(|| other.to_string(), |m| m.host.to_string());
+        detail = format!("{} leads to {}, where {host} answers", machine.address, address.ip());
+    }
     // The name leads elsewhere than to where the machine was: the look-up is what is wrong.
     if let Some(good) = last_good.filter(|g| dns.forward == DnsResult::Ok && !addresses.contains(&g.ip())) {
         dns.forward = DnsResult::Wrong;
@@ -93,9 +116,20 @@ pub(super) async fn dial(shared: &Shared, machine: &Machine, last_good: Option<S
 }
 
 async fn open(shared: &Shared, address: SocketAddr, target: &Target) -> Result<(BoxStream, Session), ConnectError> {
-    let session = connect(&shared.net, address, target).await?;
-    let stream = session.subsystem(MESH_SUBSYSTEM).await?;
-    Ok((stream, session))
+    let stream = client::dial(&shared.net, address, target).await?;
+    let handshake = async {
+        let session = client::connect_stream(stream, target).await?;
+        let stream = session.subsystem(MESH_SUBSYSTEM).await?;
+        Ok((stream, session))
+    };
+    let mut handshake = pin!(handshake);
+    // Never closed: nobody has the right to.
+    let turn = HANDSHAKES.acquire().await.ok();
+    if let Ok(done) = timeout(HANDSHAKE_TURN, &mut handshake).await {
+        return done;
+    }
+    drop(turn);
+    handshake.await
 }
 
 /// A fellow whose host key is right and that refuses our machine key does not know us.

@@ -2,7 +2,6 @@
 
 pub mod cluster;
 pub mod config;
-pub mod port;
 pub mod runtime;
 pub mod store;
 

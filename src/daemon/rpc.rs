@@ -85,16 +85,11 @@ async fn read_lines(reader: impl AsyncRead + Unpin, lines: &mpsc::Sender<Incomin
                 }
                 return;
             }
-            Ok(bytes) => match bytes.iter().position(|b| *b == b'\n') {
-                Some(end) => {
-                    line.extend_from_slice(&bytes[..end]);
-                    (end + 1, true)
-                }
-                None => {
-                    line.extend_from_slice(bytes);
-                    (bytes.len(), false)
-                }
-            },
+            Ok(bytes) => {
+                let end = bytes.iter().position(|b| *b == b'\n');
+                line.extend_from_slice(&bytes[..end.unwrap_or(bytes.len())]);
+                (end.map_or(bytes.len(), |end| end + 1), end.is_some())
+            }
         };
         reader.consume(taken);
         if line.len() > DOCUMENT_MAX {
@@ -247,7 +242,7 @@ async fn call(
             let wanted = Duration::from_millis(params.interval);
             let own = shared.setup.report_interval;
             let interval =
-                if wanted.is_zero() { own } else { wanted.clamp(INTERVAL_MIN.min(own), Duration::from_secs(3600)) };
+                if wanted.is_zero() { own } else { wanted.clamp(INTERVAL_MIN.min(own), Duration::from_hours(1)) };
             let what = if params.as_what.is_empty() { "observer".into() } else { clean(&params.as_what, 40) };
             *observer = Some(Observer {
                 reporter: Reporter::new(interval, serials(&params.relay)),

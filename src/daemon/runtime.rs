@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use russh::keys::PublicKey;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout};
@@ -17,10 +18,12 @@ use super::store::{self, StoreError};
 use super::wire::{self, Outgoing};
 use super::{Environment, Setup, dial, server, udp};
 use crate::domain::ids::PeerId;
+use crate::domain::mesh::Cause;
+use crate::domain::text::Line;
 use crate::domain::time::Time;
 use crate::proto::frame::Frame;
 use crate::proto::rpc::ExecuteResult;
-use crate::ssh::client::Session;
+use crate::ssh::client::{Session, fingerprint};
 use crate::ssh::net::{BoxStream, Datagrams, Net};
 
 /// Inputs that may wait for the core.
@@ -156,6 +159,7 @@ pub async fn start(setup: Setup, env: Environment) -> Result<Running, StartError
         ping_failures: setup.ping_failures,
         membership: shared.membership.clone(),
         detached,
+        unfit: own_key_fault(&shared),
         seed: setup.seed.unwrap_or_else(rand::random),
     };
     let (counts, links) = watch::channel(LinkCounts { connected: 0, total: shared.members.len() });
@@ -166,6 +170,18 @@ pub async fn start(setup: Setup, env: Environment) -> Result<Running, StartError
     tokio::spawn(run(shared.clone(), config, inputs, socket, counts));
     info!(host = %setup.host, serial = %shared.keys.id, %addr, "peer started");
     Ok(Running { shared, addr, links })
+}
+
+/// Fellows would refuse our host key: coming in over connections that we dial would only hide that from them.
+fn own_key_fault(shared: &Shared) -> Option<(Cause, Line)> {
+    let pinned = shared.membership.machine(&shared.keys.id)?.host_key.clone();
+    let own = shared.keys.host.public_key();
+    let same = PublicKey::from_openssh(pinned.as_str()).is_ok_and(|key| key.key_data() == own.key_data());
+    (!same).then(|| {
+        let text = format!("this machine's own host key {} is not the one that the membership pins", fingerprint(own));
+        warn!("{text}");
+        (Cause::HostKey, Line::new(&text))
+    })
 }
 
 /// The core's hands.
@@ -249,7 +265,7 @@ impl Loop {
                 }
                 event
             }
-            Input::Dialled { conn, outcome } => return self.dialled(core, now, conn, outcome),
+            Input::Dialled { conn, outcome } => return self.dialled(core, now, conn, *outcome),
             Input::Accepted { peer, from, stream } => {
                 let conn = ConnId(self.next_accepted);
                 self.next_accepted += 2;
@@ -353,7 +369,8 @@ impl Loop {
                 outgoing
             }
         };
-        if queue.try_send(outgoing).is_err() {
+        // A closed queue belongs to a connection that has ended: nothing was dropped for want of room.
+        if let Err(mpsc::error::TrySendError::Full(_)) = queue.try_send(outgoing) {
             self.shared.count_drop();
         }
     }
@@ -365,6 +382,7 @@ impl Loop {
             let work = async {
                 let _permit = room.acquire_owned().await.ok();
                 shared.thawed().await;
+                let _turn = shared.env.net.turn(machine.host.as_str()).await;
                 dial::dial(&shared, &machine, last_good).await
             };
             let outcome = tokio::select! {
@@ -372,7 +390,7 @@ impl Loop {
                 outcome = work => outcome,
             };
             // The loop has ended when it takes no more.
-            let _ = shared.inbox.send(Input::Dialled { conn, outcome }).await;
+            let _ = shared.inbox.send(Input::Dialled { conn, outcome: Box::new(outcome) }).await;
         });
         self.dials.insert(conn, task.abort_handle());
     }

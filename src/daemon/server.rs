@@ -27,7 +27,7 @@ const LOGIN_LIMIT: Duration = Duration::from_secs(10);
 const ATTEMPTS_MAX: usize = 6;
 
 /// A user's connection ends after so long without a sign of life.
-const IDLE: Duration = Duration::from_secs(1800);
+const IDLE: Duration = Duration::from_mins(30);
 
 /// How long a farewell may take.
 const FAREWELL: Duration = Duration::from_secs(1);

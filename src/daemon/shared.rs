@@ -32,7 +32,7 @@ pub(super) enum Input {
     /// For the core.
     Event(Event),
     /// A dial ended.
-    Dialled { conn: ConnId, outcome: DialOutcome },
+    Dialled { conn: ConnId, outcome: Box<DialOutcome> },
     /// A fellow opened the mesh subsystem.
     Accepted { peer: PeerId, from: std::net::SocketAddr, stream: BoxStream },
     /// What observers are told.
@@ -76,7 +76,7 @@ pub(super) struct Shared {
     pub keys: Keys,
     pub boot: BootId,
     pub membership: Arc<Membership>,
-    pub members: BTreeMap<PeerId, Member>,
+    pub members: Arc<BTreeMap<PeerId, Member>>,
     pub logins: Vec<Login>,
     pub inbox: mpsc::Sender<Input>,
     /// Rises when observers want to look at once.
@@ -128,7 +128,7 @@ impl Shared {
             keys,
             boot,
             membership,
-            members,
+            members: Arc::new(members),
             logins,
             inbox,
             changed: watch::Sender::new(0),

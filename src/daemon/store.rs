@@ -190,7 +190,8 @@ fn make_dir(dir: &Path) -> Result<(), StoreError> {
 
 fn refuse_open(path: &Path) -> Result<(), StoreError> {
     let mode = fs::metadata(path).map_err(|error| io_error(path, error))?.permissions().mode() & 0o777;
-    if mode & 0o077 == 0 { Ok(()) } else { Err(StoreError::Open { path: path.to_owned(), mode }) }
+    let others = mode & 0o077;
+    if others == 0 { Ok(()) } else { Err(StoreError::Open { path: path.to_owned(), mode }) }
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, StoreError> {

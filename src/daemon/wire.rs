@@ -13,8 +13,11 @@ use tokio_util::codec::{FramedRead, FramedWrite, LengthDelimitedCodec};
 
 use super::cluster::{ConnId, Event};
 use super::shared::{Input, Shared};
+use crate::domain::mesh::Cause;
 use crate::domain::text::clean;
+use crate::proto::ProtoError;
 use crate::proto::frame::{FRAME_MAX, Frame};
+use crate::proto::observe::WireRow;
 use crate::ssh::client::Session;
 use crate::ssh::net::BoxStream;
 
@@ -84,17 +87,24 @@ pub(super) async fn carry(
 ) {
     let (reader, writer) = tokio::io::split(stream);
     let stamps = Stamps::default();
-    let detail = tokio::select! {
+    let mut detail = tokio::select! {
         () = shared.over.cancelled() => return,
         detail = read(&shared, conn, FramedRead::new(reader, codec()), &stamps) => detail,
         detail = write(FramedWrite::new(writer, codec()), queue, &stamps) => detail,
     };
+    let mut cause = Cause::Dropped;
+    if let Some(session) = &session {
+        let (ending, why) = session.ending();
+        if ending != Cause::Dropped {
+            (cause, detail) = (ending, Some(why));
+        }
+    }
+    let event = Event::Closed { conn, cause, detail: detail.unwrap_or_default() };
+    // The loop has ended when it takes no more.
+    let _ = shared.inbox.send(Input::Event(event)).await;
     if let Some(session) = session {
         session.close().await;
     }
-    let detail = detail.unwrap_or_default();
-    // The loop has ended when it takes no more.
-    let _ = shared.inbox.send(Input::Event(Event::Closed { conn, detail })).await;
 }
 
 async fn read(
@@ -109,7 +119,7 @@ async fn read(
             Some(Err(e)) => return Some(format!("the connection broke: {}", clean(&e.to_string(), 160))),
             Some(Ok(bytes)) => bytes,
         };
-        let event = match crate::proto::read::<Frame>(&bytes) {
+        let event = match read_frame(&bytes) {
             Ok(Frame::Pong { n }) => match stamps.answered(n) {
                 Some(rtt) => Event::Pong { conn, n, rtt },
                 None => continue,
@@ -119,6 +129,24 @@ async fn read(
         };
         shared.inbox.send(Input::Event(event)).await.ok()?;
     }
+}
+
+/// The tag first, then the rest: serde would copy a whole row aside to look for the tag itself.
+fn read_frame(bytes: &[u8]) -> Result<Frame, ProtoError> {
+    #[derive(serde::Deserialize)]
+    struct Tag {
+        t: String,
+    }
+    #[derive(serde::Deserialize)]
+    struct Rows {
+        clock: u64,
+        rows: Vec<WireRow>,
+    }
+    if crate::proto::read::<Tag>(bytes)?.t == "rows" {
+        let Rows { clock, rows } = crate::proto::read(bytes)?;
+        return Ok(Frame::Rows { clock, rows });
+    }
+    crate::proto::read(bytes)
 }
 
 async fn write(

@@ -3,6 +3,7 @@
 use strum::IntoStaticStr;
 
 use crate::domain::finding::Subject;
+use crate::domain::ids::ClusterName;
 use crate::domain::text::Line;
 use crate::domain::time::Time;
 
@@ -11,6 +12,8 @@ use crate::domain::time::Time;
 pub struct Event {
     /// When, on the holder's clock.
     pub at: Time,
+    /// In which cluster; the engine knows it, a peer does not say it.
+    pub cluster: Option<ClusterName>,
     /// Of which kind.
     pub kind: EventKind,
     /// To whom.

@@ -14,7 +14,7 @@ use crate::domain::mesh::Cause;
 use crate::domain::reach::{Endpoint, PeerEvent};
 use crate::domain::text::Line;
 use crate::ssh::backoff::{OBSERVER, WARY};
-use crate::ssh::client::{Stage, fingerprint};
+use crate::ssh::client::fingerprint;
 use crate::ssh::net::Net;
 
 /// A connection that held this long ends a row of failures.
@@ -59,7 +59,7 @@ impl Actor {
 
     /// One dial and what follows. Says why it ended and whether the peer had reported.
     async fn once(&mut self, attempt: u32) -> Result<(Lost, bool), Gone> {
-        let dials = self.dials.0.clone();
+        let dials = Arc::clone(&self.dials.permits);
         // The semaphore is never closed; without a permit the dial goes on all the same.
         let permit = self.desk.attend(dials.acquire_owned()).await?.ok();
         self.desk.dial_now = false;
@@ -67,7 +67,8 @@ impl Actor {
         self.desk.post(PeerEvent::Dialing { attempt });
         let began = Instant::now();
         let now = self.desk.clock.wall_ms() / 1000;
-        let dialed = self.desk.attend(dial::dial(&self.endpoint, &self.profile, &*self.net, now)).await?;
+        let dialed =
+            self.desk.attend(dial::dial(&self.endpoint, &self.profile, &self.dials.jumps, &*self.net, now)).await?;
         drop(permit);
         // Whoever wanted a dial meanwhile has got it.
         self.desk.dial_now = false;
@@ -78,7 +79,8 @@ impl Actor {
             }
             Err(e) => {
                 let DialError { error, address, host, port } = e;
-                let wary = error.stage == Stage::HostKey || error.cause == Cause::Auth;
+                // Repeating a wrong login may lock the account; a wrong host key is seen before anything is sent.
+                let wary = error.cause == Cause::Auth;
                 let unknown = error.unknown_key.map(|key| (host, port, key));
                 Ok((Lost { cause: error.cause, detail: error.detail, address, wary, unknown }, false))
             }

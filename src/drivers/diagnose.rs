@@ -303,6 +303,7 @@ async fn first_report(stream: BoxStream, profile: &Profile) -> Result<Report, St
 fn judge(steps: &mut Steps, facts: &[Observation], endpoint: &Endpoint) {
     let zero = Duration::ZERO;
     let mut observer = None;
+    let mut members = None;
     for fact in facts {
         match &fact.fact {
             Fact::Identity(i) => {
@@ -318,6 +319,7 @@ fn judge(steps: &mut Steps, facts: &[Observation], endpoint: &Endpoint) {
                 }
             }
             Fact::Membership(m) => {
+                members = Some(m);
                 let detail = format!("cluster {}: {} machines in {} groups", m.name, m.machines.len(), m.groups.len());
                 let itself = observer.as_ref().is_none_or(|id| m.machine(id).is_some());
                 if itself {
@@ -338,9 +340,13 @@ fn judge(steps: &mut Steps, facts: &[Observation], endpoint: &Endpoint) {
                 if bad.is_empty() {
                     steps.ok(StepName::Mesh, zero, detail);
                 } else {
+                    let host = |id: &PeerId| match members.and_then(|m| m.machine(id)) {
+                        Some(machine) => machine.host.to_string(),
+                        None => id.to_string(),
+                    };
                     let named = bad.iter().take(8).map(|l| {
                         let cause = l.cause.map(|c| format!(" ({})", c.as_str())).unwrap_or_default();
-                        format!("{} {}{cause}", l.to, l.state.as_str())
+                        format!("{} {}{cause}", host(&l.to), l.state.as_str())
                     });
                     let detail = format!("{detail}; {}", named.collect::<Vec<_>>().join(", "));
                     let hint = bad.iter().find_map(|l| l.cause).map_or("", Cause::hint);

@@ -1,9 +1,12 @@
 //! From an endpoint to a session: look-up, jump host, connection, login.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, Weak};
 
 use russh::keys::PublicKey;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use super::{JumpHost, Profile};
 use crate::domain::mesh::{Cause, DnsResult};
@@ -18,11 +21,57 @@ pub(super) struct Dialed {
     pub(super) session: Session,
     pub(super) address: Option<SocketAddr>,
     /// The jump host's session carries the other one.
-    _jump: Option<Session>,
+    _jump: Option<Arc<Session>>,
+}
+
+/// The sessions with jump hosts, by user, host and port: a bastion would refuse one for each peer behind it.
+#[derive(Default)]
+pub(super) struct Jumps(std::sync::Mutex<HashMap<JumpKey, Arc<Mutex<Jump>>>>);
+
+type JumpKey = (String, String, u16);
+
+/// One of them.
+#[derive(Default)]
+struct Jump {
+    session: Weak<Session>,
+    /// The last failure, so that all who waited for the same dial share it instead of repeating it one by one.
+    failed: Option<(Instant, DialError)>,
+}
+
+impl Jumps {
+    async fn session(
+        &self,
+        via: &JumpHost,
+        profile: &Profile,
+        net: &dyn Net,
+        now: u64,
+    ) -> Result<Arc<Session>, DialError> {
+        let came = Instant::now();
+        let key = (via.user.clone(), via.host.clone(), via.port);
+        let slot = Arc::clone(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default());
+        let mut slot = slot.lock().await;
+        if let Some(session) = slot.session.upgrade().filter(|s| !s.is_closed()) {
+            return Ok(session);
+        }
+        if let Some((_, error)) = slot.failed.as_ref().filter(|(at, _)| *at > came) {
+            return Err(error.clone());
+        }
+        match jump(via, profile, net, now).await {
+            Ok(session) => {
+                let session = Arc::new(session);
+                slot.session = Arc::downgrade(&session);
+                Ok(session)
+            }
+            Err(e) => {
+                slot.failed = Some((Instant::now(), e.clone()));
+                Err(e)
+            }
+        }
+    }
 }
 
 /// Why there is none.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct DialError {
     pub(super) error: ConnectError,
     pub(super) address: Option<SocketAddr>,
@@ -32,7 +81,13 @@ pub(super) struct DialError {
 }
 
 /// Dials `endpoint` as `profile` says. `now` is the wall clock in seconds since 1970, for certificates.
-pub(super) async fn dial(endpoint: &Endpoint, profile: &Profile, net: &dyn Net, now: u64) -> Result<Dialed, DialError> {
+pub(super) async fn dial(
+    endpoint: &Endpoint,
+    profile: &Profile,
+    jumps: &Jumps,
+    net: &dyn Net,
+    now: u64,
+) -> Result<Dialed, DialError> {
     refresh(&profile.known_hosts).await;
     let (host, port) = (endpoint.key.host.as_str(), endpoint.key.port);
     let name = wanted_name(endpoint, profile);
@@ -42,7 +97,7 @@ pub(super) async fn dial(endpoint: &Endpoint, profile: &Profile, net: &dyn Net, 
     let mut target = target(endpoint, profile, credentials, now);
     let explain = |error: ConnectError, address| failed(with_problems(error, &problems), address);
     if let Some(via) = &profile.via {
-        let jump = jump(via, profile, net, now).await?;
+        let jump = jumps.session(via, profile, net, now).await?;
         let stream = jump.forward(&name, port).await.map_err(|e| failed(e, None))?;
         let session = client::connect_stream(stream, &target).await.map_err(|e| explain(e, None))?;
         return Ok(Dialed { session, address: None, _jump: Some(jump) });

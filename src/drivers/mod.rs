@@ -96,13 +96,17 @@ impl Profile {
 /// How many dials run at the same time over all actors: the first sessions are there ten times earlier than
 /// when all dial at once (measured).
 #[derive(Clone)]
-pub struct Dials(Arc<Semaphore>);
+pub struct Dials {
+    permits: Arc<Semaphore>,
+    /// Sessions with jump hosts: one carries all peers behind it.
+    jumps: Arc<dial::Jumps>,
+}
 
 impl Dials {
     /// At most `n` at a time.
     #[must_use]
     pub fn new(n: usize) -> Self {
-        Self(Arc::new(Semaphore::new(n)))
+        Self { permits: Arc::new(Semaphore::new(n)), jumps: Arc::default() }
     }
 }
 

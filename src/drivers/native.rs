@@ -36,6 +36,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a command may be without an answer; then nobody can say what became of it.
 const ANSWER: Duration = Duration::from_secs(10);
 
+/// How long the reason may take to follow the end of a channel.
+const FAREWELL: Duration = Duration::from_millis(200);
+
 /// How often a round trip is measured when the peer has not said how often it reports.
 const INTERVAL: Duration = Duration::from_secs(1);
 
@@ -176,7 +179,7 @@ impl<'a> Watch<'a> {
                             patience = Instant::now() + self.patience();
                         }
                     }
-                    Err(e) => return Err(self.no_line(desk, e)),
+                    Err(e) => return Err(self.no_line(desk, e).await),
                 },
                 request = desk.next() => self.request(desk, writer, request?).await?,
                 () = sleep_until(next_ping) => {
@@ -328,7 +331,7 @@ impl<'a> Watch<'a> {
         let limit = self.profile.deadlines.channel;
         match timeout(limit, writer.write_all(&line)).await {
             Ok(Ok(())) => Ok(id),
-            Ok(Err(_)) => Err(self.ended("")),
+            Ok(Err(_)) => Err(self.ended("").await),
             Err(_) => {
                 let why = format!("the peer took no request within {}", human(limit));
                 Err(self.stop(Cause::Timeout, &why, false))
@@ -357,10 +360,10 @@ impl<'a> Watch<'a> {
         (self.interval * 3).max(PATIENCE)
     }
 
-    fn no_line(&self, desk: &mut Desk, e: NoLine) -> Stop {
+    async fn no_line(&self, desk: &mut Desk, e: NoLine) -> Stop {
         match e {
-            NoLine::End { torn: false } => self.ended(""),
-            NoLine::End { torn: true } => self.ended(" in the middle of a line"),
+            NoLine::End { torn: false } => self.ended("").await,
+            NoLine::End { torn: true } => self.ended(" in the middle of a line").await,
             NoLine::TooLong => {
                 let why = format!("a line of more than {DOCUMENT_MAX} bytes");
                 self.unparsed(desk, &ProtoError::TooLarge(why))
@@ -370,7 +373,12 @@ impl<'a> Watch<'a> {
     }
 
     /// The stream ended: the session knows why, if it has ended too.
-    fn ended(&self, torn: &str) -> Stop {
+    async fn ended(&self, torn: &str) -> Stop {
+        // A farewell with its reason may follow the end of the channel.
+        let _ = timeout(FAREWELL, self.dialed.session.closed()).await;
+        if !self.dialed.session.is_closed() {
+            return self.stop(Cause::Dropped, &format!("the peer closed the channel{torn}"), false);
+        }
         let (cause, why) = self.dialed.session.ending();
         Stop::Lost(self.lost(cause, format!("{why}{torn}"), false))
     }

@@ -25,8 +25,10 @@ impl Engine {
     #[must_use]
     pub fn new(config: Config, now: Time) -> (Self, Vec<Effect>) {
         let mut engine = Self { clusters: Vec::new(), ring: Ring::default(), dropped: 0, generation: 0, shared: None };
-        let mut out = Out { now, effects: Vec::new(), ring: &mut engine.ring, dropped: &mut engine.dropped };
+        let mut out =
+            Out { now, cluster: None, effects: Vec::new(), ring: &mut engine.ring, dropped: &mut engine.dropped };
         for cluster in config.clusters {
+            out.cluster = Some(cluster.name.clone());
             engine.clusters.push(ClusterState::new(cluster, now, &mut out));
         }
         let effects = out.effects;
@@ -37,23 +39,26 @@ impl Engine {
     pub fn step(&mut self, now: Time, event: Event) -> Vec<Effect> {
         let dropped = self.dropped;
         let names: Vec<ClusterName> = self.clusters.iter().map(|c| c.cluster.name.clone()).collect();
-        let mut out = Out { now, effects: Vec::new(), ring: &mut self.ring, dropped: &mut self.dropped };
+        let mut out = Out { now, cluster: None, effects: Vec::new(), ring: &mut self.ring, dropped: &mut self.dropped };
         match event {
             Event::Peer { key, event } => {
                 if let Some(at) = self.clusters.iter().position(|c| c.config.name == key.cluster) {
                     let twins: Vec<ClusterName> =
                         names.into_iter().enumerate().filter(|(i, _)| *i != at).map(|(_, n)| n).collect();
+                    out.cluster = Some(self.clusters[at].cluster.name.clone());
                     self.clusters[at].on_peer(&key, event, &twins, &mut out);
                     self.clusters[at].settle(false, &mut out);
                 }
             }
             Event::Tick => {
                 for cluster in &mut self.clusters {
+                    out.cluster = Some(cluster.cluster.name.clone());
                     cluster.settle(true, &mut out);
                 }
             }
             Event::Submit { id, cluster, plan } => {
                 if let Some(cluster) = self.clusters.iter_mut().find(|c| c.is_called(&cluster)) {
+                    out.cluster = Some(cluster.cluster.name.clone());
                     cluster.submit(id, plan, &mut out);
                 } else {
                     let detail = Line::new(&format!("there is no cluster {cluster}"));
@@ -63,17 +68,20 @@ impl Engine {
             }
             Event::TrustHostKey { cluster, peer, line } => {
                 if let Some(cluster) = self.clusters.iter_mut().find(|c| c.is_called(&cluster)) {
+                    out.cluster = Some(cluster.cluster.name.clone());
                     cluster.trust(&peer, &line, &mut out);
                 }
             }
             Event::DialNow { cluster, peer } => {
                 if let Some(cluster) = self.clusters.iter_mut().find(|c| c.is_called(&cluster)) {
+                    out.cluster = Some(cluster.cluster.name.clone());
                     cluster.dial_now(peer.as_ref(), &mut out);
                 }
             }
             Event::NotTaken { key, request } => {
                 *out.dropped += 1;
                 if let Some(cluster) = self.clusters.iter_mut().find(|c| c.config.name == key.cluster) {
+                    out.cluster = Some(cluster.cluster.name.clone());
                     cluster.not_taken(&key, &request, &mut out);
                 }
             }

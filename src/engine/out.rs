@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Effect;
 use crate::domain::event::{Event, EventKind};
 use crate::domain::finding::Subject;
+use crate::domain::ids::ClusterName;
 use crate::domain::text::Line;
 use crate::domain::time::Time;
 
@@ -39,6 +40,8 @@ impl Ring {
 /// What comes of one step.
 pub(super) struct Out<'a> {
     pub now: Time,
+    /// Of which cluster it all is.
+    pub cluster: Option<ClusterName>,
     pub effects: Vec<Effect>,
     pub ring: &'a mut Ring,
     /// Observations that could not be used, to be counted.
@@ -52,10 +55,11 @@ impl Out<'_> {
 
     /// Into the ring and to whoever listens.
     pub fn happened(&mut self, kind: EventKind, subject: Subject, text: &str) {
-        self.event(Event { at: self.now, kind, subject, text: Line::new(text) });
+        self.event(Event { at: self.now, cluster: None, kind, subject, text: Line::new(text) });
     }
 
-    pub fn event(&mut self, event: Event) {
+    pub fn event(&mut self, mut event: Event) {
+        event.cluster.clone_from(&self.cluster);
         self.ring.push(event.clone());
         self.effects.push(Effect::Happened(event));
     }

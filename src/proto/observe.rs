@@ -402,6 +402,7 @@ impl Report {
         }
         for e in self.events {
             facts.push(Fact::Event(Event {
+                cluster: None,
                 at: clock.time(e.at),
                 kind: EventKind::Peer,
                 subject: Subject::Peer(e.peer.map_or_else(|| observer.clone(), |p| PeerId::new(&p))),

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::table::{Style, Table, Tone, cell};
 use super::{host, rfc3339};
 use crate::domain::finding::{Finding, Severity, Subject};
+use crate::domain::ids::PeerId;
 use crate::domain::snapshot::Cluster;
 use crate::domain::time::{Time, human};
 
@@ -46,15 +47,16 @@ pub enum SubjectDoc {
 }
 
 impl SubjectDoc {
-    /// With the names of `cluster`.
+    /// With the names of `cluster`; with serial numbers where there is none.
     #[must_use]
-    pub fn new(cluster: &Cluster, subject: &Subject) -> Self {
+    pub fn new(cluster: Option<&Cluster>, subject: &Subject) -> Self {
+        let host = |id: &PeerId| cluster.map_or_else(|| id.to_string(), |c| host(c, id));
         match subject {
             Subject::Watcher => Self::Watcher,
             Subject::Cluster => Self::Cluster,
-            Subject::Peer(p) => Self::Peer { peer: host(cluster, p) },
-            Subject::Link { from, to } => Self::Link { from: host(cluster, from), to: host(cluster, to) },
-            Subject::Pair { a, b } => Self::Pair { peers: [host(cluster, a), host(cluster, b)] },
+            Subject::Peer(p) => Self::Peer { peer: host(p) },
+            Subject::Link { from, to } => Self::Link { from: host(from), to: host(to) },
+            Subject::Pair { a, b } => Self::Pair { peers: [host(a), host(b)] },
             Subject::Group(g) => Self::Group { group: g.to_string() },
             Subject::Groups { a, b } => Self::Groups { groups: [a.to_string(), b.to_string()] },
         }
@@ -85,9 +87,9 @@ pub struct FindingDoc {
 }
 
 impl FindingDoc {
-    /// With the names of `cluster`.
+    /// With the names of `cluster`; with serial numbers where there is none.
     #[must_use]
-    pub fn new(cluster: &Cluster, finding: &Finding) -> Self {
+    pub fn new(cluster: Option<&Cluster>, finding: &Finding) -> Self {
         Self {
             cluster: finding.cluster.to_string(),
             id: finding.id.to_string(),

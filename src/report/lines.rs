@@ -7,7 +7,8 @@ use super::findings::{FindingDoc, SubjectDoc};
 use super::rfc3339;
 use super::status::Severities;
 use crate::domain::event::Event;
-use crate::domain::finding::{Finding, Subject, Transition};
+use crate::domain::finding::{Finding, Transition};
+use crate::domain::ids::ClusterName;
 use crate::domain::snapshot::{Cluster, Snapshot};
 use crate::domain::time::Time;
 
@@ -18,49 +19,40 @@ pub struct EventLine {
     kind: &'static str,
     at: String,
     cluster: Option<String>,
-    subject: Option<SubjectDoc>,
+    subject: SubjectDoc,
     text: String,
 }
 
 /// An event as a line.
 #[must_use]
 pub fn event(snapshot: &Snapshot, event: &Event) -> EventLine {
-    let cluster = cluster_of(snapshot, &event.subject);
+    let cluster = event.cluster.as_ref().and_then(|name| named(snapshot, name));
     EventLine {
         kind: event.kind.into(),
         at: rfc3339(event.at),
-        cluster: cluster.map(|c| c.name.to_string()),
-        subject: cluster.map(|c| SubjectDoc::new(c, &event.subject)),
+        cluster: cluster.map(|c| &c.name).or(event.cluster.as_ref()).map(ToString::to_string),
+        subject: SubjectDoc::new(cluster, &event.subject),
         text: event.text.to_string(),
     }
+}
+
+/// The cluster of this name; the only one, if it was renamed since.
+#[must_use]
+pub fn named<'a>(snapshot: &'a Snapshot, name: &ClusterName) -> Option<&'a Cluster> {
+    let clusters = snapshot.clusters.iter().map(AsRef::as_ref);
+    let mut fitting = clusters.filter(|c| c.name == *name || snapshot.clusters.len() == 1);
+    fitting.next()
 }
 
 /// An event as a line of text.
 #[must_use]
 pub fn event_text(snapshot: &Snapshot, event: &Event) -> String {
     let kind: &str = event.kind.into();
-    let cluster = match cluster_of(snapshot, &event.subject) {
-        Some(c) if snapshot.clusters.len() > 1 => format!("{}  ", c.name),
+    let cluster = match &event.cluster {
+        Some(name) if snapshot.clusters.len() > 1 => format!("{name}  "),
         Some(_) | None => String::new(),
     };
     format!("{}  {kind:<10}  {cluster}{}\n", rfc3339(event.at), event.text)
-}
-
-/// The cluster that a subject belongs to, where that is certain.
-#[must_use]
-pub fn cluster_of<'a>(snapshot: &'a Snapshot, subject: &Subject) -> Option<&'a Cluster> {
-    let holds = |c: &Cluster| match subject {
-        Subject::Watcher | Subject::Cluster => false,
-        Subject::Peer(_) | Subject::Link { .. } | Subject::Pair { .. } => subject.peers().all(|p| c.peer(p).is_some()),
-        Subject::Group(g) => c.groups.contains(g),
-        Subject::Groups { a, b } => c.groups.contains(a) && c.groups.contains(b),
-    };
-    if let [only] = snapshot.clusters.as_slice() {
-        return Some(only);
-    }
-    let mut fitting = snapshot.clusters.iter().filter(|c| holds(c));
-    let first = fitting.next()?;
-    fitting.next().is_none().then_some(first)
 }
 
 /// A line of `watch --json` about a finding.
@@ -76,8 +68,9 @@ pub struct AlertLine {
 
 /// A transition as a line.
 #[must_use]
-pub fn alert(cluster: &Cluster, transition: Transition, finding: &Finding, at: Time) -> AlertLine {
-    let finding = FindingDoc::new(cluster, finding);
+pub fn alert(snapshot: &Snapshot, transition: Transition, finding: &Finding) -> AlertLine {
+    let at = snapshot.at;
+    let finding = FindingDoc::new(named(snapshot, &finding.cluster), finding);
     AlertLine { kind: "alert", transition: transition.into(), at: rfc3339(at), finding }
 }
 

@@ -89,7 +89,9 @@ pub fn document(snapshot: &Snapshot, only: Option<&str>, complete: bool) -> Stat
                 severities: Severities::of(c),
             })
             .collect(),
-        findings: chosen(snapshot, only).flat_map(|c| c.findings.iter().map(move |f| FindingDoc::new(c, f))).collect(),
+        findings: chosen(snapshot, only)
+            .flat_map(|c| c.findings.iter().map(move |f| FindingDoc::new(Some(c), f)))
+            .collect(),
     }
 }
 

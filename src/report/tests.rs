@@ -128,6 +128,7 @@ fn snapshot() -> Snapshot {
     };
     let event = Event {
         at: ago(14_250),
+        cluster: Some(ClusterName::new("americas")),
         kind: EventKind::Link,
         subject: Subject::Link { from: id(1), to: id(2) },
         text: Line::new("lab1 to lab2: connected to down, timeout"),
@@ -214,7 +215,7 @@ fn lines_of_events_and_watch() {
     let text = [
         line(&lines::event(&s, &s.events[0])),
         lines::event_text(&s, &s.events[0]),
-        line(&lines::alert(cluster, Transition::Raised, finding, s.at)),
+        line(&lines::alert(&s, Transition::Raised, finding)),
         lines::alert_text(Transition::Cleared, finding, s.at),
         line(&lines::heartbeat(&s, None, s.at)),
         lines::heartbeat_text(&s, None, s.at),

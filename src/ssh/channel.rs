@@ -44,9 +44,11 @@ enum End {
 }
 
 impl Drained {
-    pub(super) fn new(channel: Channel<Msg>) -> Self {
+    /// Reads `early` first, then what comes over `channel`.
+    pub(super) fn new(channel: Channel<Msg>, early: &[u8]) -> Self {
         let (reader, writer) = channel.split();
-        let inbox = Arc::new(Mutex::new(Inbox::default()));
+        let inbox = Inbox { bytes: early.iter().copied().collect(), ..Inbox::default() };
+        let inbox = Arc::new(Mutex::new(inbox));
         let dropped = CancellationToken::new();
         let sink: Pin<Box<dyn AsyncWrite + Send>> = Box::pin(writer.make_writer());
         tokio::spawn(drain(reader, writer, Arc::clone(&inbox), dropped.clone()));

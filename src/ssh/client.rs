@@ -298,8 +298,8 @@ impl Session {
         self.within(self.target.deadlines.channel, &what, async {
             let mut channel = self.open(&what).await?;
             channel.request_subsystem(true, name).await.map_err(|e| self.channel_error(&what, &e))?;
-            self.granted(&mut channel, &what).await?;
-            Ok(Box::new(Drained::new(channel)) as BoxStream)
+            let early = self.granted(&mut channel, &what).await?;
+            Ok(Box::new(Drained::new(channel, &early)) as BoxStream)
         })
         .await
     }
@@ -346,7 +346,7 @@ impl Session {
         let what = format!("way through the jump host to {}:{port}", clean(host, 253));
         let opened = self.handle.channel_open_direct_tcpip(host, u32::from(port), "127.0.0.1", 0);
         match timeout(self.target.deadlines.connect, opened).await {
-            Ok(Ok(channel)) => Ok(Box::new(Drained::new(channel))),
+            Ok(Ok(channel)) => Ok(Box::new(Drained::new(channel, &[]))),
             Ok(Err(russh::Error::ChannelOpenFailure(why))) => {
                 let (cause, why) = match why {
                     ChannelOpenFailure::ConnectFailed => (Cause::Refused, "it could not connect".to_owned()),
@@ -373,6 +373,12 @@ impl Session {
     #[must_use]
     pub fn established(&self) -> &Established {
         &self.established
+    }
+
+    /// Whether the connection has ended.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.witness.ended.is_cancelled()
     }
 
     /// Resolves when the connection has ended.
@@ -418,11 +424,23 @@ impl Session {
         self.handle.channel_open_session().await.map_err(|e| self.channel_error(what, &e))
     }
 
-    /// Waits for the peer's yes or no to a request on `channel`.
-    async fn granted(&self, channel: &mut Channel<Msg>, what: &str) -> Result<(), ConnectError> {
+    /// Waits for the peer's yes or no to a request on `channel`. Gives what it said before its yes.
+    async fn granted(&self, channel: &mut Channel<Msg>, what: &str) -> Result<Vec<u8>, ConnectError> {
+        const EARLY_MAX: usize = 1024 * 1024;
+        let mut early = Vec::new();
         loop {
             match channel.wait().await {
-                Some(ChannelMsg::Success) => return Ok(()),
+                Some(ChannelMsg::Success) => return Ok(early),
+                Some(ChannelMsg::Data { data }) if early.len() + data.len() <= EARLY_MAX => {
+                    early.extend_from_slice(&data);
+                }
+                Some(ChannelMsg::Data { .. }) => {
+                    return Err(self.error(
+                        Stage::Channel,
+                        Cause::Dropped,
+                        &format!("{what}: too much before its begin"),
+                    ));
+                }
                 Some(ChannelMsg::Failure) => {
                     return Err(self.error(Stage::Channel, Cause::Dropped, &format!("the peer refuses the {what}")));
                 }

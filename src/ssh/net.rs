@@ -21,6 +21,14 @@ pub type BoxStream = Box<dyn Stream>;
 
 /// Where connections and datagrams come from.
 pub trait Net: Send + Sync + 'static {
+    /// Waits for its turn to build a connection to `host`, before any deadline runs; the turn ends when what it
+    /// gives is dropped. Only where many peers share one process they take turns, so that all their handshakes
+    /// at once don't make each other late.
+    fn turn<'a>(&'a self, host: &'a str) -> BoxFuture<'a, Box<dyn Send>> {
+        let _ = host;
+        Box::pin(async { Box::new(()) as Box<dyn Send> })
+    }
+
     /// Connects with `TCP_NODELAY`; the caller sets the deadline.
     fn connect(&self, to: SocketAddr) -> BoxFuture<'_, io::Result<BoxStream>>;
 

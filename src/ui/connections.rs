@@ -32,14 +32,19 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) {
             piece(format!(" fellows connected; {told}"), Role::Text),
         ],
     );
-    let name = targets.iter().map(|t| text::width(names[*t])).max().unwrap_or(4).clamp(4, 28);
+    let name = targets
+        .iter()
+        .map(|t| text::width(names[*t]))
+        .max()
+        .unwrap_or(4)
+        .clamp(4, usize::from(area.width.saturating_sub(62)).clamp(12, 28));
     let columns = [
-        column("state", 18, 0),
+        column("state", 19, 0),
         column("peer", u16::try_from(name + 2).unwrap_or(30), 0),
         column("back", 6, 0),
+        column("since", 11, 48),
         column("cause", 22, 60),
         column("rtt", 9, 72),
-        column("since", 11, 48),
         column("dials", 6, 110),
         column("next", 8, 96),
         column("dns", 16, 120),
@@ -64,9 +69,9 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) {
             piece(format!("{} {}", g.cell(&cell), cell_word(&cell)), cell_role(&cell)),
             plain(text::cut_middle(names[to], name, g.ellipsis)),
             piece(g.cell(&back), cell_role(&back)),
+            link.map_or_else(blank, |l| plain(time::human(moment.since(l.since)))),
             piece(cell.cause.map_or("", crate::domain::Cause::as_str), cell_role(&cell)),
             plain(link.and_then(|l| l.rtt).map(time::human_rtt).unwrap_or_default()),
-            link.map_or_else(blank, |l| plain(time::human(moment.since(l.since)))),
             link.map_or_else(blank, |l| plain(if l.attempts > 0 { l.attempts.to_string() } else { String::new() })),
             plain(
                 link.and_then(|l| l.next_attempt)

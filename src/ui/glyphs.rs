@@ -1,5 +1,6 @@
 //! The signs that carry meaning, in a Unicode and an ASCII set: state is never colour alone.
 
+use crate::app::grid::is_one_sided;
 use crate::domain::mesh::pulse::Beat;
 use crate::domain::snapshot::Cell;
 use crate::domain::{Cause, LinkState, Severity};
@@ -105,7 +106,7 @@ pub const ASCII: Glyphs = Glyphs {
     ellipsis: "~",
     pointer: ">",
     more: ["^", "v", "<", ">"],
-    bars: ["_", "_", "_", ".", ".", "-", "-", "="],
+    bars: ["_", "_", ".", ".", "-", "-", "=", "="],
     lost: "x",
     no_ping: " ",
 };
@@ -117,8 +118,8 @@ impl Glyphs {
         match cell.state {
             LinkState::Connected => self.connected,
             LinkState::Connecting => self.connecting,
-            LinkState::Down if cell.arrives => self.one_sided,
             LinkState::Down if cell.cause == Some(Cause::Version) => self.level,
+            LinkState::Down if is_one_sided(cell) => self.one_sided,
             LinkState::Down => self.down,
             LinkState::Detached => self.detached,
             LinkState::Unknown => self.unknown,
@@ -146,7 +147,7 @@ pub fn cell_role(cell: &Cell<'_>) -> Role {
     match cell.state {
         LinkState::Connected => Role::Ok,
         LinkState::Connecting => Role::Connecting,
-        LinkState::Down if cell.arrives => Role::Warn,
+        LinkState::Down if is_one_sided(cell) || cell.cause == Some(Cause::Version) => Role::Warn,
         LinkState::Down => Role::Crit,
         LinkState::Detached => Role::Detached,
         LinkState::Unknown => Role::Unknown,
@@ -157,7 +158,7 @@ pub fn cell_role(cell: &Cell<'_>) -> Role {
 #[must_use]
 pub fn cell_word(cell: &Cell<'_>) -> &'static str {
     match cell.state {
-        LinkState::Down if cell.arrives => "down, one-sided",
+        LinkState::Down if is_one_sided(cell) => "down, this way ok",
         LinkState::Connected | LinkState::Connecting | LinkState::Down | LinkState::Detached | LinkState::Unknown => {
             cell.state.as_str()
         }

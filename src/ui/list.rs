@@ -20,7 +20,16 @@ pub struct Column {
 /// The columns that `width` has room for, as places in `columns`.
 #[must_use]
 pub fn fitting(columns: &[Column], width: u16) -> Vec<usize> {
-    (0..columns.len()).filter(|i| columns[*i].from_width <= width).collect()
+    let mut left = width.saturating_sub(2);
+    let mut shown = Vec::new();
+    for (i, column) in columns.iter().enumerate().filter(|(_, c)| c.from_width <= width) {
+        if left < column.width.min(9) {
+            break;
+        }
+        left = left.saturating_sub(column.width);
+        shown.push(i);
+    }
+    shown
 }
 
 /// The first of `len` lines to show in `room` lines, so that `cursor` is visible and stands in the middle if it can.

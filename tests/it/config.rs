@@ -1,5 +1,6 @@
 //! Files that people write: what is taken, what is refused, and in which words.
 
+use std::fmt::Write;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -96,7 +97,7 @@ fn every_invalid_file_has_its_message() {
         let text = std::fs::read_to_string(&file).unwrap();
         let invalid = Fleet::parse(&name, &text, Path::new("/home/op")).unwrap_err();
         assert!(!invalid.to_string().contains("hunter2"), "{name:?}: a secret is never repeated");
-        said.push_str(&format!("{invalid}\n\n"));
+        let _ = writeln!(said, "{invalid}\n");
     }
     insta::assert_snapshot!("invalid_configs", said);
 }
@@ -105,7 +106,7 @@ fn every_invalid_file_has_its_message() {
 fn the_template_loads_once_its_comments_are_taken_away() {
     let template = template::template();
     assert!(template.lines().all(|l| l.starts_with('#')), "all of it is a comment");
-    let text: String = template.lines().map(|l| format!("{}\n", &l[1..])).collect();
+    let text: String = template.lines().flat_map(|l| [&l[1..], "\n"]).collect();
     let fleet = parse(&text);
     assert_eq!(fleet.clusters[0].peers.len(), 2);
     assert_eq!(

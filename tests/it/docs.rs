@@ -1,6 +1,7 @@
 //! What is written about the program is what the program does: README tables, help texts.
 
 use std::collections::BTreeSet;
+use std::fmt::Write;
 use std::path::Path;
 
 use peerdeck::cli;
@@ -45,7 +46,7 @@ fn the_readme_lists_every_finding_with_its_severity() {
     for kind in kinds {
         let code = peerdeck::report::Check::from(kind.severity()).code();
         let severity = kind.severity().as_str();
-        table.push_str(&format!("| `{}` | {severity} | {code} | {} |\n", kind.as_str(), kind.meaning()));
+        let _ = writeln!(table, "| `{}` | {severity} | {code} | {} |", kind.as_str(), kind.meaning());
     }
     same("findings", &table);
 }
@@ -53,15 +54,14 @@ fn the_readme_lists_every_finding_with_its_severity() {
 #[test]
 fn the_readme_lists_every_command() {
     let mut table = String::from("| command | does |\n|---|---|\n");
-    for (path, command) in commands() {
+    for (_, command) in commands() {
         if command.has_subcommands() && command.get_name() != "lab" {
             continue;
         }
         let mut usage = command.clone().render_usage().to_string();
         usage = usage.lines().next().unwrap().trim_start_matches("Usage: ").replace('|', "\\|");
-        let _ = path;
         let about = command.get_about().map(ToString::to_string).unwrap_or_default().replace('|', "\\|");
-        table.push_str(&format!("| `{usage}` | {about} |\n"));
+        let _ = writeln!(table, "| `{usage}` | {about} |");
     }
     same("commands", &table);
 }
@@ -127,7 +127,7 @@ fn collect(all: &mut Vec<(String, clap::Command)>, path: &str, command: &clap::C
 fn the_help_of_every_command_is_as_it_was() {
     let mut text = String::new();
     for (path, mut command) in commands() {
-        text.push_str(&format!("$ {path} --help\n{}\n", command.render_help()));
+        let _ = writeln!(text, "$ {path} --help\n{}", command.render_help());
     }
     insta::assert_snapshot!("help", text);
 }
@@ -140,8 +140,7 @@ fn global_options_stand_before_and_after_every_command() {
         }
         let extra: &[&str] = match path.as_str() {
             "peerdeck peer" => &["--config", "x.toml"],
-            "peerdeck diagnose" => &["lab1"],
-            "peerdeck trust" => &["lab1"],
+            "peerdeck diagnose" | "peerdeck trust" => &["lab1"],
             "peerdeck lab fault" => &["heal"],
             _ => &[],
         };

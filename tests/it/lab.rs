@@ -1,10 +1,8 @@
 //! The lab: its network, its DNS, its peers and what each fault does to them.
 
 mod dns;
-#[cfg(any())]
 mod eyes;
 mod fault;
 mod files;
 mod net;
-#[cfg(any())]
 mod peers;

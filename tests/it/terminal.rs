@@ -101,7 +101,7 @@ fn members() -> Membership {
 
 fn row(me: usize, seq: u64, now: peerdeck::domain::Time) -> Arc<Row> {
     let links = (1..=PEERS).filter(|n| *n != me).map(|n| {
-        let mut link = Link::connecting(peer(n), now.before(Duration::from_secs(60)));
+        let mut link = Link::connecting(peer(n), now.before(Duration::from_mins(1)));
         link.state = LinkState::Connected;
         link.rtt = Some(Duration::from_micros(700));
         Arc::new(link)
@@ -195,8 +195,18 @@ fn command(mode: &str, env: &[(&str, &str)]) -> CommandBuilder {
 
 impl Pty {
     fn start(mode: &str, size: (u16, u16), env: &[(&str, &str)]) -> Self {
+        Self::start_with(mode, size, env, true)
+    }
+
+    fn start_with(mode: &str, size: (u16, u16), env: &[(&str, &str)], controlling: bool) -> Self {
+        let mut command = command(mode, env);
+        command.set_controlling_tty(controlling);
+        Self::run(command, size)
+    }
+
+    fn run(command: CommandBuilder, size: (u16, u16)) -> Self {
         let pair = native_pty_system().openpty(pty_size(size)).unwrap();
-        let child = pair.slave.spawn_command(command(mode, env)).unwrap();
+        let child = pair.slave.spawn_command(command).unwrap();
         drop(pair.slave);
         let mut reader = pair.master.try_clone_reader().unwrap();
         let keys = pair.master.take_writer().unwrap();
@@ -342,11 +352,11 @@ fn a_resize_storm_while_typing_loses_no_key() {
     pty.until_text(WELL);
     pty.press("/");
     let mut typed = String::new();
-    for (n, c) in ('a'..='z').cycle().take(60).enumerate() {
+    for (n, c) in (0u16..60).zip(('a'..='z').cycle()) {
         typed.push(c);
-        pty.resize((90 + (n % 20) as u16, 24 + (n % 9) as u16));
+        pty.resize((90 + n % 20, 24 + n % 9));
         pty.press(c.encode_utf8(&mut [0; 4]));
-        pty.resize((120 - (n % 20) as u16, 30));
+        pty.resize((120 - n % 20, 30));
     }
     pty.resize((100, 30));
     pty.until_text(&format!("/{typed}"));
@@ -408,6 +418,19 @@ fn a_closed_terminal_ends_it_within_a_second() {
     pty.master = None;
     pty.close.store(true, Ordering::SeqCst);
     // Its ages run, so that there is output within a second.
+    pty.until("the closed terminal", |_| pty.closed.load(Ordering::SeqCst));
+    let took = pty.ended();
+    assert!(took < Duration::from_secs(1), "it took {took:?}");
+}
+
+#[test]
+fn a_terminal_that_closes_without_a_hangup_signal_ends_it_as_well() {
+    // Not its controlling terminal: nobody sends a signal.
+    let mut pty = Pty::start_with("plain", SIZE, &[], false);
+    pty.until_text(WELL);
+    pty.keys = None;
+    pty.master = None;
+    pty.close.store(true, Ordering::SeqCst);
     pty.until("the closed terminal", |_| pty.closed.load(Ordering::SeqCst));
     let took = pty.ended();
     assert!(took < Duration::from_secs(1), "it took {took:?}");
@@ -501,4 +524,35 @@ fn a_read_only_console_offers_no_action() {
     pty.press("?");
     pty.until_text("Keys: Mesh");
     assert!(!pty.text().contains("dial the row's peer"), "{}", pty.text());
+}
+
+/// The program itself with a lab, its files in a folder of its own.
+fn lab(state: &std::path::Path, peers: usize) -> CommandBuilder {
+    let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_peerdeck"));
+    command.args(["lab", "-v", "--peers", &peers.to_string(), "--seed", "7"]);
+    command.arg("--state-dir");
+    command.arg(state.join("lab"));
+    command.arg("--log-file");
+    command.arg(state.join("log"));
+    command.env_clear();
+    let home = state.to_str().unwrap();
+    for (name, value) in
+        [("TERM", "xterm-256color"), ("LANG", "C.UTF-8"), ("TZ", "UTC"), ("RUST_BACKTRACE", "0"), ("HOME", home)]
+    {
+        command.env(name, value);
+    }
+    command
+}
+
+#[test]
+fn the_lab_opens_with_a_whole_grid_and_logs_when_it_was_there() {
+    let state = tempfile::tempdir().unwrap();
+    let mut pty = Pty::run(lab(state.path(), 3), SIZE);
+    pty.until_text("All 3 peers see each other: 6 links are up.");
+    pty.until_text("LAB");
+    pty.press("q");
+    pty.ended();
+    pty.assert_restored();
+    let log = std::fs::read_to_string(state.path().join("log")).unwrap();
+    assert!(log.contains("grid complete"), "{log}");
 }

@@ -13,7 +13,7 @@ use crate::domain::text::Line;
 use crate::domain::time::Time;
 
 /// State changes are counted over this span.
-const CHANGES_SPAN: Duration = Duration::from_secs(600);
+const CHANGES_SPAN: Duration = Duration::from_mins(10);
 
 /// So many of them are remembered.
 const CHANGES_MAX: usize = 1000;

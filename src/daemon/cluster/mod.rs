@@ -10,7 +10,7 @@ mod log;
 mod rows;
 mod types;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ const GATHER: Duration = Duration::from_millis(50);
 const LATE_NOTED: Duration = Duration::from_millis(20);
 
 /// Lateness is kept so long.
-const LATE_KEPT: Duration = Duration::from_secs(60);
+const LATE_KEPT: Duration = Duration::from_mins(1);
 
 /// A live link's names are looked up every so many pings.
 const DNS_BEATS: u64 = 10;
@@ -57,8 +57,12 @@ pub struct Core {
     seq: u64,
     /// When the own row's changes are told.
     flush_at: Option<Time>,
-    /// When the own row is pushed to the fellows.
+    /// When news are pushed to the fellows.
     flood_at: Option<Time>,
+    /// The own row is among the news.
+    own_news: bool,
+    /// Rows of these are, for those that don't hear them.
+    news: BTreeSet<PeerId>,
     flooded: Time,
     next_conn: u64,
     next_probe: u64,
@@ -82,6 +86,8 @@ impl Core {
             seq: 1,
             flush_at: None,
             flood_at: None,
+            own_news: false,
+            news: BTreeSet::new(),
             flooded: Time::ZERO,
             next_conn: 0,
             next_probe: 0,
@@ -114,9 +120,7 @@ impl Core {
             Event::Accepted { conn, peer, from } => self.on_accepted(now, conn, &peer, from, &mut out),
             Event::Frame { conn, frame } => self.on_frame(now, conn, frame, &mut out),
             Event::Pong { conn, n, rtt } => self.on_pong(now, conn, n, rtt),
-            Event::Closed { conn, detail } => {
-                self.on_closed(now, conn, Cause::Dropped, &detail);
-            }
+            Event::Closed { conn, cause, detail } => self.on_closed(now, conn, cause, &detail),
             Event::Probe { peer, boot, n } => self.on_probe(now, &peer, boot, n),
             Event::Dns { peer, check } => {
                 if let Some(fellow) = self.fellows.get_mut(&peer) {
@@ -179,7 +183,7 @@ impl Core {
         let gone: Vec<PeerId> = self.fellows.keys().filter(|id| membership.machine(id).is_none()).cloned().collect();
         for id in gone {
             if let Some(fellow) = self.fellows.remove(&id) {
-                self.close_conns(fellow, Cause::NotInCluster, "no longer a member", out);
+                Self::close_conns(&fellow, Cause::NotInCluster, "no longer a member", out);
             }
             self.rows.remove(&id);
         }
@@ -196,7 +200,7 @@ impl Core {
         }
     }
 
-    fn close_conns(&self, fellow: Fellow, cause: Cause, detail: &str, out: &mut Vec<Effect>) {
+    fn close_conns(fellow: &Fellow, cause: Cause, detail: &str, out: &mut Vec<Effect>) {
         let bye = Arc::new(Frame::Bye { cause: cause.as_str().into(), detail: detail.into() });
         for conn in &fellow.conns {
             out.push(Effect::Send { conn: conn.id, frame: bye.clone() });
@@ -209,7 +213,7 @@ impl Core {
         self.stopped = true;
         let detail = format!("{} was stopped", self.config.host);
         for (_, fellow) in std::mem::take(&mut self.fellows) {
-            self.close_conns(fellow, Cause::Dropped, &detail, out);
+            Self::close_conns(&fellow, Cause::Dropped, &detail, out);
         }
     }
 
@@ -258,19 +262,18 @@ impl Core {
             self.flush_at = None;
             self.seq += 1;
             out.push(Effect::Changed);
-            if self.flood_at.is_none() {
-                self.flood_at = Some(now.max(self.flooded + self.flood_gap()));
-            }
+            self.own_news = true;
+            self.flood_soon(now);
         }
         if self.flood_at.is_some_and(|t| t <= now) {
             self.flood_at = None;
             self.flooded = now;
-            self.push_own_row(now, out);
+            self.push_news(now, out);
         }
     }
 
     fn schedule(&mut self, now: Time) {
-        let far = now + Duration::from_secs(3600);
+        let far = now + Duration::from_hours(1);
         let fellows = self.fellows.values();
         let timers = fellows.flat_map(|f| [Some(f.beat_at), f.dial_at]).chain([self.flush_at, self.flood_at]);
         self.wake = timers.flatten().min().unwrap_or(far);
@@ -344,7 +347,9 @@ impl Core {
     /// Sends a datagram if the session is not healthy or the other side probes us.
     fn probe(&mut self, now: Time, id: &PeerId, out: &mut Vec<Effect>) {
         let Some(fellow) = self.fellows.get(id) else { return };
-        if fellow.is_healthy() && fellow.probe.answer_until < now {
+        // Before the first attempt has ended there is nothing to find out.
+        let trouble = !fellow.is_healthy() && (fellow.fault.is_some() || fellow.active().is_some());
+        if !trouble && fellow.probe.answer_until < now {
             return;
         }
         if let Some(address) = fellow.probe_address() {
@@ -378,6 +383,11 @@ impl Core {
             fellow.dial_at = Some(now + patience);
             return;
         }
+        if let Some(unfit) = &self.config.unfit {
+            fellow.fault = Some(unfit.clone());
+            self.settle(now, id);
+            return;
+        }
         self.next_conn += 2;
         let conn = ConnId(self.next_conn);
         fellow.dialing = Some(conn);
@@ -408,15 +418,20 @@ impl Core {
                 out.push(Effect::Send { conn, frame: hello });
             }
             Err(error) => {
+                let address = error.address.or(fellow.link.address);
+                let news = fellow.link.dns != error.dns || fellow.link.address != address;
                 fellow.link.dns = error.dns;
-                fellow.link.address = error.address.or(fellow.link.address);
+                fellow.link.address = address;
                 if fellow.active().is_none() {
                     fellow.link.failures = fellow.link.failures.saturating_add(1);
                     self.lost(now, &id, error.cause, &error.detail);
                     self.say_lost(now, &id);
                 }
                 self.settle(now, &id);
-                self.touch(now);
+                // That it failed once more in the same way is told with the regular reports.
+                if news {
+                    self.touch(now);
+                }
             }
         }
     }
@@ -439,6 +454,11 @@ impl Core {
             refuse(Cause::NotInCluster, &format!("{peer} does not appear to be in the cluster"), out);
             return;
         };
+        if matches!(fellow.fault, Some((Cause::HostKey, _))) {
+            // Its machine key is right, its host key is not: one that we dial ourselves must come first.
+            refuse(Cause::HostKey, "your host key is not the one that the membership pins", out);
+            return;
+        }
         if fellow.conns.len() >= CONNS_MAX {
             refuse(Cause::TooManyConnections, &format!("{CONNS_MAX} control connections stand already"), out);
             return;
@@ -592,11 +612,17 @@ impl Core {
 
     /// How long a connection may stand without a greeting.
     fn greeting_patience(&self) -> Duration {
-        (self.config.ping_interval * 2).clamp(Duration::from_secs(1), Duration::from_secs(10))
+        (self.config.ping_interval * 2).clamp(Duration::from_secs(2), Duration::from_secs(10))
+    }
+
+    /// News go out at once after a quiet time, else gathered.
+    fn flood_soon(&mut self, now: Time) {
+        let earliest = now.max(self.flooded + self.flood_gap());
+        self.flood_at.get_or_insert(earliest);
     }
 
     fn flood_gap(&self) -> Duration {
-        (self.config.ping_interval / 4).min(Duration::from_millis(250))
+        self.config.ping_interval.min(Duration::from_secs(1))
     }
 
     /// `span`, 10 % more or less.
@@ -612,7 +638,7 @@ impl Core {
 
     /// The lower serial number dials at once, the higher only if that came to nothing.
     fn first_dial(&mut self, lower: bool) -> Duration {
-        if lower { self.spread() } else { self.config.ping_interval + self.spread() }
+        if lower { self.spread() } else { self.config.ping_interval * 2 + self.spread() }
     }
 
     /// Full jitter under a doubling cap, which never exceeds the ping interval.
@@ -621,7 +647,7 @@ impl Core {
         let base = (interval / 4).min(Duration::from_millis(250));
         let cap = base.saturating_mul(1 << attempts.min(16)).min(interval);
         let floor = cap.min(Duration::from_millis(20));
-        floor + (cap - floor).mul_f64(self.rng.random_range(0.0..1.0))
+        floor + cap.saturating_sub(floor).mul_f64(self.rng.random_range(0.0..1.0))
     }
 }
 

@@ -40,6 +40,8 @@ pub struct Config {
     pub membership: Arc<Membership>,
     /// Since when it is detached, if it is.
     pub detached: Option<Time>,
+    /// Why it must not dial its fellows: its own host key is not the one that they pin.
+    pub unfit: Option<(Cause, Line)>,
     /// Seed of all jitter.
     pub seed: u64,
 }
@@ -107,6 +109,8 @@ pub enum Event {
     Closed {
         /// Which.
         conn: ConnId,
+        /// [`Cause::Dropped`] if nothing more is known.
+        cause: Cause,
         /// What was seen.
         detail: String,
     },

@@ -63,8 +63,7 @@ pub(super) fn run(line: &str, facts: &Facts) -> Output {
                 .into(),
         ),
         // Each mode sees the whole mesh, so that scripts which set one first work.
-        ["clustermode", "cluster" | "machine" | "group", ..] => done(String::new()),
-        [] => done(String::new()),
+        ["clustermode", "cluster" | "machine" | "group", ..] | [] => done(String::new()),
         [word, ..] => failed(format!("Unknown command or missing feature key: {}\n", clean(word, 60))),
     }
 }
@@ -159,9 +158,9 @@ fn link_line(facts: &Facts, from: &Machine, to: &Machine, link: Option<&Link>) -
         }
         LinkState::Unknown => "unknown".into(),
     };
-    let mut line = format!("{} ({address}): {state}", to.host);
+    let mut text = format!("{} ({address}): {state}", to.host);
     if link.dns.forward.is_bad() || link.dns.reverse.is_bad() {
-        let _ = write!(line, "; DNS: {}", link.dns.answer);
+        let _ = write!(text, "; DNS: {}", link.dns.answer);
     }
     // How it is reached all the same is known for this machine's own links only.
     if from.id == *facts.id
@@ -172,7 +171,7 @@ fn link_line(facts: &Facts, from: &Machine, to: &Machine, link: Option<&Link>) -
             .iter()
             .map(|id| facts.view.membership.machine(id).map_or_else(|| id.to_string(), |m| m.host.to_string()))
             .collect();
-        let _ = write!(line, "; reached over {}", hosts.join(", "));
+        let _ = write!(text, "; reached over {}", hosts.join(", "));
     }
-    line
+    text
 }

@@ -21,7 +21,7 @@ use editor::{Editor, Key};
 const WRITE_LIMIT: Duration = Duration::from_secs(20);
 
 /// A session ends after so long without a key.
-const IDLE: Duration = Duration::from_secs(1800);
+const IDLE: Duration = Duration::from_mins(30);
 
 /// Chunks of input that may wait.
 const INPUT_MAX: usize = 256;

@@ -3,13 +3,16 @@
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, sleep_until};
+
+/// Handshakes at a time: enough to keep each core busy, few enough for each to be over within its deadlines.
+const TURNS_PER_CORE: usize = 4;
 
 /// An end of a connection, as the lab sees it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -49,6 +52,7 @@ pub struct Faults {
     table: RwLock<Table>,
     nodes: RwLock<Nodes>,
     changed: watch::Sender<u64>,
+    turns: Arc<Semaphore>,
 }
 
 #[derive(Debug, Default)]
@@ -77,14 +81,16 @@ struct Flap {
 /// Who has which address.
 #[derive(Debug, Default)]
 struct Nodes {
-    by_ip: HashMap<IpAddr, Node>,
-    by_socket: HashMap<SocketAddr, Node>,
+    ips: HashMap<IpAddr, Node>,
+    sockets: HashMap<SocketAddr, Node>,
+    hosts: HashMap<String, Node>,
 }
 
 impl Faults {
     /// An empty table; `seed` decides the luck of every direction.
     #[must_use]
     pub fn new(seed: u64) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             seed,
             serial: AtomicU64::new(0),
@@ -92,29 +98,47 @@ impl Faults {
             table: RwLock::default(),
             nodes: RwLock::default(),
             changed: watch::Sender::new(0),
+            turns: Arc::new(Semaphore::new(TURNS_PER_CORE * cores)),
         }
     }
 
     /// Everything that has this IP address is `node`.
     pub fn own_ip(&self, ip: IpAddr, node: Node) {
-        write(&self.nodes).by_ip.insert(ip, node);
+        write(&self.nodes).ips.insert(ip, node);
+    }
+
+    /// This is the host name of `node`.
+    pub fn own_host(&self, host: &str, node: Node) {
+        write(&self.nodes).hosts.insert(host.to_owned(), node);
+    }
+
+    /// Whether a dial of `host` would get an answer now; of names that are not the lab's nothing is known.
+    pub(super) fn is_answered(&self, caller: Node, host: &str) -> bool {
+        let Some(node) = read(&self.nodes).hosts.get(host).copied() else { return false };
+        let held = |from, to| matches!(self.passage(from, to), Passage::Held { .. });
+        !held(caller, node) && !held(node, caller)
+    }
+
+    /// A turn at building connections. `None` when there is none to be had any more.
+    pub(super) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.turns).acquire_owned().await.ok()
     }
 
     /// This socket is `node`'s: where all peers share one IP address, only ports tell them apart.
     pub fn own_socket(&self, address: SocketAddr, node: Node) {
-        write(&self.nodes).by_socket.insert(address, node);
+        write(&self.nodes).sockets.insert(address, node);
     }
 
     /// The socket is gone.
     pub fn disown_socket(&self, address: SocketAddr) {
-        write(&self.nodes).by_socket.remove(&address);
+        write(&self.nodes).sockets.remove(&address);
     }
 
     /// Whose address this is.
     #[must_use]
     pub fn node_at(&self, address: SocketAddr) -> Node {
         let nodes = read(&self.nodes);
-        let known = nodes.by_socket.get(&address).or_else(|| nodes.by_ip.get(&address.ip()));
+        let known = nodes.sockets.get(&address).or_else(|| nodes.ips.get(&address.ip()));
         known.copied().unwrap_or(Node::Console)
     }
 

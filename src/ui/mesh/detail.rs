@@ -3,7 +3,9 @@
 use ratatui::layout::Rect;
 
 use crate::app::App;
+use crate::app::grid::is_one_sided;
 use crate::domain::mesh::{DnsResult, Pulse, Route};
+use crate::domain::snapshot::Cell;
 use crate::domain::{Cluster, LinkState, Peer, ReachState, Time, time};
 use crate::ui::glyphs::{cell_role, cell_word};
 use crate::ui::pen::{Pen, Piece, piece};
@@ -90,6 +92,9 @@ fn link_sheet(sheet: &mut Sheet<'_>, pen: &Pen<'_>, app: &App, cluster: &Cluster
         let since = clock(pen, app, link.since, now);
         sheet.plain("since", format!("{since}, for {}", time::human(now.since(link.since))));
     }
+    if let Some(text) = direction(cluster, at, &cell, &back, names, now) {
+        sheet.sentence("way", &text, Role::Warn);
+    }
     if cell.hatched {
         let text =
             format!("{} runs late itself ({}): its word weighs less", names.0, time::human(observer.health.late));
@@ -122,6 +127,24 @@ fn link_sheet(sheet: &mut Sheet<'_>, pen: &Pen<'_>, app: &App, cluster: &Cluster
     if let Some(cause) = cell.cause {
         sheet.sentence("hint", cause.hint(), Role::Muted);
     }
+}
+
+/// What datagrams say of the two directions of a link that is down.
+fn direction(
+    cluster: &Cluster,
+    (from, to): (usize, usize),
+    cell: &Cell<'_>,
+    back: &Cell<'_>,
+    names: (&str, &str),
+    now: Time,
+) -> Option<String> {
+    if is_one_sided(cell) {
+        return Some(format!("datagrams of {} arrive at {}: the fault is on the way back", names.0, names.1));
+    }
+    let broken = cluster.arrives(from, to, now) == Some(false);
+    (cell.state == LinkState::Down && broken && is_one_sided(back)).then(|| {
+        format!("nothing of {} arrives at {}, the way back is open: this direction is broken", names.0, names.1)
+    })
 }
 
 fn route_line(sheet: &mut Sheet<'_>, cluster: &Cluster, ends: (&Peer, &Peer), state: LinkState, now: Time) {

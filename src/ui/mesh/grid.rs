@@ -67,7 +67,8 @@ impl Plan {
     fn head_lines(&self) -> u16 {
         match self.heads {
             Heads::Names => 2,
-            Heads::Index => 1 + self.index.max(1),
+            Heads::Index if self.cell > self.index => 2,
+            Heads::Index => 1 + self.index,
         }
     }
 
@@ -109,25 +110,38 @@ impl<'a> Context<'a> {
     #[must_use]
     pub fn scrolled(&self, width: u16, height: u16) -> Plan {
         self.plan(width, height).unwrap_or_else(|| {
-            let many = self.grid.cols.len() > NAMED_COLUMNS;
-            self.layout(if many { Heads::Index } else { Heads::Names }, if many { 2 } else { 5 }, height)
+            let named = self.grid.cols.len() <= NAMED_COLUMNS && self.told_apart(4);
+            let (heads, cell) = if named { (Heads::Names, 5) } else { (Heads::Index, 2) };
+            self.layout(heads, cell, height)
         })
     }
 
     fn candidates(&self) -> Vec<(Heads, u16)> {
         let widest = self.grid.cols.iter().map(|j| text::width(self.labels[*j])).max().unwrap_or(1);
         let named = u16::try_from(widest + 1).unwrap_or(u16::MAX);
-        let mut all = Vec::new();
+        let mut widths = Vec::new();
         if self.cluster.peers.len() <= NUMBERS_PEERS {
-            all.push((Heads::Names, named.clamp(NUMBERS_CELL, 12)));
+            widths.push(named.clamp(NUMBERS_CELL, 12));
         }
         if self.grid.cols.len() <= NAMED_COLUMNS {
-            all.extend([10, 7, 5].into_iter().filter(|w| *w <= named.max(5)).map(|w| (Heads::Names, w)));
+            widths.extend([10, 7, 5].into_iter().filter(|w| *w <= named.max(5)));
         }
+        let mut all: Vec<(Heads, u16)> =
+            widths.into_iter().filter(|w| self.told_apart(usize::from(w - 1))).map(|w| (Heads::Names, w)).collect();
+        let index = u16::try_from(self.cluster.peers.len().to_string().len()).unwrap_or(3);
+        all.extend([(Heads::Index, 5), (Heads::Index, index + 1), (Heads::Index, 2), (Heads::Index, 1)]);
         if self.grid.cols.len() > NUMBERS_PEERS {
-            all.extend([(Heads::Index, 3), (Heads::Index, 2), (Heads::Index, 1)]);
+            all.retain(|candidate| *candidate != (Heads::Index, 5));
         }
         all
+    }
+
+    /// Whether the names of the columns still differ when they are cut to `room`.
+    fn told_apart(&self, room: usize) -> bool {
+        let mut names: Vec<String> =
+            self.grid.cols.iter().map(|j| text::cut_middle(self.labels[*j], room, "~")).collect();
+        names.sort_unstable();
+        names.windows(2).all(|pair| pair[0] != pair[1])
     }
 
     fn layout(&self, heads: Heads, cell: u16, height: u16) -> Plan {
@@ -414,7 +428,11 @@ fn draw_cell(pen: &mut Pen<'_>, x: u16, y: u16, cx: &Context<'_>, plan: &Plan, a
     let wide = plan.cell.saturating_sub(1).max(1);
     let numbers = plan.cell >= NUMBERS_CELL && plan.heads == Heads::Names && cx.cluster.peers.len() <= NUMBERS_PEERS;
     // Where the sign stands: below the middle of the name, or first when numbers follow it.
-    let shift = if numbers || plan.cell < 3 { 0 } else { (wide - 1) / 2 };
+    let shift = match plan.heads {
+        Heads::Index if plan.cell > plan.index => plan.index - 1,
+        Heads::Names if !numbers => (wide - 1) / 2,
+        Heads::Index | Heads::Names => 0,
+    };
     if at.0 == at.1 {
         pen.put(x + shift, y, 1, g.own, Role::Muted);
     } else {

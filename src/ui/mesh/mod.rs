@@ -34,11 +34,11 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) {
     let gap = u16::from(screen.height >= 20);
     let body = below(area, used + gap);
     if small {
-        worst::draw(pen, body, app, now);
+        worst::draw(pen, inset(body), app, now);
         return;
     }
     if app.is_zoomed() {
-        detail::draw(pen, body, app, now);
+        detail::draw(pen, inset(body), app, now);
         return;
     }
     let shown = app.grid(now);
@@ -82,6 +82,11 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) {
         pen.upright(Rect { width: 1, ..right });
         worst::draw(pen, Rect { x: right.x + 2, width: right.width.saturating_sub(3), ..right }, app, now);
     }
+}
+
+/// `area` without its outermost columns.
+fn inset(area: Rect) -> Rect {
+    Rect { x: area.x + 1, width: area.width.saturating_sub(2), ..area }
 }
 
 /// The sentence above the grid; gives the number of its lines.
@@ -133,7 +138,7 @@ fn changes(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) {
     if area.height < 5 || app.picture().events.is_empty() {
         return;
     }
-    let area = Rect { x: area.x + 1, width: area.width.saturating_sub(2), ..area };
+    let area = inset(area);
     pen.rule(above(area, 1), "last changes");
     events::tail(pen, below(area, 1), app, now);
 }

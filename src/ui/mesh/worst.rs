@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use ratatui::layout::Rect;
 
+use crate::app::grid::is_one_sided;
 use crate::app::{App, labels};
 use crate::domain::{LinkState, Time};
 use crate::ui::glyphs::cell_role;
@@ -16,7 +17,8 @@ struct Trouble {
     lasts: Duration,
     glyph: &'static str,
     role: Role,
-    who: String,
+    from: String,
+    to: Option<String>,
     why: String,
 }
 
@@ -29,17 +31,28 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) {
     if all.is_empty() {
         return;
     }
-    all.sort_by(|a, b| a.rank.cmp(&b.rank).then(b.lasts.cmp(&a.lasts)).then_with(|| a.who.cmp(&b.who)));
+    all.sort_by(|a, b| {
+        a.rank.cmp(&b.rank).then(b.lasts.cmp(&a.lasts)).then_with(|| (&a.from, &a.to).cmp(&(&b.from, &b.to)))
+    });
     pen.rule(above(area, 1), &format!("in trouble: {}", all.len()));
     let list = below(area, 1);
     let room = usize::from(list.height);
     let shown = if all.len() > room { room.saturating_sub(1) } else { all.len() };
-    let names =
-        all[..shown].iter().map(|t| text::width(&t.who)).max().unwrap_or(0).min(usize::from(list.width) / 2 + 2);
+    let g = pen.glyphs();
+    // Each name is cut by itself, so that the arrow stays.
+    let most = (usize::from(list.width).saturating_sub(16) / 2).max(6);
+    let who = |t: &Trouble| {
+        let from = text::cut_middle(&t.from, most, g.ellipsis);
+        match &t.to {
+            None => from,
+            Some(to) => format!("{from} {} {}", g.arrow, text::cut_middle(to, most, g.ellipsis)),
+        }
+    };
+    let names = all[..shown].iter().map(|t| text::width(&who(t))).max().unwrap_or(0);
     let mut y = list.y;
     for trouble in &all[..shown] {
         let line = Rect { y, height: 1, ..list };
-        let who = text::cut_middle(&trouble.who, names, pen.glyphs().ellipsis);
+        let who = who(trouble);
         let span = text::short_span(trouble.lasts);
         let why_room = usize::from(list.width).saturating_sub(names + 3 + 5);
         let why = text::pad(&text::cut(&trouble.why, why_room, pen.glyphs().ellipsis), why_room);
@@ -79,7 +92,8 @@ fn troubles(pen: &Pen<'_>, app: &App, now: Time) -> Vec<Trouble> {
                 lasts,
                 glyph: g.unknown,
                 role: Role::Unknown,
-                who: names[i].to_owned(),
+                from: names[i].to_owned(),
+                to: None,
                 why: why.to_owned(),
             });
             continue;
@@ -88,11 +102,12 @@ fn troubles(pen: &Pen<'_>, app: &App, now: Time) -> Vec<Trouble> {
             let cell = cluster.cell(i, j, now);
             let (Some(link), LinkState::Down) = (cell.link, cell.state) else { continue };
             all.push(Trouble {
-                rank: u8::from(cell.arrives),
+                rank: u8::from(is_one_sided(&cell)),
                 lasts: now.since(link.since),
                 glyph: g.cell(&cell),
                 role: cell_role(&cell),
-                who: format!("{} {} {}", names[i], g.arrow, names[j]),
+                from: names[i].to_owned(),
+                to: Some(names[j].to_owned()),
                 why: cell.cause.map_or("", crate::domain::Cause::as_str).to_owned(),
             });
         }

@@ -45,7 +45,7 @@ keys = ["{KEY}"]
 #[test]
 fn little_is_needed_and_the_defaults_are_those_of_the_design() {
     let (setup, dns) = parse("host-name = \"mx1.example.com\"\nstate-dir = \"/var/lib/peerdeck\"\n").unwrap();
-    assert_eq!((setup.ping_interval, setup.ping_failures), (Duration::from_secs(60), 3));
+    assert_eq!((setup.ping_interval, setup.ping_failures), (Duration::from_mins(1), 3));
     assert!(dns.is_empty());
 }
 

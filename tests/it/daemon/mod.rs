@@ -2,6 +2,7 @@
 
 mod config;
 mod core;
+mod dns;
 mod openssh;
 mod real;
 mod rpc;

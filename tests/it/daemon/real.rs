@@ -19,7 +19,7 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 
 /// Every wait in these tests ends by then.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 pub struct Place {
     pub dir: TempDir,
@@ -29,6 +29,7 @@ pub struct Place {
     pub setups: Vec<Setup>,
     pub gates: Vec<watch::Sender<bool>>,
     pub peers: Vec<Option<Running>>,
+    pub resolver: Resolver,
 }
 
 struct Anything;
@@ -98,25 +99,40 @@ impl Place {
             daemon::write_membership(&setup.state_dir, &membership).unwrap();
         }
         let gates = (0..n).map(|_| watch::Sender::new(false)).collect();
-        Self { dir, user, guest, membership, setups, gates, peers: (0..n).map(|_| None).collect() }
+        let peers = (0..n).map(|_| None).collect();
+        let resolver = Resolver::with_servers(&["127.0.0.1:9".parse().unwrap()]);
+        Self { dir, user, guest, membership, setups, gates, peers, resolver }
     }
 
     pub async fn start(n: usize) -> Self {
         let mut place = Self::prepare(n);
-        for i in 0..n {
-            place.start_one(i).await;
-        }
-        for i in 0..n {
-            place.wait_up(i, n - 1).await;
-        }
+        place.start_all().await;
         place
+    }
+
+    pub async fn start_all(&mut self) {
+        let n = self.setups.len();
+        for i in 0..n {
+            self.start_one(i).await;
+        }
+        for i in 0..n {
+            self.wait_up(i, n - 1).await;
+        }
+    }
+
+    /// Changes the membership of all before they start.
+    pub fn change_membership(&mut self, change: impl Fn(&mut Membership)) {
+        change(&mut self.membership);
+        for setup in &self.setups {
+            daemon::write_membership(&setup.state_dir, &self.membership).unwrap();
+        }
     }
 
     pub fn environment(&self, i: usize) -> Environment {
         Environment {
             net: Arc::new(OsNet),
             clock: Arc::new(SystemClock::new()),
-            resolver: Resolver::with_servers(&["127.0.0.1:9".parse().unwrap()]),
+            resolver: self.resolver.clone(),
             gate: self.gates[i].subscribe(),
         }
     }
@@ -134,8 +150,8 @@ impl Place {
         let mut links = self.peer(i).links();
         let total = self.setups.len() - 1;
         let wanted = LinkCounts { connected, total };
-        let waited = tokio::time::timeout(PATIENCE, links.wait_for(|l| *l == wanted)).await;
-        assert!(waited.is_ok(), "peer {i}: {:?} instead of {wanted:?}", self.peer(i).links().borrow());
+        let outcome = tokio::time::timeout(PATIENCE, links.wait_for(|l| *l == wanted)).await;
+        assert!(outcome.is_ok(), "peer {i}: {:?} instead of {wanted:?}", self.peer(i).links().borrow());
     }
 
     pub async fn try_login(&self, i: usize, user: &str, key: &Arc<PrivateKey>) -> Result<Session, ConnectError> {
@@ -241,13 +257,24 @@ async fn c15_levels_are_named_on_both_sides() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_changed_host_key_is_no_connection() {
-    let mut place = Place::start(2).await;
-    place.peers[1].take().unwrap().kill();
-    daemon::new_host_key(&place.setups[1].state_dir).unwrap();
-    place.start_one(1).await;
-    let refused = |text: &str| text.contains("(host-key: ") && text.contains("the membership pins SHA256:");
-    // Whoever dials notices it: the lower serial number first, the other when nobody has come.
-    place.exec_until(0, "clusterconfig connstatus", refused).await;
+    // Of three, one at least has a lower and one a higher serial number than the one in the middle.
+    let mut place = Place::start(3).await;
+    let mut order = vec![0, 1, 2];
+    order.sort_by_key(|i| place.peer(*i).identity().clone());
+    let (low, changed, high) = (order[0], order[1], order[2]);
+    place.peers[changed].take().unwrap().kill();
+    daemon::new_host_key(&place.setups[changed].state_dir).unwrap();
+    place.start_one(changed).await;
+    for i in [low, high] {
+        let refused = |text: &str| {
+            let own = text.split("Machine ").find(|t| t.starts_with(place.setups[i].host.as_str())).unwrap();
+            own.contains("(host-key: ") && own.contains("the membership pins SHA256:")
+        };
+        place.exec_until(i, "clusterconfig connstatus", refused).await;
+        assert_eq!(place.peer(i).links().borrow().connected, 1);
+    }
+    let own = |text: &str| text.matches("(host-key: this machine's own host key SHA256:").count() == 2;
+    place.exec_until(changed, "clusterconfig connstatus", own).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -324,4 +351,14 @@ async fn commands_answer_in_the_dialect_with_a_status() {
     let (text, status) = place.exec(0, "status").await;
     assert!(text.contains("System status:                 Online\n") && text.contains("1 of 1 connected"), "{text}");
     assert_eq!(status, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c18_a_mesh_of_twenty_forms() {
+    let mut place = Place::prepare(20);
+    for setup in &mut place.setups {
+        setup.ping_interval = Duration::from_secs(1);
+    }
+    place.start_all().await;
+    place.exec_until(7, "clusterconfig connstatus", |text| text.matches(": connected").count() == 380).await;
 }

@@ -86,7 +86,7 @@ async fn the_first_report_is_whole_and_later_ones_are_deltas() {
 async fn a_change_is_told_at_once() {
     let mut place = Place::prepare(2);
     for setup in &mut place.setups {
-        setup.report_interval = Duration::from_secs(3600);
+        setup.report_interval = Duration::from_hours(1);
     }
     for i in 0..2 {
         place.start_one(i).await;

@@ -14,12 +14,12 @@ use peerdeck::proto::frame::Frame;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-pub const INTERVAL: Duration = Duration::from_millis(1000);
+pub const INTERVAL: Duration = Duration::from_secs(1);
 pub const FAILURES: u32 = 3;
 /// Silence after which every core has noticed a fault: the pings, the beat on which they are counted, jitter.
 pub const NOTICED: Duration = Duration::from_millis(5500);
 /// Time after a heal within which everything must be up and known again.
-pub const SETTLED: Duration = Duration::from_millis(9000);
+pub const SETTLED: Duration = Duration::from_secs(9);
 
 #[derive(Debug)]
 enum Parcel {
@@ -61,6 +61,8 @@ pub struct Sim {
     cuts: BTreeSet<(usize, usize)>,
     udp_cuts: bool,
     pub loss: f64,
+    /// A connection takes up to so long to open.
+    pub slow_dials: Duration,
     rng: StdRng,
     accepted: u64,
     /// Connections that were opened so far.
@@ -107,6 +109,7 @@ impl Sim {
             cuts: BTreeSet::new(),
             udp_cuts: true,
             loss: 0.0,
+            slow_dials: Duration::ZERO,
             rng: StdRng::seed_from_u64(seed),
             accepted: 1,
             opened: 0,
@@ -145,6 +148,7 @@ impl Sim {
             ping_failures: FAILURES,
             membership: self.membership.clone(),
             detached: node.detached,
+            unfit: None,
             seed: self.rng.random(),
         };
         let (core, effects) = Core::new(config, self.now);
@@ -311,7 +315,7 @@ impl Sim {
             Parcel::Fin { pipe, to } => {
                 let (node, conn) = self.pipes[pipe].ends[to];
                 if std::mem::replace(&mut self.pipes[pipe].open[to], false) {
-                    self.step(node, Event::Closed { conn, detail: "connection reset".into() });
+                    self.step(node, Event::Closed { conn, cause: Cause::Dropped, detail: "connection reset".into() });
                 }
             }
         }
@@ -397,7 +401,7 @@ impl Sim {
             match effect {
                 Effect::Dial { conn, peer, .. } => {
                     let to = (0..self.nodes.len()).find(|n| id(*n) == peer).unwrap();
-                    let delay = self.latency();
+                    let delay = self.latency() + self.slow_dials.mul_f64(self.rng.random_range(0.0..1.0));
                     self.post(delay, i, Parcel::Dial { conn, from: i, to });
                 }
                 Effect::Send { conn, frame } => {

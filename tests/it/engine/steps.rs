@@ -194,6 +194,7 @@ fn a_peer_with_the_wrong_serial_number_is_not_taken_for_the_one_that_is_expected
     let stranger = PeerId::new("stranger");
     world.say("lab2", PeerEvent::Connected { address: None, took: Duration::ZERO, id: stranger.clone() });
     let fact = Fact::Event(peerdeck::domain::Event {
+        cluster: None,
         at: world.now,
         kind: peerdeck::domain::event::EventKind::Peer,
         subject: peerdeck::domain::Subject::Cluster,

@@ -129,6 +129,10 @@ fn take(seen: &mut Seen, report: Report) {
             seen.row.links.push(link);
         }
         seen.row.links.retain(|l| !delta.removed.contains(&l.to));
+        seen.row.links.sort_by(|a, b| a.to.cmp(&b.to));
+        for (link, rtt) in seen.row.links.iter_mut().zip(delta.pings) {
+            link.rtt = u64::try_from(rtt).ok().filter(|us| *us > 0);
+        }
     }
 }
 

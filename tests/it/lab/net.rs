@@ -378,3 +378,21 @@ async fn peers_with_one_address_are_told_apart_by_port() {
     drop((near, far));
     assert_eq!(faults.node_at(from), Node::Console, "the port is free for others again");
 }
+
+#[tokio::test]
+async fn handshakes_take_turns_and_dials_without_an_answer_need_none() {
+    let p = pair(1);
+    for (host, node) in [("lab1.example.com", A), ("lab2.example.com", B)] {
+        p.faults.own_host(host, node);
+    }
+    let mut turns = Vec::new();
+    while let Ok(turn) = timeout(QUIET, p.a.turn("lab2.example.com")).await {
+        turns.push(turn);
+        assert!(turns.len() < 1000, "there is no end of turns");
+    }
+    p.faults.cut(&[A], &[B]);
+    assert!(timeout(PATIENCE, p.a.turn("lab2.example.com")).await.is_ok(), "it would hang, so it needs no turn");
+    p.faults.clear();
+    drop(turns.pop());
+    assert!(timeout(PATIENCE, p.a.turn("lab2.example.com")).await.is_ok(), "one was given back");
+}

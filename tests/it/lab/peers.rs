@@ -29,10 +29,10 @@ async fn c18_a_full_mesh_comes_up_over_real_ssh() {
     let ready: serde_json::Value = serde_json::from_str(&test.lab.ready_line(30)).unwrap();
     assert_eq!((ready["peers"].as_u64(), ready["links"].as_u64()), (Some(6), Some(30)));
     assert_eq!(ready["fleet"].as_str(), test.lab.fleet_path().to_str());
-    grid.until("round trips, datagrams and look-ups of every link", |g| {
+    grid.until("round trips and look-ups of every link", |g| {
         (1..=6).flat_map(|a| (1..=6).map(move |b| (a, b))).filter(|(a, b)| a != b).all(|(a, b)| {
             let l = g.link(a, b);
-            l.rtt.is_some() && l.probe == "heard" && l.dns_forward == "ok" && l.dns_reverse == "ok"
+            l.rtt.is_some() && l.dns_forward == "ok" && l.dns_reverse == "ok"
         })
     })
     .await;
@@ -58,7 +58,6 @@ async fn a_one_way_cut_takes_down_both_cells_and_datagrams_tell_the_direction() 
     })
     .await;
     heal(&test, &grid).await;
-    grid.until("heard again", |g| g.link(3, 1).probe == "heard").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -159,27 +158,24 @@ async fn slow_and_lossy_links_stay_up_and_show_it() {
 async fn c19_dns_faults_are_told_on_a_live_link_and_are_the_cause_at_the_next_dial() {
     let (test, grid) = lab(3).await;
     for (word, result) in [("nxdomain", "missing"), ("wrong", "wrong"), ("timeout", "timeout")] {
+        // Of both, because each side dials and one good look-up is enough for a link.
+        test.fault(&format!("dns lab1 {word}")).await;
         test.fault(&format!("dns lab2 {word}")).await;
-        grid.until(word, |g| {
-            [1, 3].iter().all(|i| g.link(*i, 2).dns_forward == result && g.link(*i, 2).dns_reverse == result)
-        })
-        .await;
-        assert!(grid.is_up(1, 2) && grid.is_up(3, 2), "a live link stays up");
+        let told =
+            |g: &Grid, from, to| g.link(from, to).dns_forward == result && g.link(from, to).dns_reverse == result;
+        grid.until(word, |g| told(g, 1, 2) && told(g, 3, 2) && told(g, 2, 1) && told(g, 3, 1)).await;
+        assert!(grid.all_up(&[1, 2, 3]), "live links stay up");
         test.fault("restart lab2").await;
-        grid.until("no connection", |g| {
-            let is_dns = |l: peerdeck::proto::observe::WireLink| {
-                l.state == "down" && matches!(l.cause.as_deref(), Some("dns-forward" | "dns-reverse"))
-            };
-            is_dns(g.link(1, 2)) && is_dns(g.link(3, 2))
-        })
-        .await;
-        test.fault("dns lab2 ok").await;
-        grid.until("all up with the truth", |g| g.all_up(&[1, 2, 3])).await;
+        let is_dns = |g: &Grid, from, to| {
+            // Whoever never knew the right address finds that nothing listens at the wrong one.
+            let misled = word == "wrong" && g.link(from, to).detail.contains(".254:");
+            let is_cause = g.is_down(from, to, Cause::DnsForward) || g.is_down(from, to, Cause::DnsReverse);
+            is_cause || (misled && g.is_down(from, to, Cause::Refused))
+        };
+        grid.until("no connection, because of DNS", |g| is_dns(g, 1, 2) && is_dns(g, 2, 1)).await;
+        heal(&test, &grid).await;
+        grid.until("told as healed", |g| g.link(1, 2).dns_forward == "ok" && g.link(1, 2).dns_reverse == "ok").await;
     }
-    test.fault("dns lab1 nxdomain").await;
-    grid.until("missing", |g| g.link(2, 1).dns_forward == "missing").await;
-    heal(&test, &grid).await;
-    grid.until("ok", |g| g.link(2, 1).dns_forward == "ok").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

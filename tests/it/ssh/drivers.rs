@@ -51,7 +51,7 @@ fn profile(state: &Path) -> Profile {
 struct Rig {
     requests: mpsc::Sender<PeerRequest>,
     events: mpsc::Receiver<(EndpointKey, PeerEvent)>,
-    _state: tempfile::TempDir,
+    state: tempfile::TempDir,
 }
 
 impl Rig {
@@ -67,7 +67,7 @@ impl Rig {
         server.serve(at());
         let (sender, events) = mpsc::channel(room);
         let requests = start(endpoint, profile, Dials::default(), Arc::new(SystemClock::new()), net, sender);
-        Self { requests, events, _state: state }
+        Self { requests, events, state }
     }
 
     async fn next(&mut self) -> PeerEvent {
@@ -252,7 +252,7 @@ async fn d1_a_line_that_is_torn_is_a_loss_and_no_finding() {
     let mut rig = Rig::start(speaker(&net, &half[..half.len() / 2], true), |_, _| {});
     let (cause, detail, retry) = rig.lost().await;
     assert_eq!(cause, Cause::Dropped);
-    assert!(detail.contains("in the middle of a line"), "{detail}");
+    assert!(detail.contains("closed the channel in the middle of a line"), "{detail}");
     assert!(retry <= Duration::from_millis(250));
 }
 
@@ -315,7 +315,7 @@ async fn an_unknown_host_key_is_asked_about_and_kept() {
     rig.requests.send(PeerRequest::TrustHostKey { key: other }).await.unwrap();
     rig.requests.send(PeerRequest::TrustHostKey { key: line.clone() }).await.unwrap();
     rig.connected().await;
-    let kept = std::fs::read_to_string(rig._state.path().join("known_hosts")).unwrap();
+    let kept = std::fs::read_to_string(rig.state.path().join("known_hosts")).unwrap();
     assert_eq!(kept, format!("[127.0.0.1]:2222 {line}\n"));
 }
 
@@ -489,9 +489,51 @@ async fn a_jump_host_is_used_and_its_own_failures_are_named() {
         detail.starts_with("jump host hop@127.0.0.7:22") && detail.contains("peerdeck trust 127.0.0.7"),
         "{detail}"
     );
-    std::fs::write(rig._state.path().join("known_hosts"), known).unwrap();
+    std::fs::write(rig.state.path().join("known_hosts"), known).unwrap();
     rig.requests.send(PeerRequest::DialNow).await.unwrap();
     assert_eq!(rig.connected().await, PeerId::new("S1"));
+}
+
+/// A stock sshd refuses from ten unauthenticated connections on, so the peers behind a bastion share one session.
+#[tokio::test(start_paused = true)]
+async fn peers_behind_one_jump_host_share_its_session() {
+    let net = MemNet::default();
+    let state = tempfile::tempdir().unwrap();
+    let bastion = Behaviour::new(&net);
+    let known = format!("127.0.0.7 {}\n", bastion.host_key.public_key().to_openssh().unwrap());
+    std::fs::write(state.path().join("known_hosts"), known).unwrap();
+    bastion.serve("127.0.0.7:22".parse().unwrap());
+    let credentials = vec![CredentialSource::given(Credential::Key(Arc::new(key())))];
+    let via = JumpHost { host: "127.0.0.7".into(), port: 22, user: "hop".into(), credentials };
+    let dials = Dials::default();
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let (sender, mut events) = mpsc::channel(256);
+    let mut requests = Vec::new();
+    for n in 1..=12_u16 {
+        let server = honest_server(&net);
+        let mut endpoint = endpoint(&server);
+        endpoint.key.port = n;
+        server.serve(SocketAddr::new("127.0.0.1".parse().unwrap(), n));
+        let profile = Profile { via: Some(via.clone()), ..profile(state.path()) };
+        requests.push(start(
+            endpoint,
+            profile,
+            dials.clone(),
+            Arc::clone(&clock),
+            Arc::new(net.clone()),
+            sender.clone(),
+        ));
+    }
+    let mut connected = 0;
+    while connected < 12 {
+        let (key, event) = timeout(Duration::from_secs(30), events.recv()).await.unwrap().unwrap();
+        match event {
+            PeerEvent::Connected { .. } => connected += 1,
+            PeerEvent::Lost { detail, .. } => panic!("{key:?}: {detail}"),
+            _ => {}
+        }
+    }
+    assert_eq!(net.connections("127.0.0.7:22".parse().unwrap()), 1);
 }
 
 #[tokio::test(start_paused = true)]

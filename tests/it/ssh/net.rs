@@ -21,6 +21,7 @@ enum Port {
 #[derive(Clone, Default)]
 pub struct MemNet {
     ports: Arc<Mutex<HashMap<SocketAddr, Port>>>,
+    connections: Arc<Mutex<HashMap<SocketAddr, usize>>>,
     /// While true, established connections carry nothing in either direction.
     frozen: Arc<watch::Sender<bool>>,
 }
@@ -36,6 +37,11 @@ impl MemNet {
         receiver
     }
 
+    /// How often somebody has connected to `at`.
+    pub fn connections(&self, at: SocketAddr) -> usize {
+        self.connections.lock().unwrap().get(&at).copied().unwrap_or_default()
+    }
+
     pub fn freeze(&self) {
         self.frozen.send_replace(true);
     }
@@ -45,6 +51,7 @@ impl Net for MemNet {
     fn connect(&self, to: SocketAddr) -> BoxFuture<'_, io::Result<BoxStream>> {
         let port = self.ports.lock().unwrap().get(&to).cloned();
         let frozen = self.frozen.subscribe();
+        *self.connections.lock().unwrap().entry(to).or_default() += 1;
         Box::pin(async move {
             match port {
                 None => Err(io::ErrorKind::ConnectionRefused.into()),

@@ -82,6 +82,7 @@ impl Scene {
     }
 
     pub fn id(&self, i: usize) -> PeerId {
+        assert!(i < self.hosts.len(), "no such peer");
         PeerId::new(&format!("SN{i:04}"))
     }
 
@@ -194,7 +195,13 @@ impl Scene {
     }
 
     pub fn event(&mut self, seconds: u64, kind: EventKind, text: &str) -> &mut Self {
-        self.events.push(Event { at: ago(seconds), kind, subject: Subject::Cluster, text: Line::new(text) });
+        self.events.push(Event {
+            at: ago(seconds),
+            cluster: None,
+            kind,
+            subject: Subject::Cluster,
+            text: Line::new(text),
+        });
         self
     }
 
@@ -309,8 +316,9 @@ impl Scene {
 pub fn one_sided() -> Scene {
     let mut scene = Scene::lab(6);
     let (from, to) = (scene.id(2), scene.id(4));
-    scene.down(2, 4, Cause::Timeout, 134);
-    // Its datagrams still arrive at lab5.
+    // One connection serves both directions: both are down, and only datagrams tell which one is broken.
+    scene.cut(2, 4, 134);
+    scene.link(2, 4, |l| l.probe = Probe::Heard);
     scene.link(5, 2, |l| {
         *l = Link { address: l.address, dns: l.dns.clone(), ..Link::connecting(l.to.clone(), ago(2)) };
     });
