@@ -315,6 +315,7 @@ impl App {
                 self.connections
                     || self.zoom
                     || (self.view == View::Findings && self.finding_open)
+                    || (self.view == View::Events && self.event.is_some())
                     || !self.filter().text.is_empty()
                     || (self.view == View::Mesh && self.faults_only)
             }

@@ -79,7 +79,8 @@ impl Default for ConsoleOptions {
 /// Without a `commander` it is read-only by construction.
 ///
 /// # Errors
-/// When there is no terminal fit for it, an asked-for theme does not exist, the terminal fails, or the engine ended.
+/// When there is no terminal fit for it, the terminal fails, or the engine ended. A theme that does not exist or
+/// can't be read is told on screen and does not keep the console from starting.
 pub async fn run(
     options: ConsoleOptions,
     observer: Observer,
@@ -89,7 +90,7 @@ pub async fn run(
 ) -> io::Result<()> {
     let env = Environment::read();
     term::check(env.term.as_deref()).map_err(io::Error::other)?;
-    let looks = Looks::new(&options, &env)?;
+    let (looks, problems) = Looks::new(&options, &env);
     term::install_hook();
     let signals = Signals::listen()?;
     let guard = Guard::take()?;
@@ -106,7 +107,11 @@ pub async fn run(
         height: size.height,
     };
     let snapshot = Arc::clone(&observer.snapshots.borrow());
-    let app = App::new(app_options, snapshot, clock.now());
+    let mut app = App::new(app_options, snapshot, clock.now());
+    for problem in problems {
+        tracing::warn!("{problem}");
+        app.update(Msg::Notice(problem), clock.now());
+    }
     let (results, results_in) = mpsc::channel(8);
     let console = Console {
         app,
@@ -163,16 +168,17 @@ struct Looks {
 }
 
 impl Looks {
-    fn new(options: &ConsoleOptions, env: &Environment) -> io::Result<Self> {
+    /// The looks, and what is wrong with the themes.
+    fn new(options: &ConsoleOptions, env: &Environment) -> (Self, Vec<String>) {
         let (themes, errors) = Themes::load(&options.own_themes);
-        if let Some(error) = errors.first() {
-            return Err(io::Error::other(error.to_string()));
-        }
+        let mut problems: Vec<String> = errors.iter().map(ToString::to_string).collect();
         let depth = ui::colour::detect(env.colorterm.as_deref(), env.term.as_deref(), env.no_color.as_deref());
-        let wanted = options.theme.as_deref().unwrap_or(if depth == Depth::None { MONO } else { "terminal" });
-        let first = themes.position(wanted).ok_or_else(|| {
-            io::Error::other(format!("there is no theme `{wanted}`; there are {}", themes.names().join(", ")))
-        })?;
+        let usual = if depth == Depth::None { MONO } else { "terminal" };
+        let wanted = options.theme.as_deref().unwrap_or(usual);
+        if themes.position(wanted).is_none() {
+            problems.push(format!("there is no theme `{wanted}`; there are {}", themes.names().join(", ")));
+        }
+        let first = themes.position(wanted).or_else(|| themes.position(usual)).unwrap_or(0);
         let unicode = term::shows_unicode(
             env.lc_all.as_deref(),
             env.lc_ctype.as_deref(),
@@ -185,7 +191,7 @@ impl Looks {
             glyphs: if ascii { glyphs::ASCII } else { glyphs::UNICODE },
             zone: jiff::tz::TimeZone::system(),
         };
-        Ok(Self { themes, depth, look, first, shown: first })
+        (Self { themes, depth, look, first, shown: first }, problems)
     }
 
     fn show(&mut self, place: usize) {

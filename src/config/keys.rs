@@ -56,7 +56,7 @@ pub(super) const SETTINGS: &[Key] = &[
     cluster("detached-for", "\"1d\"", "A peer that is detached for longer is a finding."),
     cluster("clock-skew", "\"5s\"", "A peer whose clock is further off is a finding."),
     cluster("unknown-for", "\"30s\"", "A link that nobody has told of for longer is a finding."),
-    cluster("flap-changes", "6", "So many changes of a link within ten minutes are flapping."),
+    cluster("flap-changes", "10", "So many changes of a link within ten minutes are flapping."),
 ];
 
 /// Keys of a `[[cluster]]` beside the settings.

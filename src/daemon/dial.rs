@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use russh::keys::PublicKey;
 use russh::keys::ssh_key::public::KeyData;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use super::cluster::{DialError, Dialled};
 use super::shared::{DialOutcome, Member, Shared};
@@ -16,7 +19,7 @@ use crate::domain::mesh::{Cause, DnsCheck, DnsResult};
 use crate::domain::text::Line;
 use crate::proto::frame::MESH_SUBSYSTEM;
 use crate::ssh::client::{
-    ConnectError, Credential, Deadlines, HostKeyPolicy, HostKeyVerdict, Session, Stage, Target, connect, fingerprint,
+    self, ConnectError, Credential, Deadlines, HostKeyPolicy, HostKeyVerdict, Session, Stage, Target, fingerprint,
 };
 use crate::ssh::net::BoxStream;
 
@@ -45,17 +48,18 @@ impl HostKeyPolicy for Pinned {
     }
 }
 
-/// Short ping intervals want short dials: a lab that pings each second must not wait ten for a dead one.
+/// Handshakes of one process under way at a time. They cost CPU: when all peers of a lab begin hundreds at once,
+/// each crawls, all run into their deadlines and begin again, for ever (measured with 20 peers in a debug build).
+static HANDSHAKES: Semaphore = Semaphore::const_new(8);
+
+/// A handshake that takes longer waits for the other side and no longer keeps others from theirs.
+const HANDSHAKE_TURN: Duration = Duration::from_secs(1);
+
+/// Short ping intervals want short waits for a machine that does not answer at all. Once it answers it may take its time.
 fn deadlines(shared: &Shared) -> Deadlines {
     let most = (shared.setup.ping_interval * 2).max(Duration::from_secs(1));
     let d = Deadlines::default();
-    Deadlines {
-        resolve: d.resolve.min(most),
-        connect: d.connect.min(most),
-        key_exchange: d.key_exchange.min(most),
-        auth: d.auth.min(most),
-        channel: d.channel.min(most),
-    }
+    Deadlines { resolve: d.resolve.min(most), connect: d.connect.min(most), ..d }
 }
 
 /// Dials a fellow: look-ups, SSH with the machine key, the mesh subsystem.
@@ -112,9 +116,20 @@ pub(super) async fn dial(shared: &Shared, machine: &Machine, last_good: Option<S
 }
 
 async fn open(shared: &Shared, address: SocketAddr, target: &Target) -> Result<(BoxStream, Session), ConnectError> {
-    let session = connect(&shared.net, address, target).await?;
-    let stream = session.subsystem(MESH_SUBSYSTEM).await?;
-    Ok((stream, session))
+    let stream = client::dial(&shared.net, address, target).await?;
+    let handshake = async {
+        let session = client::connect_stream(stream, target).await?;
+        let stream = session.subsystem(MESH_SUBSYSTEM).await?;
+        Ok((stream, session))
+    };
+    let mut handshake = pin!(handshake);
+    // Never closed: nobody has the right to.
+    let turn = HANDSHAKES.acquire().await.ok();
+    if let Ok(done) = timeout(HANDSHAKE_TURN, &mut handshake).await {
+        return done;
+    }
+    drop(turn);
+    handshake.await
 }
 
 /// A fellow whose host key is right and that refuses our machine key does not know us.

@@ -15,7 +15,9 @@ use super::cluster::{ConnId, Event};
 use super::shared::{Input, Shared};
 use crate::domain::mesh::Cause;
 use crate::domain::text::clean;
+use crate::proto::ProtoError;
 use crate::proto::frame::{FRAME_MAX, Frame};
+use crate::proto::observe::WireRow;
 use crate::ssh::client::Session;
 use crate::ssh::net::BoxStream;
 
@@ -117,7 +119,7 @@ async fn read(
             Some(Err(e)) => return Some(format!("the connection broke: {}", clean(&e.to_string(), 160))),
             Some(Ok(bytes)) => bytes,
         };
-        let event = match crate::proto::read::<Frame>(&bytes) {
+        let event = match read_frame(&bytes) {
             Ok(Frame::Pong { n }) => match stamps.answered(n) {
                 Some(rtt) => Event::Pong { conn, n, rtt },
                 None => continue,
@@ -127,6 +129,24 @@ async fn read(
         };
         shared.inbox.send(Input::Event(event)).await.ok()?;
     }
+}
+
+/// The tag first, then the rest: serde would copy a whole row aside to look for the tag itself.
+fn read_frame(bytes: &[u8]) -> Result<Frame, ProtoError> {
+    #[derive(serde::Deserialize)]
+    struct Tag {
+        t: String,
+    }
+    #[derive(serde::Deserialize)]
+    struct Rows {
+        clock: u64,
+        rows: Vec<WireRow>,
+    }
+    if crate::proto::read::<Tag>(bytes)?.t == "rows" {
+        let Rows { clock, rows } = crate::proto::read(bytes)?;
+        return Ok(Frame::Rows { clock, rows });
+    }
+    crate::proto::read(bytes)
 }
 
 async fn write(

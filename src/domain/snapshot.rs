@@ -83,7 +83,7 @@ impl Default for Limits {
             detached: Duration::from_hours(24),
             clock_skew: Duration::from_secs(5),
             unknown: Duration::from_secs(30),
-            flap_changes: 6,
+            flap_changes: 10,
         }
     }
 }

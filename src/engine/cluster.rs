@@ -1,6 +1,6 @@
 //! All that the engine knows of one cluster. Nothing here ever sees another one (C32).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,8 +62,8 @@ pub(super) struct Extra {
     pub disturbed: Time,
     /// When it last sent something that was not understood, and what.
     pub unparsed: Option<(Time, Line)>,
-    /// When it last reported drops of its own.
-    pub dropping: Option<Time>,
+    /// When it reported drops of its own, the last few times.
+    pub drops: VecDeque<Time>,
     /// Positions whose look-ups fail on a live link.
     pub dns_bad: Vec<usize>,
     /// Positions whose links change often by its own count.

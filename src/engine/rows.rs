@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::cluster::ClusterState;
 use super::out::Out;
-use super::roster;
+use super::{roster, rules};
 use crate::domain::event::EventKind;
 use crate::domain::finding::Subject;
 use crate::domain::ids::{ClusterName, PeerId};
@@ -95,7 +95,11 @@ impl ClusterState {
             self.disturb(&id, now);
         }
         if health.dropped > before.dropped && before != Health::default() {
-            self.extra_mut(&id).dropping = Some(now);
+            let drops = &mut self.extra_mut(&id).drops;
+            if drops.len() == rules::DROPS {
+                drops.pop_front();
+            }
+            drops.push_back(now);
         }
         self.peer_mut(at).health = health;
     }
@@ -226,6 +230,10 @@ impl ClusterState {
             return;
         }
         self.unsettled = true;
+        if was.is_some_and(|w| w.probe != is.probe) {
+            self.disturb(from, out.now);
+            self.disturb(&is.to, out.now);
+        }
         let before = was.map_or(LinkState::Unknown, |l| l.state);
         if before == is.state && was.and_then(|l| l.cause) == is.cause {
             return;

@@ -10,7 +10,7 @@ use super::findings::Candidate;
 use super::flaps::CALM;
 use crate::domain::finding::{FindingKind, Subject};
 use crate::domain::ids::PeerId;
-use crate::domain::mesh::link::LinkState;
+use crate::domain::mesh::link::{Cause, LinkState};
 use crate::domain::mesh::verdict::Verdict;
 use crate::domain::reach::ReachState;
 use crate::domain::snapshot::Peer;
@@ -19,6 +19,9 @@ use crate::domain::time::{Time, human};
 
 /// Something that happens at one moment (drops, garbage) counts as going on for this long.
 const LINGER: Duration = Duration::from_mins(1);
+
+/// A peer that drops in one report was stopped for a moment; in this many it is too slow.
+pub(super) const DROPS: usize = 3;
 
 /// From so many flapping links on, a peer is named instead of its links.
 const FLAPPING_PEER: usize = 3;
@@ -44,9 +47,9 @@ impl Candidate {
 pub(super) fn candidates(state: &ClusterState, now: Time) -> Vec<Candidate> {
     let verdicts = &state.cluster.verdicts;
     if let Some(blind) = verdicts.iter().find(|v| v.kind == FindingKind::WatcherBlind) {
-        return vec![of_verdict(state, blind)];
+        return vec![of_verdict(state, blind, now)];
     }
-    let mut all: Vec<Candidate> = verdicts.iter().map(|v| of_verdict(state, v)).collect();
+    let mut all: Vec<Candidate> = verdicts.iter().map(|v| of_verdict(state, v, now)).collect();
     let flapping = flapping(state, now);
     all.retain(|c| !is_part_of_flapping(c, &flapping));
     all.extend(flapping);
@@ -68,7 +71,7 @@ pub(super) fn candidates(state: &ClusterState, now: Time) -> Vec<Candidate> {
     all
 }
 
-fn of_verdict(state: &ClusterState, v: &Verdict) -> Candidate {
+fn of_verdict(state: &ClusterState, v: &Verdict, now: Time) -> Candidate {
     let cluster = &state.cluster;
     let mut c = Candidate::new(v.kind, v.subject.clone(), v.since, v.text.as_str());
     c.evidence.clone_from(&v.evidence);
@@ -104,7 +107,23 @@ fn of_verdict(state: &ClusterState, v: &Verdict) -> Candidate {
     {
         c.hold = dns_rules::HOLD; // A second observer may say the same soon.
     }
+    if v.kind == FindingKind::LinkDown && datagrams_pass(state, v, now) {
+        // They may just not be missed yet: which direction fails is seen a little later than that one does.
+        c.hold = cluster.limits.group * 3;
+    }
     c
+}
+
+/// Whether a link is said to be silent while the datagrams of both sides arrive.
+fn datagrams_pass(state: &ClusterState, v: &Verdict, now: Time) -> bool {
+    let silent = |(i, j): &(usize, usize)| {
+        let cell = state.cluster.cell(*i, *j, now);
+        matches!(cell.cause, None | Some(Cause::Timeout | Cause::Dropped))
+    };
+    let pass = |(i, j): &(usize, usize)| {
+        state.cluster.arrives(*i, *j, now) == Some(true) && state.cluster.arrives(*j, *i, now) == Some(true)
+    };
+    v.cells.iter().all(silent) && v.cells.first().is_some_and(pass)
 }
 
 /// A peer most of whose links flap.
@@ -364,7 +383,7 @@ fn detached_long(state: &ClusterState, peer: &Peer, now: Time) -> Option<Candida
 fn unwell_talk(state: &ClusterState, peer: &Peer, now: Time) -> Vec<Candidate> {
     let Some(extra) = state.extra.get(&peer.id) else { return Vec::new() };
     let mut found = Vec::new();
-    if extra.unparsed.is_none() && extra.dropping.is_none() {
+    if extra.unparsed.is_none() && extra.drops.is_empty() {
         return found;
     }
     let (name, subject) = (state.cluster.label(&peer.id), Subject::Peer(peer.id.clone()));
@@ -374,7 +393,8 @@ fn unwell_talk(state: &ClusterState, peer: &Peer, now: Time) -> Vec<Candidate> {
         c.evidence.push(why.clone());
         found.push(c);
     }
-    if let Some(at) = extra.dropping.filter(|at| now.since(*at) < LINGER) {
+    let lately: Vec<Time> = extra.drops.iter().copied().filter(|at| now.since(*at) < LINGER).collect();
+    if let Some(at) = lately.first().copied().filter(|_| lately.len() >= DROPS) {
         let text = format!("{name} drops part of what it should report");
         found.push(Candidate::new(FindingKind::ObservationsDropped, subject, at, &text));
     }

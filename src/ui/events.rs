@@ -3,8 +3,8 @@
 use ratatui::layout::Rect;
 
 use crate::app::App;
-use crate::domain::Time;
 use crate::domain::event::{Event, EventKind};
+use crate::domain::{Subject, Time};
 use crate::ui::pen::{Pen, above, below, piece};
 use crate::ui::text;
 use crate::ui::theme::Role;
@@ -44,9 +44,10 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) {
 
 /// The newest events that fit into `area`, newest at the bottom.
 pub fn tail(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) {
-    let events = &app.picture().events;
-    let first = events.len().saturating_sub(usize::from(area.height));
-    for (y, event) in (area.y..area.bottom()).zip(events.iter().skip(first)) {
+    // What a peer's own log says of its links stands in the link events already.
+    let told = app.picture().events.iter().rev().filter(|e| e.kind != EventKind::Peer);
+    let newest: Vec<&Event> = told.take(usize::from(area.height)).collect();
+    for (y, event) in (area.y..area.bottom()).zip(newest.into_iter().rev()) {
         line(pen, above(Rect { y, ..area }, 1), event, app, now);
     }
 }
@@ -57,6 +58,11 @@ fn line(pen: &mut Pen<'_>, area: Rect, event: &Event, app: &App, now: Time) {
         text::clock(event.at, moment, &jiff::tz::TimeZone::UTC)
     } else {
         text::clock(event.at, moment, &pen.look.zone)
+    };
+    // A line of a peer's log does not say whose it is.
+    let who = match (&event.subject, event.kind, app.cluster()) {
+        (Subject::Peer(peer), EventKind::Peer, Some(cluster)) => format!("{}: ", cluster.label(peer)),
+        _ => String::new(),
     };
     let (word, role) = match event.kind {
         EventKind::Link => ("link", Role::Text),
@@ -73,6 +79,7 @@ fn line(pen: &mut Pen<'_>, area: Rect, event: &Event, app: &App, now: Time) {
         &[
             piece(format!("{}  ", text::pad(&at, 8)), Role::Muted),
             piece(text::pad(word, 9), role),
+            piece(who, Role::Accent),
             piece(event.text.as_str(), Role::Text),
         ],
     );

@@ -199,9 +199,13 @@ impl Pty {
     }
 
     fn start_with(mode: &str, size: (u16, u16), env: &[(&str, &str)], controlling: bool) -> Self {
-        let pair = native_pty_system().openpty(pty_size(size)).unwrap();
         let mut command = command(mode, env);
         command.set_controlling_tty(controlling);
+        Self::run(command, size)
+    }
+
+    fn run(command: CommandBuilder, size: (u16, u16)) -> Self {
+        let pair = native_pty_system().openpty(pty_size(size)).unwrap();
         let child = pair.slave.spawn_command(command).unwrap();
         drop(pair.slave);
         let mut reader = pair.master.try_clone_reader().unwrap();
@@ -520,4 +524,35 @@ fn a_read_only_console_offers_no_action() {
     pty.press("?");
     pty.until_text("Keys: Mesh");
     assert!(!pty.text().contains("dial the row's peer"), "{}", pty.text());
+}
+
+/// The program itself with a lab, its files in a folder of its own.
+fn lab(state: &std::path::Path, peers: usize) -> CommandBuilder {
+    let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_peerdeck"));
+    command.args(["lab", "-v", "--peers", &peers.to_string(), "--seed", "7"]);
+    command.arg("--state-dir");
+    command.arg(state.join("lab"));
+    command.arg("--log-file");
+    command.arg(state.join("log"));
+    command.env_clear();
+    let home = state.to_str().unwrap();
+    for (name, value) in
+        [("TERM", "xterm-256color"), ("LANG", "C.UTF-8"), ("TZ", "UTC"), ("RUST_BACKTRACE", "0"), ("HOME", home)]
+    {
+        command.env(name, value);
+    }
+    command
+}
+
+#[test]
+fn the_lab_opens_with_a_whole_grid_and_logs_when_it_was_there() {
+    let state = tempfile::tempdir().unwrap();
+    let mut pty = Pty::run(lab(state.path(), 3), SIZE);
+    pty.until_text("All 3 peers see each other: 6 links are up.");
+    pty.until_text("LAB");
+    pty.press("q");
+    pty.ended();
+    pty.assert_restored();
+    let log = std::fs::read_to_string(state.path().join("log")).unwrap();
+    assert!(log.contains("grid complete"), "{log}");
 }

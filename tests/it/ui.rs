@@ -381,19 +381,3 @@ proptest! {
         prop_assert_eq!((buf.area.width, buf.area.height), (w, h));
     }
 }
-
-#[test]
-#[ignore = "for looking at screens"]
-fn show() {
-    let size =
-        (std::env::var("W").map_or(80, |w| w.parse().unwrap()), std::env::var("H").map_or(24, |w| w.parse().unwrap()));
-    let n: usize = std::env::var("N").map_or(6, |w| w.parse().unwrap());
-    let keys = std::env::var("K").unwrap_or_default();
-    let ascii = std::env::var("A").is_ok();
-    let mut scene = if n == 6 { scene::one_sided() } else { Scene::lab(n) };
-    if n > 6 {
-        scene.cut(2, 8, 30).late(4).stale(6, 20).detach(3);
-    }
-    let app = app(scene.build(), size, &keys);
-    print!("{}", text(&render(&app, size, &look("terminal", ascii, Depth::True), NOW + Duration::from_millis(100))));
-}

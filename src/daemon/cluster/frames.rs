@@ -24,7 +24,7 @@ impl Core {
         match frame {
             Frame::Hello(hello) => self.on_hello(now, &id, conn, &hello, out),
             Frame::Ping(ping) => self.on_ping(now, &id, conn, &ping, out),
-            Frame::Rows { clock, rows } => self.on_rows(now, &id, clock, rows, out),
+            Frame::Rows { clock, rows } => self.on_rows(now, &id, clock, rows),
             Frame::Command { to, ttl, command } => self.on_command(now, &id, &to, ttl, command, out),
             Frame::Bye { cause, detail } => {
                 let detail = clean(&detail, DETAIL_MAX);
@@ -98,7 +98,6 @@ impl Core {
         out.push(Effect::CheckDns { peer: id.clone(), address });
         self.settle(now, id);
         self.touch(now);
-        self.send_own_row(now, conn, out);
         self.ping(now, id, out);
     }
 

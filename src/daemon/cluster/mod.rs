@@ -10,7 +10,7 @@ mod log;
 mod rows;
 mod types;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,8 +57,12 @@ pub struct Core {
     seq: u64,
     /// When the own row's changes are told.
     flush_at: Option<Time>,
-    /// When the own row is pushed to the fellows.
+    /// When news are pushed to the fellows.
     flood_at: Option<Time>,
+    /// The own row is among the news.
+    own_news: bool,
+    /// Rows of these are, for those that don't hear them.
+    news: BTreeSet<PeerId>,
     flooded: Time,
     next_conn: u64,
     next_probe: u64,
@@ -82,6 +86,8 @@ impl Core {
             seq: 1,
             flush_at: None,
             flood_at: None,
+            own_news: false,
+            news: BTreeSet::new(),
             flooded: Time::ZERO,
             next_conn: 0,
             next_probe: 0,
@@ -256,14 +262,13 @@ impl Core {
             self.flush_at = None;
             self.seq += 1;
             out.push(Effect::Changed);
-            if self.flood_at.is_none() {
-                self.flood_at = Some(now.max(self.flooded + self.flood_gap()));
-            }
+            self.own_news = true;
+            self.flood_soon(now);
         }
         if self.flood_at.is_some_and(|t| t <= now) {
             self.flood_at = None;
             self.flooded = now;
-            self.push_own_row(now, out);
+            self.push_news(now, out);
         }
     }
 
@@ -342,7 +347,9 @@ impl Core {
     /// Sends a datagram if the session is not healthy or the other side probes us.
     fn probe(&mut self, now: Time, id: &PeerId, out: &mut Vec<Effect>) {
         let Some(fellow) = self.fellows.get(id) else { return };
-        if fellow.is_healthy() && fellow.probe.answer_until < now {
+        // Before the first attempt has ended there is nothing to find out.
+        let trouble = !fellow.is_healthy() && (fellow.fault.is_some() || fellow.active().is_some());
+        if !trouble && fellow.probe.answer_until < now {
             return;
         }
         if let Some(address) = fellow.probe_address() {
@@ -411,15 +418,20 @@ impl Core {
                 out.push(Effect::Send { conn, frame: hello });
             }
             Err(error) => {
+                let address = error.address.or(fellow.link.address);
+                let news = fellow.link.dns != error.dns || fellow.link.address != address;
                 fellow.link.dns = error.dns;
-                fellow.link.address = error.address.or(fellow.link.address);
+                fellow.link.address = address;
                 if fellow.active().is_none() {
                     fellow.link.failures = fellow.link.failures.saturating_add(1);
                     self.lost(now, &id, error.cause, &error.detail);
                     self.say_lost(now, &id);
                 }
                 self.settle(now, &id);
-                self.touch(now);
+                // That it failed once more in the same way is told with the regular reports.
+                if news {
+                    self.touch(now);
+                }
             }
         }
     }
@@ -600,11 +612,17 @@ impl Core {
 
     /// How long a connection may stand without a greeting.
     fn greeting_patience(&self) -> Duration {
-        (self.config.ping_interval * 2).clamp(Duration::from_secs(1), Duration::from_secs(10))
+        (self.config.ping_interval * 2).clamp(Duration::from_secs(2), Duration::from_secs(10))
+    }
+
+    /// News go out at once after a quiet time, else gathered.
+    fn flood_soon(&mut self, now: Time) {
+        let earliest = now.max(self.flooded + self.flood_gap());
+        self.flood_at.get_or_insert(earliest);
     }
 
     fn flood_gap(&self) -> Duration {
-        (self.config.ping_interval / 4).min(Duration::from_millis(250))
+        self.config.ping_interval.min(Duration::from_secs(1))
     }
 
     /// `span`, 10 % more or less.
@@ -620,7 +638,7 @@ impl Core {
 
     /// The lower serial number dials at once, the higher only if that came to nothing.
     fn first_dial(&mut self, lower: bool) -> Duration {
-        if lower { self.spread() } else { self.config.ping_interval + self.spread() }
+        if lower { self.spread() } else { self.config.ping_interval * 2 + self.spread() }
     }
 
     /// Full jitter under a doubling cap, which never exceeds the ping interval.

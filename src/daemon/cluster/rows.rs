@@ -26,18 +26,31 @@ fn carries_news(link: &Link) -> bool {
 }
 
 impl Core {
-    /// The own row to everybody who has a session.
-    pub(super) fn push_own_row(&mut self, now: Time, out: &mut Vec<Effect>) {
-        let frame = Arc::new(Self::rows_frame(now, &[&self.own_row(now)]));
-        for conn in self.fellows.values().filter_map(|f| f.active()) {
-            out.push(Effect::Send { conn: conn.id, frame: frame.clone() });
+    /// The own row to everybody who has a session, if it changed; rows of others to those that don't hear the
+    /// origin themselves. Of all that could pass one on only two do, or a mesh with many broken links would drown
+    /// in copies; pings ask for what is lost.
+    pub(super) fn push_news(&mut self, now: Time, out: &mut Vec<Effect>) {
+        if std::mem::take(&mut self.own_news) {
+            let frame = Arc::new(Self::rows_frame(now, &[&self.own_row(now)]));
+            for conn in self.fellows.values().filter_map(|f| f.active()) {
+                out.push(Effect::Send { conn: conn.id, frame: frame.clone() });
+            }
         }
-    }
-
-    /// The own row over one connection.
-    pub(super) fn send_own_row(&mut self, now: Time, conn: ConnId, out: &mut Vec<Effect>) {
-        let frame = Self::rows_frame(now, &[&self.own_row(now)]);
-        out.push(Effect::Send { conn, frame: Arc::new(frame) });
+        for origin in std::mem::take(&mut self.news) {
+            let Some(row) = self.rows.get(&origin) else { continue };
+            let mut frame: Option<Arc<Frame>> = None;
+            for fellow in self.fellows.values() {
+                if *fellow.id() == origin || row.via.as_ref() == Some(fellow.id()) {
+                    continue;
+                }
+                let Some(conn) = fellow.active() else { continue };
+                let theirs = self.rows.get(fellow.id()).and_then(|r| r.link(&origin));
+                if theirs.is_some_and(|l| !carries_news(l)) && self.is_relay(&origin, fellow.id()) {
+                    let frame = frame.get_or_insert_with(|| Arc::new(Self::rows_frame(now, &[row])));
+                    out.push(Effect::Send { conn: conn.id, frame: frame.clone() });
+                }
+            }
+        }
     }
 
     fn rows_frame(now: Time, rows: &[&Row]) -> Frame {
@@ -57,7 +70,7 @@ impl Core {
         }
     }
 
-    pub(super) fn on_rows(&mut self, now: Time, from: &PeerId, clock: u64, rows: Vec<WireRow>, out: &mut Vec<Effect>) {
+    pub(super) fn on_rows(&mut self, now: Time, from: &PeerId, clock: u64, rows: Vec<WireRow>) {
         let clock = ClockMap { there: clock, here: now };
         for wire in rows.into_iter().take(MACHINES_MAX) {
             // A row over the limits is left out; its sender is a member and will send the next one.
@@ -66,11 +79,11 @@ impl Core {
                 continue;
             }
             row.via = (row.origin != *from).then(|| from.clone());
-            self.take_row(now, row, out);
+            self.take_row(now, row);
         }
     }
 
-    fn take_row(&mut self, now: Time, row: Row, out: &mut Vec<Effect>) {
+    fn take_row(&mut self, now: Time, row: Row) {
         let origin = row.origin.clone();
         if let Some(known) = self.rows.get_mut(&origin)
             && !row.is_newer_than(known)
@@ -83,38 +96,33 @@ impl Core {
             return;
         }
         let direct = row.via.is_none();
-        let row = Arc::new(row);
-        self.rows.insert(origin.clone(), row.clone());
+        let detached = row.detached;
+        self.rows.insert(origin.clone(), Arc::new(row));
         if let Some(fellow) = self.fellows.get_mut(&origin) {
             // With a session of our own its greetings count: a row over others may be late.
             if direct || fellow.active().is_none() {
-                fellow.detached = row.detached;
+                fellow.detached = detached;
                 self.settle(now, &origin);
             }
         }
-        self.pass_on(now, &row, out);
+        // At the start everybody is still dialling everybody: most rows come from their origins a moment later.
+        if now.since(self.started) >= self.config.ping_interval * 3 {
+            self.news.insert(origin);
+            self.flood_soon(now);
+        }
     }
 
-    /// To those that don't hear the origin themselves.
-    fn pass_on(&self, now: Time, row: &Row, out: &mut Vec<Effect>) {
-        let mut frame: Option<Arc<Frame>> = None;
-        for fellow in self.fellows.values() {
-            if *fellow.id() == row.origin || row.via.as_ref() == Some(fellow.id()) {
-                continue;
-            }
-            let Some(conn) = fellow.active() else { continue };
-            let deaf = self.rows.get(fellow.id()).and_then(|r| r.link(&row.origin)).is_some_and(|l| !carries_news(l));
-            if deaf {
-                let frame = frame.get_or_insert_with(|| Arc::new(Self::rows_frame(now, &[row])));
-                out.push(Effect::Send { conn: conn.id, frame: frame.clone() });
-            }
-        }
+    /// Whether it is on us to pass news of `origin` on to `to`: of those that hear both, the lowest two.
+    fn is_relay(&self, origin: &PeerId, to: &PeerId) -> bool {
+        let hears = |row: &Row, id: &PeerId| row.origin == *id || row.link(id).is_some_and(|l| carries_news(l));
+        let before_us = self.rows.values().take_while(|r| r.origin < self.config.id);
+        before_us.filter(|r| r.origin != *to && hears(r, origin) && hears(r, to)).count() < 2
     }
 
     /// What the next ping to `asked` asks for: rows that don't come from their origins, spread over those that
     /// may know, and the row of `asked` itself if what it announced did not arrive.
     pub(super) fn wanted_of(&self, now: Time, asked: &PeerId) -> Vec<(String, u64, u64)> {
-        if now.since(self.started) < self.config.ping_interval {
+        if now.since(self.started) < self.config.ping_interval * 3 {
             return Vec::new(); // Everybody is still dialling everybody: most rows come by themselves.
         }
         let round = usize::try_from(now.as_millis() / millis(self.config.ping_interval).max(1)).unwrap_or(0);
@@ -132,8 +140,8 @@ impl Core {
                 if best.is_empty() {
                     best.clone_from(&helpers);
                 }
-                let n = best.len().max(1);
-                [round % n, (round + 1) % n].iter().any(|i| best.get(*i).copied() == Some(asked))
+                // One a round, another in the next, so that a helper who lost it does not matter for long.
+                best.get(round % best.len().max(1)).copied() == Some(asked)
             };
             if ask {
                 let (boot, seq) = known.map_or((0, 0), |r| (r.boot.0, r.seq));

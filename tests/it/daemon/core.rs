@@ -238,6 +238,7 @@ fn a_command_finds_its_way_over_others_and_an_old_basis_is_refused() {
     sim.run(SECOND);
     assert_eq!(sim.nodes[0].answers.pop(), Some(Ok("sent".into())));
     assert_eq!(sim.state(1, 2), LinkState::Detached);
+    sim.run(2 * SECOND);
     assert_eq!(sim.state(0, 2), LinkState::Detached, "0 learns it over 1");
 }
 
@@ -389,4 +390,15 @@ fn a_run_repeats_exactly_from_its_seed() {
     };
     assert_eq!(play(), play());
     assert_ne!(Time::ZERO, Sim::new(1, 1).now);
+}
+
+#[test]
+fn c18_slow_dials_at_the_start_don_t_drown_the_mesh_in_rows() {
+    let mut sim = Sim::new(20, 15);
+    sim.slow_dials = 8 * SECOND;
+    sim.run(15 * SECOND);
+    sim.assert_all_up("slow start");
+    sim.assert_same_rows("slow start");
+    // Twenty peers tell nineteen others once a second while something changes; copies for the deaf come on top.
+    assert!(sim.row_frames < 20 * 19 * 20, "{} rows were sent", sim.row_frames);
 }

@@ -19,7 +19,7 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 
 /// Every wait in these tests ends by then.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 pub struct Place {
     pub dir: TempDir,
@@ -351,4 +351,14 @@ async fn commands_answer_in_the_dialect_with_a_status() {
     let (text, status) = place.exec(0, "status").await;
     assert!(text.contains("System status:                 Online\n") && text.contains("1 of 1 connected"), "{text}");
     assert_eq!(status, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c18_a_mesh_of_twenty_forms() {
+    let mut place = Place::prepare(20);
+    for setup in &mut place.setups {
+        setup.ping_interval = Duration::from_secs(1);
+    }
+    place.start_all().await;
+    place.exec_until(7, "clusterconfig connstatus", |text| text.matches(": connected").count() == 380).await;
 }

@@ -61,6 +61,8 @@ pub struct Sim {
     cuts: BTreeSet<(usize, usize)>,
     udp_cuts: bool,
     pub loss: f64,
+    /// A connection takes up to so long to open.
+    pub slow_dials: Duration,
     rng: StdRng,
     accepted: u64,
     /// Connections that were opened so far.
@@ -107,6 +109,7 @@ impl Sim {
             cuts: BTreeSet::new(),
             udp_cuts: true,
             loss: 0.0,
+            slow_dials: Duration::ZERO,
             rng: StdRng::seed_from_u64(seed),
             accepted: 1,
             opened: 0,
@@ -398,7 +401,7 @@ impl Sim {
             match effect {
                 Effect::Dial { conn, peer, .. } => {
                     let to = (0..self.nodes.len()).find(|n| id(*n) == peer).unwrap();
-                    let delay = self.latency();
+                    let delay = self.latency() + self.slow_dials.mul_f64(self.rng.random_range(0.0..1.0));
                     self.post(delay, i, Parcel::Dial { conn, from: i, to });
                 }
                 Effect::Send { conn, frame } => {
