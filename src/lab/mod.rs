@@ -157,6 +157,7 @@ pub struct Lab(Arc<Shared>);
 
 /// The line of a lab that is ready, in this order.
 #[derive(serde::Serialize)]
+#[expect(clippy::struct_field_names, reason = "the word stands in the documented line")]
 struct Ready {
     ready: bool,
     fleet: PathBuf,
