@@ -259,7 +259,7 @@ async fn c15_levels_are_named_on_both_sides() {
 async fn a_changed_host_key_is_no_connection() {
     // Of three, one at least has a lower and one a higher serial number than the one in the middle.
     let mut place = Place::start(3).await;
-    let mut order = vec![0, 1, 2];
+    let mut order = [0, 1, 2];
     order.sort_by_key(|i| place.peer(*i).identity().clone());
     let (low, changed, high) = (order[0], order[1], order[2]);
     place.peers[changed].take().unwrap().kill();
