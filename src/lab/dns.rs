@@ -91,9 +91,17 @@ impl DnsSockets {
     /// # Errors
     /// When one is taken.
     pub async fn bind(on: SocketAddr) -> io::Result<Self> {
-        let udp = UdpSocket::bind(on).await?;
-        let tcp = TcpListener::bind(udp.local_addr()?).await?;
-        Ok(Self { udp, tcp })
+        // A free port of datagrams may be somebody's TCP port.
+        const TRIES: usize = 32;
+        let mut last = None;
+        for _ in 0..if on.port() == 0 { TRIES } else { 1 } {
+            let udp = UdpSocket::bind(on).await?;
+            match TcpListener::bind(udp.local_addr()?).await {
+                Ok(tcp) => return Ok(Self { udp, tcp }),
+                Err(e) => last = Some(e),
+            }
+        }
+        Err(last.unwrap_or_else(|| io::ErrorKind::AddrInUse.into()))
     }
 }
 

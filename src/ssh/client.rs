@@ -414,10 +414,20 @@ impl Session {
         what: &str,
         work: impl Future<Output = Result<T, ConnectError>>,
     ) -> Result<T, ConnectError> {
-        timeout(limit, work).await.unwrap_or_else(|_| {
-            let why = format!("no answer to the {what} within {}", human(limit));
-            Err(self.error(Stage::Channel, Cause::Timeout, &why))
-        })
+        /// How long a session that is over takes to say why.
+        const LAST_WORDS: Duration = Duration::from_millis(500);
+        match timeout(limit, work).await {
+            Ok(Err(e)) if e.cause == Cause::Dropped && self.handle.is_closed() => {
+                // The reason may still be on its way from the session's task.
+                let _ = timeout(LAST_WORDS, self.witness.ended.cancelled()).await;
+                Err(self.channel_error(what, &russh::Error::Disconnect))
+            }
+            Ok(result) => result,
+            Err(_) => {
+                let why = format!("no answer to the {what} within {}", human(limit));
+                Err(self.error(Stage::Channel, Cause::Timeout, &why))
+            }
+        }
     }
 
     async fn open(&self, what: &str) -> Result<Channel<Msg>, ConnectError> {
