@@ -105,7 +105,7 @@ fn open(fleet: &str, log: &std::path::Path) -> Opened {
     let count = Arc::clone(&bytes);
     std::thread::spawn(move || {
         let _master = pty.master;
-        let mut buffer = [0; 65_536];
+        let mut buffer = vec![0; 65_536];
         while let Ok(n) = reader.read(&mut buffer) {
             if n == 0 {
                 break;
@@ -117,7 +117,7 @@ fn open(fleet: &str, log: &std::path::Path) -> Opened {
 }
 
 fn wait_for_grid(log: &std::path::Path) -> u64 {
-    let deadline = Instant::now() + Duration::from_secs(120);
+    let deadline = Instant::now() + Duration::from_mins(2);
     loop {
         let text = std::fs::read_to_string(log).unwrap_or_default();
         if let Some(line) = text.lines().find(|l| l.contains("grid complete")) {

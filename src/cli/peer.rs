@@ -34,8 +34,8 @@ pub fn run(config: &Path) -> anyhow::Result<Done> {
         } else {
             Resolver::with_servers(&dns)
         };
-        // Only a lab closes the gate.
-        let (_open, gate) = watch::channel(true);
+        // Only a lab freezes a peer.
+        let (_frozen, gate) = watch::channel(false);
         let environment = Environment { net: Arc::new(OsNet), clock: Arc::new(SystemClock::new()), resolver, gate };
         let host = setup.host.clone();
         let running = daemon::start(setup, environment).await.with_context(|| format!("{host} can't be started"))?;

@@ -370,7 +370,8 @@ impl Loop {
                 outgoing
             }
         };
-        if queue.try_send(outgoing).is_err() {
+        // A closed queue belongs to a connection that has ended: nothing was dropped for want of room.
+        if let Err(mpsc::error::TrySendError::Full(_)) = queue.try_send(outgoing) {
             self.shared.count_drop();
         }
     }

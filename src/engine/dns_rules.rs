@@ -62,9 +62,8 @@ pub(super) fn live(state: &ClusterState, now: Time) -> Vec<Candidate> {
     let mut found = Vec::new();
     for (of, by) in &by_accused {
         let peer = &cluster.peers[*of];
-        let what = what(by);
         if by.len() >= 2 {
-            let text = format!("the look-up of {}'s {what} fails; its links still stand", cluster.label(&peer.id));
+            let text = format!("{}; its links still stand", complaint(by, cluster.label(&peer.id)));
             found.push(candidate(state, Subject::Peer(peer.id.clone()), &text, by, now));
             continue;
         }
@@ -83,7 +82,7 @@ pub(super) fn live(state: &ClusterState, now: Time) -> Vec<Candidate> {
             candidate(state, Subject::Peer(observer.id.clone()), &text, &alone, now)
         } else {
             let (a, b) = (cluster.label(&observer.id), cluster.label(&peer.id));
-            let text = format!("on {a} the look-up of {b}'s {what} fails; the link still stands");
+            let text = format!("on {a}: {}; the link still stands", complaint(by, b));
             let subject = Subject::Link { from: observer.id.clone(), to: peer.id.clone() };
             candidate(state, subject, &text, by, now)
         };
@@ -97,8 +96,27 @@ fn is_forward(by: &[&Accusation]) -> bool {
     by.iter().any(|a| a.forward.is_bad())
 }
 
-fn what(by: &[&Accusation]) -> &'static str {
-    if is_forward(by) { "host name" } else { "address" }
+/// What is wrong with the records of `name`, as most observers see it.
+fn complaint(by: &[&Accusation], name: &str) -> String {
+    let forward = is_forward(by);
+    let result = |a: &&Accusation| if forward { a.forward } else { a.reverse };
+    let votes = |kind: DnsResult| by.iter().filter(|a| result(a) == kind).count();
+    let bad = [DnsResult::Missing, DnsResult::Wrong, DnsResult::Timeout, DnsResult::Failed];
+    let most = bad.into_iter().rev().max_by_key(|kind| votes(*kind)).unwrap_or(DnsResult::Failed);
+    match (most, forward) {
+        (DnsResult::Missing, true) => format!("the host name of {name} does not exist in DNS"),
+        (DnsResult::Missing, false) => format!("the address of {name} has no reverse record"),
+        (DnsResult::Wrong, true) => format!("the host name of {name} resolves to another address"),
+        (DnsResult::Wrong, false) => format!("the reverse record of {name} names another host"),
+        (DnsResult::Timeout, true) => format!("the look-up of {name}'s host name gets no answer in time"),
+        (DnsResult::Timeout, false) => format!("the reverse look-up of {name} gets no answer in time"),
+        (DnsResult::Failed | DnsResult::Untested | DnsResult::Ok, true) => {
+            format!("the look-up of {name}'s host name fails on the DNS server")
+        }
+        (DnsResult::Failed | DnsResult::Untested | DnsResult::Ok, false) => {
+            format!("the reverse look-up of {name} fails on the DNS server")
+        }
+    }
 }
 
 fn candidate(state: &ClusterState, subject: Subject, text: &str, by: &[&Accusation], now: Time) -> Candidate {

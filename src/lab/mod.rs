@@ -155,6 +155,17 @@ impl LabError {
 #[derive(Clone)]
 pub struct Lab(Arc<Shared>);
 
+/// The line of a lab that is ready, in this order.
+#[derive(serde::Serialize)]
+#[expect(clippy::struct_field_names, reason = "the word stands in the documented line")]
+struct Ready {
+    ready: bool,
+    fleet: PathBuf,
+    ssh_config: PathBuf,
+    peers: usize,
+    links: usize,
+}
+
 /// What belongs to the lab as a whole.
 struct Shared {
     place: Place,
@@ -262,14 +273,14 @@ impl Lab {
     /// The line that `peerdeck lab --headless` prints, once [`Lab::wait_links_up`] has told how many links there are.
     #[must_use]
     pub fn ready_line(&self, links: usize) -> String {
-        serde_json::json!({
-            "ready": true,
-            "fleet": self.fleet_path(),
-            "ssh_config": self.ssh_config_path(),
-            "peers": self.0.seats.len(),
-            "links": links,
-        })
-        .to_string()
+        let line = Ready {
+            ready: true,
+            fleet: self.fleet_path(),
+            ssh_config: self.ssh_config_path(),
+            peers: self.0.seats.len(),
+            links,
+        };
+        String::from_utf8_lossy(&crate::proto::write(&line)).into_owned()
     }
 
     /// The fleet file of this lab.

@@ -3,12 +3,14 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
 use russh::client::{AuthResult, Handle, KeyboardInteractiveAuthResponse};
 use russh::keys::agent::AgentIdentity;
 use russh::keys::agent::client::AgentClient;
 use russh::keys::{HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey};
 use russh::{MethodKind, MethodSet};
+use tokio::time::timeout;
 
 use super::client::{ConnectError, Credential, Stage, Target, fingerprint};
 use super::handshake::{Ending, Hooks, Witness};
@@ -20,6 +22,12 @@ const AGENT_KEYS_MAX: usize = 8;
 
 /// The most rounds of questions that are answered.
 const QUESTIONS_MAX: usize = 4;
+
+/// The methods that are known here.
+const USABLE: [MethodKind; 3] = [MethodKind::PublicKey, MethodKind::Password, MethodKind::KeyboardInteractive];
+
+/// How long the reason of a peer that leaves no method is waited for.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// Tries the credentials of `target` in order.
 ///
@@ -41,6 +49,10 @@ pub(super) async fn login(handle: &mut Handle<Hooks>, target: &Target, witness: 
         if attempt.handle.is_closed() {
             break;
         }
+    }
+    // A peer that leaves no method that we could use closes next and says why (`not-in-cluster`): wait for its words.
+    if attempt.allowed.as_ref().is_some_and(|set| !USABLE.iter().any(|method| set.contains(method))) {
+        let _ = timeout(LAST_WORDS, witness.ended.cancelled()).await;
     }
     Err(attempt.refused(target, witness))
 }

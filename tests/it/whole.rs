@@ -371,3 +371,93 @@ impl Running {
         Self { child: command.spawn().unwrap(), lines: channel().1 }
     }
 }
+
+#[test]
+fn a_peer_alone_runs_answers_and_says_that_it_is_in_no_cluster() {
+    let dir = tempfile::Builder::new().prefix("pd").tempdir().unwrap();
+    let key = russh::keys::PrivateKey::random(&mut rand::rng(), russh::keys::Algorithm::Ed25519).unwrap();
+    let public = key.public_key().to_openssh().unwrap();
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    std::fs::write(at("key"), key.to_openssh(russh::keys::ssh_key::LineEnding::LF).unwrap().as_bytes()).unwrap();
+    std::fs::set_permissions(at("key"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let peer = format!(
+        "host-name = \"mx1.example.com\"\nstate-dir = \"{}\"\nlisten = \"127.0.0.1:0\"\n\n[[user]]\nname = \"op\"\n\
+         keys = [\"{public}\"]\nrole = \"guest\"\n",
+        at("state")
+    );
+    std::fs::write(at("peer.toml"), peer).unwrap();
+    let mut running = Running::start_raw(&mut peerdeck(dir.path(), &["peer", "--config", &at("peer.toml")]));
+    let mut said = String::new();
+    BufReader::new(running.child.stderr.take().unwrap()).read_line(&mut said).unwrap();
+    assert!(said.contains("mx1.example.com"), "{said}");
+    let port = said.trim_end().rsplit(':').next().unwrap();
+
+    let fleet = format!(
+        "[[cluster]]\nname = \"x\"\nuser = \"op\"\nauth = [\"key:key\"]\n[[cluster.peer]]\nhost = \"127.0.0.1\"\nport = {port}\n"
+    );
+    std::fs::write(at("f.toml"), fleet).unwrap();
+    let run = |args: &[&str]| peerdeck(dir.path(), &[args, &["--fleet", &at("f.toml")]].concat()).output().unwrap();
+    let out = run(&["trust", "127.0.0.1", "--yes"]);
+    assert_eq!(out.status.code(), Some(0), "{}", text(&out.stderr));
+    let out = run(&["connstatus", "--json"]);
+    let doc: Value = serde_json::from_slice(&out.stdout).unwrap();
+    let peer = &doc["peers"][0];
+    assert_eq!((&peer["reachable"], peer["peer"].as_str()), (&true.into(), Some("mx1.example.com")), "{doc:#}");
+    assert_eq!(run(&["list"]).status.code(), Some(3), "nobody has told a membership");
+    let out = run(&["diagnose", "mx1", "--json"]);
+    let doc: Value = serde_json::from_slice(&out.stdout).unwrap();
+    let failed: Vec<_> = list(&doc, "steps").iter().filter(|s| s["result"] == "failed").map(|s| &s["step"]).collect();
+    assert!(failed.contains(&&Value::from("membership")), "{doc:#}");
+
+    running.signal(Signal::TERM);
+    assert_eq!(running.code(), Some(0));
+}
+
+#[test]
+fn bare_peerdeck_on_a_terminal_opens_the_lab_and_says_so() {
+    use portable_pty::{CommandBuilder, PtySize, native_pty_system};
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    let dir = tempfile::Builder::new().prefix("pd").tempdir().unwrap();
+    let size = PtySize { rows: 40, cols: 120, pixel_width: 0, pixel_height: 0 };
+    let pair = native_pty_system().openpty(size).unwrap();
+    let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_peerdeck"));
+    command.env_clear();
+    for (name, value) in [("TERM", "xterm-256color"), ("LANG", "C.UTF-8"), ("HOME", dir.path().to_str().unwrap())] {
+        command.env(name, value);
+    }
+    let mut child = pair.slave.spawn_command(command).unwrap();
+    drop(pair.slave);
+    let screen = Arc::new(Mutex::new(vt100::Parser::new(40, 120, 0)));
+    let mut reader = pair.master.try_clone_reader().unwrap();
+    let into = Arc::clone(&screen);
+    std::thread::spawn(move || {
+        let mut bytes = [0; 8192];
+        while let Ok(n @ 1..) = reader.read(&mut bytes) {
+            into.lock().unwrap().process(&bytes[..n]);
+        }
+    });
+    let until = |what: &str, fits: &dyn Fn(&str, bool) -> bool| {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let (text, full) = {
+                let parser = screen.lock().unwrap();
+                (parser.screen().contents(), parser.screen().alternate_screen())
+            };
+            if fits(&text, full) {
+                return;
+            }
+            assert!(Instant::now() < end, "{what} did not come within {PATIENCE:?}:\n{text}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    };
+    until("a whole grid with the badge", &|text, _| {
+        ["LAB", "6/6", "30/30", "lab6"].iter().all(|word| text.contains(word))
+    });
+    let mut keys = pair.master.take_writer().unwrap();
+    keys.write_all(b"q").unwrap();
+    keys.flush().unwrap();
+    until("the way to a real fleet", &|text, full| !full && text.contains("peerdeck console user@host"));
+    assert!(child.wait().unwrap().success());
+}
