@@ -311,6 +311,7 @@ impl Loop {
 
     /// Waits until all that was queued is written.
     async fn farewell(&mut self) {
+        self.shared.closing.cancel();
         self.queues.clear();
         let all = async {
             for carrier in self.carriers.drain(..) {

@@ -103,7 +103,7 @@ pub(super) async fn accept(shared: Arc<Shared>, listener: Box<dyn Listener>) {
     let strangers = Arc::new(Semaphore::new(STRANGERS_MAX));
     loop {
         let taken = tokio::select! {
-            () = shared.over.cancelled() => return,
+            () = shared.closing.cancelled() => return,
             taken = async { shared.thawed().await; listener.accept().await } => taken,
         };
         let (stream, from) = match taken {

@@ -81,6 +81,8 @@ pub(super) struct Shared {
     pub inbox: mpsc::Sender<Input>,
     /// Rises when observers want to look at once.
     pub changed: watch::Sender<u64>,
+    /// Nobody new is let in.
+    pub closing: CancellationToken,
     /// The end of everything.
     pub over: CancellationToken,
     pub dropped: AtomicU64,
@@ -132,6 +134,7 @@ impl Shared {
             logins,
             inbox,
             changed: watch::Sender::new(0),
+            closing: over.child_token(),
             over,
             dropped: AtomicU64::new(0),
             user_sessions: AtomicUsize::new(0),

@@ -1,6 +1,7 @@
 //! One control connection: frames in and out, each direction with its own bounds.
 
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -26,6 +27,9 @@ pub(super) const QUEUE: usize = 256;
 
 /// How long a frame may take to leave.
 const WRITE_LIMIT: Duration = Duration::from_secs(20);
+
+/// How long what the other side said before it closed is still read.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// Pings of which the sending time is remembered.
 const PINGS_KEPT: usize = 64;
@@ -87,10 +91,16 @@ pub(super) async fn carry(
 ) {
     let (reader, writer) = tokio::io::split(stream);
     let stamps = Stamps::default();
-    let mut detail = tokio::select! {
+    let mut reading = pin!(read(&shared, conn, FramedRead::new(reader, codec()), &stamps));
+    let ended = tokio::select! {
         () = shared.over.cancelled() => return,
-        detail = read(&shared, conn, FramedRead::new(reader, codec()), &stamps) => detail,
-        detail = write(FramedWrite::new(writer, codec()), queue, &stamps) => detail,
+        detail = &mut reading => Ok(detail),
+        detail = write(FramedWrite::new(writer, codec()), queue, &stamps) => Err(detail),
+    };
+    let mut detail = match ended {
+        Ok(detail) | Err(detail @ None) => detail,
+        // What can't be written any more has been closed over there: why may stand in what is still to be read.
+        Err(broken) => timeout(LAST_WORDS, reading).await.unwrap_or(broken),
     };
     let mut cause = Cause::Dropped;
     if let Some(session) = &session {

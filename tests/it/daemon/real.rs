@@ -16,6 +16,7 @@ use peerdeck::ssh::net::OsNet;
 use russh::keys::ssh_key::LineEnding;
 use russh::keys::{Algorithm, PrivateKey, PublicKey};
 use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::sync::watch;
 
 /// Every wait in these tests ends by then.
@@ -226,8 +227,13 @@ async fn a_stopped_peer_says_so() {
     let mut place = Place::start(2).await;
     place.peers[1].take().unwrap().stop().await;
     place.wait_up(0, 0).await;
-    let (text, _) = place.exec(0, "clusterconfig connstatus").await;
-    assert!(text.contains("lab2.example.com was stopped") || text.contains("(refused"), "{text}");
+    let session = place.login(0).await;
+    let mut stream = session.subsystem("peerdeck").await.unwrap();
+    stream.write_all(b"{\"jsonrpc\":\"2.0\",\"method\":\"observe\"}\n").await.unwrap();
+    let mut first = String::new();
+    let mut reader = BufReader::new(stream);
+    tokio::time::timeout(PATIENCE, reader.read_line(&mut first)).await.unwrap().unwrap();
+    assert!(first.contains("it was connected (dropped: lab2.example.com was stopped)"), "{first}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
