@@ -210,6 +210,11 @@ impl ClusterState {
         }
     }
 
+    /// Whether nothing waits for time to pass: no condition, no command, everybody there, verdict up to date.
+    pub fn is_calm(&self) -> bool {
+        self.tracker.is_empty() && self.commands.is_empty() && !self.unsettled && !self.is_uneasy()
+    }
+
     /// Whether ages matter: something is wrong, or somebody is not there.
     fn is_uneasy(&self) -> bool {
         !self.cluster.verdicts.is_empty() || self.fresh.iter().any(|f| !f)

@@ -97,6 +97,12 @@ impl Engine {
         self.shared.is_none() || self.ring.dirty || self.clusters.iter().any(|c| c.dirty)
     }
 
+    /// Whether nothing is wrong or about to be, so that time need not pass often.
+    #[must_use]
+    pub fn is_calm(&self) -> bool {
+        self.clusters.iter().all(ClusterState::is_calm)
+    }
+
     /// The picture. The same one as last time where nothing has changed; parts that have not changed are shared.
     pub fn snapshot(&mut self, now: Time) -> Arc<Snapshot> {
         if let Some(shared) = self.shared.as_ref().filter(|_| !self.is_dirty()) {

@@ -116,6 +116,11 @@ impl Tracker {
         changed
     }
 
+    /// Whether no condition holds, raised or not yet.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Raised findings, worst and oldest first.
     pub fn raised(&self) -> Vec<Finding> {
         let mut raised: Vec<Finding> = self.0.values().filter_map(|e| e.raised.clone()).collect();

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Notify, broadcast, mpsc, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
 use super::{Config, Effect, Engine, Event};
 use crate::clock::Clock;
@@ -28,8 +28,10 @@ const EVENTS: usize = 1024;
 const FEED: usize = 4096;
 /// Orders that wait to be taken.
 const ORDERS: usize = 64;
-/// How often time passes.
+/// How often time passes while something is wrong or about to be: a limit is noticed this late at most.
 const TICK: Duration = Duration::from_millis(250);
+/// How often it passes while all is well, so that an idle console sleeps.
+const CALM_TICK: Duration = Duration::from_secs(1);
 /// Under load no more than one picture in this time.
 const FRAME: Duration = Duration::from_millis(30);
 /// No more than this many events are taken between two pictures.
@@ -208,8 +210,7 @@ impl Task {
         mut observers: mpsc::Receiver<()>,
         stop: &Notify,
     ) {
-        let mut tick = interval(TICK);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut tick = Instant::now() + TICK;
         let (mut observed, mut commanded) = (true, true);
         while observed || commanded {
             let due = self.shown + FRAME;
@@ -220,7 +221,10 @@ impl Task {
                     Some(order) => self.obey(order),
                     None => commanded = false,
                 },
-                _ = tick.tick() => self.step(Event::Tick),
+                () = sleep_until(tick) => {
+                    self.step(Event::Tick);
+                    tick = Instant::now() + CALM_TICK;
+                }
                 () = sleep_until(due), if self.engine.is_dirty() => self.publish(),
                 event = events.recv() => {
                     let mut next = event;
@@ -232,6 +236,9 @@ impl Task {
                     }
                 }
                 _ = observers.recv(), if observed => observed = false,
+            }
+            if !self.engine.is_calm() {
+                tick = tick.min(Instant::now() + TICK);
             }
             if self.engine.is_dirty() && self.shown.elapsed() >= FRAME {
                 self.publish();
