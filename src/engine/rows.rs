@@ -40,7 +40,7 @@ impl ClusterState {
             let Some(at) = self.position(&id) else { return };
             match fact {
                 Fact::Identity(identity) => self.on_identity(at, identity, out.now),
-                Fact::Membership(told) => self.take_membership(&id, &told, twins, out),
+                Fact::Membership(told) => self.take_membership(key, &id, &told, twins, out),
                 Fact::Row(row) if row.via.is_some() => self.on_relayed(&id, &row, out),
                 Fact::Row(row) if row.origin == id => {
                     has_base = true;
