@@ -24,7 +24,7 @@ pub const VERSION: u32 = 1;
 /// The oldest version that is still understood.
 pub const VERSION_OLDEST: u32 = 1;
 
-/// Longest JSON document, in bytes, that is read from anybody: a whole row of 4,096 links fits.
+/// Longest JSON document, in bytes, that is read from anybody: whole rows of all members fit.
 pub const DOCUMENT_MAX: usize = 4 * 1024 * 1024;
 
 /// Most objects and lists in one document: a few bytes on the wire may each become hundreds in memory.
