@@ -76,7 +76,6 @@ impl ClusterState {
         let Some(contact) = self.contacts.get_mut(key) else { return };
         contact.has_base = false;
         contact.asked = Vec::new();
-        contact.belongs = None;
         contact.offered = None;
         if let Some(why) = refusal {
             contact.live = false;

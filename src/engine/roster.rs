@@ -50,7 +50,7 @@ impl ClusterState {
         out.effect(Effect::Start(endpoint));
     }
 
-    /// What a peer says of the members: the cluster counts to which most connected peers belong, the first that was
+    /// What a peer says of the members: the cluster counts to which most peers belong, the first that was
     /// heard of among equals, and of it the highest revision.
     pub fn take_membership(
         &mut self,
@@ -95,9 +95,10 @@ impl ClusterState {
         self.discover(out);
     }
 
-    /// How many connected peers say that they belong to this cluster.
+    /// How many peers say that they belong to this cluster, or said so last: while the others are not reached, one
+    /// that lies must not take over.
     fn votes(&self, cluster_id: &Line) -> usize {
-        self.contacts.values().filter(|c| c.live && c.belongs.as_ref() == Some(cluster_id)).count()
+        self.contacts.values().filter(|c| c.ignored.is_none() && c.belongs.as_ref() == Some(cluster_id)).count()
     }
 
     /// Starts what the membership names and nobody connects to; stops what it named once and no longer does.
