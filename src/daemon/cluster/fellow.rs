@@ -49,7 +49,17 @@ pub struct Conn {
 
 impl Conn {
     pub fn new(id: ConnId, address: SocketAddr, dialled: bool, now: Time) -> Self {
-        Self { id, address, dialled, greeting: None, since: now, ping: 0, unanswered: VecDeque::new(), heard: 0, told: false }
+        Self {
+            id,
+            address,
+            dialled,
+            greeting: None,
+            since: now,
+            ping: 0,
+            unanswered: VecDeque::new(),
+            heard: 0,
+            told: false,
+        }
     }
 }
 
