@@ -429,13 +429,11 @@ impl App {
         picture.events.last().map(|e| (e.at, &e.text)).hash(&mut hash);
         if let Some(cluster) = self.cluster() {
             cluster.name.hash(&mut hash);
-            for (i, peer) in cluster.peers.iter().enumerate() {
+            cluster.changes.hash(&mut hash);
+            for peer in &cluster.peers {
                 (&peer.id, &peer.host, &peer.group, peer.detached(), peer.sessions.len()).hash(&mut hash);
                 (peer.reach.state as u8, peer.reach.cause, peer.reach.attempts).hash(&mut hash);
-                for j in 0..cluster.peers.len() {
-                    let cell = cluster.cell(i, j, now);
-                    (cell.state, cell.cause, cell.hatched, cell.arrives).hash(&mut hash);
-                }
+                peer.is_row_fresh(&cluster.limits, now).hash(&mut hash);
             }
             for verdict in cluster.verdicts.iter() {
                 (&verdict.text, verdict.since).hash(&mut hash);

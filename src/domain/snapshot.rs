@@ -50,6 +50,8 @@ pub struct Cluster {
     pub findings: Arc<Vec<Finding>>,
     /// What counts as too old.
     pub limits: Limits,
+    /// Rises when the picture changes in more than ages and round trips, so that a face need not compare all cells.
+    pub changes: u64,
 }
 
 /// From when on a fact no longer counts, and how long conditions must hold (all in the fleet file).

@@ -106,6 +106,7 @@ impl ClusterState {
             verdicts: Arc::default(),
             findings: Arc::default(),
             limits: config.limits,
+            changes: 0,
         };
         let mut state = Self {
             cluster,
@@ -187,6 +188,10 @@ impl ClusterState {
         let again = tick && age >= EXPLAIN_AGAIN && self.is_uneasy();
         let due = self.unsettled && (tick || self.cluster.peers.len() <= SMALL || age >= EXPLAIN_PAUSE);
         let explain_now = due || again;
+        if self.unsettled {
+            self.cluster.changes += 1;
+            self.dirty = true;
+        }
         if explain_now {
             self.unsettled = false;
             self.explained = now;

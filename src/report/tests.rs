@@ -125,6 +125,7 @@ fn snapshot() -> Snapshot {
         verdicts: Arc::default(),
         findings: Arc::new(findings),
         limits: Limits::default(),
+        changes: 0,
     };
     let event = Event {
         at: ago(14_250),

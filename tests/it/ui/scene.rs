@@ -228,6 +228,8 @@ impl Scene {
         let peers: Vec<Arc<Peer>> = (0..n).map(|i| Arc::new(self.peer(i))).collect();
         let mut groups: Vec<GroupName> = self.groups.iter().map(|g| GroupName::new(g)).collect();
         groups.dedup();
+        let links = peers.iter().flat_map(|p| p.cells.iter().flatten());
+        let changes = links.filter(|l| l.state != LinkState::Connected).count() as u64;
         let cluster = Cluster {
             name: "americas".into(),
             groups,
@@ -237,6 +239,7 @@ impl Scene {
             verdicts: Arc::new(self.verdicts.clone()),
             findings: Arc::new(self.findings.clone()),
             limits: Limits::default(),
+            changes,
         };
         Snapshot {
             at: NOW,
