@@ -59,7 +59,9 @@ const HANDSHAKE_TURN: Duration = Duration::from_secs(1);
 fn deadlines(shared: &Shared) -> Deadlines {
     let most = (shared.setup.ping_interval * 2).max(Duration::from_secs(1));
     let d = Deadlines::default();
-    Deadlines { resolve: d.resolve.min(most), connect: d.connect.min(most), ..d }
+    // Pings tell whether a link lives; the SSH layer must not decide before they do.
+    let silence = d.silence.max(shared.setup.ping_interval * (shared.setup.ping_failures + 1));
+    Deadlines { resolve: d.resolve.min(most), connect: d.connect.min(most), silence, ..d }
 }
 
 /// Dials a fellow: look-ups, SSH with the machine key, the mesh subsystem.

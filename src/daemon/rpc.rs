@@ -2,17 +2,20 @@
 
 mod report;
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use russh::ChannelWriteHalf;
 use russh::server::Msg;
-use russh::{Channel, ChannelWriteHalf};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
 
-use super::session::Visitor;
+use super::session::{Stream, Visitor};
 use super::shared::Shared;
 use crate::domain::ids::PeerId;
 use crate::domain::membership::MACHINES_MAX;
@@ -21,14 +24,20 @@ use crate::domain::time::Time;
 use crate::proto::membership::WireMembership;
 use crate::proto::observe::WireIdentity;
 use crate::proto::rpc::{
-    Describe, ExecuteParams, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, ObserveParams, PARSE_ERROR, REFUSED,
-    RelayParams, Request, Response,
+    Describe, ExecuteParams, ExecuteResult, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, ObserveParams,
+    PARSE_ERROR, REFUSED, RelayParams, Request, Response,
 };
-use crate::proto::{DOCUMENT_MAX, VERSION, ms};
+use crate::proto::{VERSION, ms};
 use report::Reporter;
 
 /// Requests that may wait; a client that sends faster than it reads is cut off.
 const WAITING_MAX: usize = 64;
+
+/// Requests that are worked on at a time; they are answered as they are done.
+const IN_FLIGHT: usize = 16;
+
+/// Longest line of a client, in bytes: its requests are small, only the peer's own documents are long.
+const LINE_MAX: usize = 64 * 1024;
 
 /// How long a line may take to leave.
 const WRITE_LIMIT: Duration = Duration::from_secs(30);
@@ -42,47 +51,54 @@ const INTERVAL_MIN: Duration = Duration::from_millis(100);
 /// What came from the client.
 enum Incoming {
     Line(Vec<u8>),
-    TooLong,
+    /// What comes then is not read any more.
+    Refused(String),
 }
 
+/// An answer that is being worked out; `None` for a notification.
+type Answering<'a> = Pin<Box<dyn Future<Output = Option<Response>> + Send + 'a>>;
+
 /// Serves one channel until its client closes it, or has sent everything and observes nothing.
-pub(super) async fn serve(shared: Arc<Shared>, visitor: Visitor, channel: Channel<Msg>) {
-    let (mut reader, writer) = channel.split();
+pub(super) async fn serve(shared: Arc<Shared>, visitor: Visitor, stream: Stream) {
+    let (half, gone) = (stream.half(), stream.gone());
+    let (reader, mut writer) = tokio::io::split(stream);
     let (tx, lines) = mpsc::channel(WAITING_MAX);
-    let over = shared.over.clone();
-    let reading = tokio::spawn(async move {
-        // Always drained: an unread channel would hold up the whole session.
-        read_lines(reader.make_reader(), &tx).await;
-    });
+    let reading = tokio::spawn(read_lines(reader, tx));
     tokio::select! {
-        () = over.cancelled() => {}
-        () = converse(&shared, &visitor, &writer, lines) => {}
+        () = shared.over.cancelled() => {}
+        () = gone.cancelled() => {}
+        () = converse(&shared, &visitor, &mut writer, lines) => {}
     }
+    close(&half, 0).await;
     reading.abort();
-    close(&writer, 0).await;
 }
 
 /// Ends a channel properly.
-pub(super) async fn close(writer: &ChannelWriteHalf<Msg>, status: u32) {
+pub(super) async fn close(half: &ChannelWriteHalf<Msg>, status: u32) {
     // A client that has gone needs none of these.
     let farewell = async {
-        let _ = writer.exit_status(status).await;
-        let _ = writer.eof().await;
-        let _ = writer.close().await;
+        let _ = half.exit_status(status).await;
+        let _ = half.eof().await;
+        let _ = half.close().await;
     };
     let _ = timeout(Duration::from_secs(2), farewell).await;
 }
 
-async fn read_lines(reader: impl AsyncRead + Unpin, lines: &mpsc::Sender<Incoming>) {
+/// Reads until the client's end; what follows something that is refused is taken in and thrown away.
+async fn read_lines(reader: impl AsyncRead + Unpin, lines: mpsc::Sender<Incoming>) {
     let mut reader = BufReader::new(reader);
     let mut line = Vec::new();
     loop {
         let (taken, ended) = match reader.fill_buf().await {
-            Ok([]) | Err(_) => {
+            Ok([]) => {
                 // A last line without its end counts too.
                 if !line.is_empty() {
                     let _ = lines.try_send(Incoming::Line(line));
                 }
+                return;
+            }
+            Err(e) => {
+                let _ = lines.try_send(Incoming::Refused(e.to_string()));
                 return;
             }
             Ok(bytes) => {
@@ -92,46 +108,63 @@ async fn read_lines(reader: impl AsyncRead + Unpin, lines: &mpsc::Sender<Incomin
             }
         };
         reader.consume(taken);
-        if line.len() > DOCUMENT_MAX {
-            let _ = lines.try_send(Incoming::TooLong);
-            return;
-        }
-        if ended && lines.try_send(Incoming::Line(std::mem::take(&mut line))).is_err() {
-            return; // Too many at once: the channel is closed.
-        }
+        let why = if line.len() > LINE_MAX {
+            format!("a line of more than {LINE_MAX} bytes; the channel is closed")
+        } else if !ended {
+            continue;
+        } else if lines.capacity() > 1 {
+            // The last place is for the refusal.
+            let _ = lines.try_send(Incoming::Line(std::mem::take(&mut line)));
+            continue;
+        } else {
+            format!("more than {} requests wait; the channel is closed", WAITING_MAX - 1)
+        };
+        let _ = lines.try_send(Incoming::Refused(why));
+        let _ = tokio::io::copy(&mut reader, &mut tokio::io::sink()).await;
+        return;
     }
 }
 
 async fn converse(
     shared: &Arc<Shared>,
     visitor: &Visitor,
-    writer: &ChannelWriteHalf<Msg>,
+    out: &mut (impl AsyncWrite + Unpin),
     mut lines: mpsc::Receiver<Incoming>,
 ) {
-    let out = writer.make_writer();
-    tokio::pin!(out);
     let mut changed = shared.changed.subscribe();
     let mut observer: Option<Observer> = None;
+    let mut answering: FuturesUnordered<Answering> = FuturesUnordered::new();
     let mut open = true;
-    while open || observer.is_some() {
+    while open || observer.is_some() || !answering.is_empty() {
         let due = observer.as_ref().map(|o| o.due);
         let heed = observer.as_ref().is_some_and(|o| !o.hurried);
         tokio::select! {
-            line = lines.recv(), if open => match line {
+            line = lines.recv(), if open && answering.len() < IN_FLIGHT => match line {
                 None => open = false,
-                Some(Incoming::TooLong) => {
-                    let why = format!("a line of more than {DOCUMENT_MAX} bytes; the connection ends");
-                    send(&mut out, &Response::error(Value::Null, PARSE_ERROR, why)).await;
+                Some(Incoming::Refused(why)) => {
+                    send(out, &Response::error(Value::Null, INVALID_REQUEST, why)).await;
                     return;
                 }
                 Some(Incoming::Line(line)) => {
                     shared.thawed().await;
-                    let answer = answer(shared, visitor, &mut observer, &line).await;
-                    if let Some(answer) = answer && !send(&mut out, &answer).await {
+                    let answer = match begin(shared, visitor, &mut observer, &line) {
+                        Begun::Nothing => None,
+                        Begun::Answered(answer) => Some(answer),
+                        Begun::Later(work) => {
+                            answering.push(work);
+                            None
+                        }
+                    };
+                    if let Some(answer) = answer && !send(out, &answer).await {
                         return;
                     }
                 }
             },
+            Some(answer) = answering.next() => {
+                if let Some(answer) = answer && !send(out, &answer).await {
+                    return;
+                }
+            }
             () = wait_changed(&mut changed), if heed => {
                 if let Some(o) = &mut observer {
                     o.hurried = true;
@@ -146,12 +179,11 @@ async fn converse(
                 o.hurried = false;
                 o.due = Instant::now() + o.interval;
                 changed.mark_unchanged();
-                if !send(&mut out, &Request::notification("report", &report)).await {
+                if !send(out, &Request::notification("report", &report)).await {
                     return;
                 }
             }
         }
-        // A client that closed its side while observing has gone when nothing can be written any more.
     }
 }
 
@@ -189,43 +221,87 @@ struct Observer {
     _listed: super::shared::OperatorGuard,
 }
 
-/// The answer to one line; `None` for notifications and blank lines.
-async fn answer(
-    shared: &Arc<Shared>,
-    visitor: &Visitor,
-    observer: &mut Option<Observer>,
-    line: &[u8],
-) -> Option<Response> {
+/// What became of one line at once.
+enum Begun<'a> {
+    /// A blank line, or a notification that is done.
+    Nothing,
+    Answered(Response),
+    /// The core is asked.
+    Later(Answering<'a>),
+}
+
+/// Begins what one line asks for.
+fn begin<'a>(shared: &'a Arc<Shared>, visitor: &'a Visitor, observer: &mut Option<Observer>, line: &[u8]) -> Begun<'a> {
     if line.iter().all(u8::is_ascii_whitespace) {
-        return None;
+        return Begun::Nothing;
     }
     let value: Value = match crate::proto::read(line) {
         Ok(value) => value,
-        Err(e) => return Some(Response::error(Value::Null, PARSE_ERROR, e.to_string())),
+        Err(e) => return Begun::Answered(Response::error(Value::Null, PARSE_ERROR, e.to_string())),
     };
+    if value.is_array() {
+        let why = "batches are not taken: send one request a line";
+        return Begun::Answered(Response::error(Value::Null, INVALID_REQUEST, why));
+    }
     let id = value.get("id").filter(|id| id.is_string() || id.is_number()).cloned();
     let request: Request = match serde_json::from_value(value) {
         Ok(request) => request,
         Err(e) => {
             let why = format!("not a request: {}", clean(&e.to_string(), 160));
-            return Some(Response::error(id.unwrap_or(Value::Null), INVALID_REQUEST, why));
+            return Begun::Answered(Response::error(id.unwrap_or(Value::Null), INVALID_REQUEST, why));
         }
     };
     if request.jsonrpc != "2.0" {
         let why = "not a request of JSON-RPC 2.0: `jsonrpc` must be \"2.0\"";
-        return Some(Response::error(id.unwrap_or(Value::Null), INVALID_REQUEST, why));
+        return Begun::Answered(Response::error(id.unwrap_or(Value::Null), INVALID_REQUEST, why));
     }
-    let result = call(shared, visitor, observer, request).await;
-    let id = id?;
-    Some(match result {
+    let result = match request.method.as_str() {
+        "describe" | "execute" => {
+            return Begun::Later(Box::pin(async move {
+                let result = ask_core(shared, visitor, request).await;
+                id.map(|id| response(id, result))
+            }));
+        }
+        _ => call(shared, visitor, observer, request),
+    };
+    id.map_or(Begun::Nothing, |id| Begun::Answered(response(id, result)))
+}
+
+fn response(id: Value, result: Result<Value, Refusal>) -> Response {
+    match result {
         Ok(result) => Response::ok(id, &result),
         Err((code, why)) => Response::error(id, code, why),
-    })
+    }
 }
 
 type Refusal = (i64, String);
 
-async fn call(
+/// What only the core can answer: reports go on meanwhile.
+async fn ask_core(shared: &Arc<Shared>, visitor: &Visitor, request: Request) -> Result<Value, Refusal> {
+    if request.method == "describe" {
+        let view = shared.view().await.ok_or_else(stopping)?;
+        return to_value(&describe(shared, visitor, &view));
+    }
+    let params: ExecuteParams = params(request.params)?;
+    let result = execute(shared, visitor, params).await.map_err(|why| (REFUSED, why))?;
+    to_value(&result)
+}
+
+/// Gives a command to the core, if its author may give any.
+pub(super) async fn execute(
+    shared: &Shared,
+    visitor: &Visitor,
+    params: ExecuteParams,
+) -> Result<ExecuteResult, String> {
+    if !visitor.role.may_execute() {
+        let role: &str = visitor.role.into();
+        return Err(format!("{} may only look here (role {role})", visitor.name));
+    }
+    let by = format!("{} from {}", visitor.name, visitor.from.ip());
+    shared.execute(&by, params).await
+}
+
+fn call(
     shared: &Arc<Shared>,
     visitor: &Visitor,
     observer: &mut Option<Observer>,
@@ -233,10 +309,6 @@ async fn call(
 ) -> Result<Value, Refusal> {
     match request.method.as_str() {
         "ping" => Ok(Value::Object(serde_json::Map::new())),
-        "describe" => {
-            let view = shared.view().await.ok_or_else(stopping)?;
-            to_value(&describe(shared, visitor, &view))
-        }
         "observe" => {
             let params: ObserveParams = params(request.params)?;
             let wanted = Duration::from_millis(params.interval);
@@ -261,16 +333,6 @@ async fn call(
             o.reporter.relay(serials(&params.serials));
             o.due = o.due.min(Instant::now() + GATHER);
             Ok(Value::Object(serde_json::Map::new()))
-        }
-        "execute" => {
-            let params: ExecuteParams = params(request.params)?;
-            if !visitor.role.may_execute() {
-                let role: &str = visitor.role.into();
-                return Err((REFUSED, format!("{} may only look here (role {role})", visitor.name)));
-            }
-            let by = format!("{} from {}", visitor.name, visitor.from.ip());
-            let result = shared.execute(&by, params).await.map_err(|why| (REFUSED, why))?;
-            to_value(&result)
         }
         other => {
             let why = format!("no method `{}`; there are describe, observe, relay, ping and execute", clean(other, 40));

@@ -29,6 +29,9 @@ const ATTEMPTS_MAX: usize = 6;
 /// A user's connection ends after so long without a sign of life.
 const IDLE: Duration = Duration::from_mins(30);
 
+/// After so much silence the client is asked for a sign of life.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+
 /// How long a farewell may take.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -71,7 +74,23 @@ impl Control {
     }
 }
 
+/// How long the SSH layer bears silence. It never decides before the pings do: those tell a link's state.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Patience {
+    /// Keepalives without an answer.
+    keepalives: usize,
+    /// Without anything at all, keepalives included.
+    idle: Duration,
+}
+
+fn patience(ping_interval: Duration, ping_failures: u32) -> Patience {
+    let pings = ping_interval * (ping_failures + 1);
+    let keepalives = pings.as_secs().div_ceil(KEEPALIVE.as_secs()) + 1;
+    Patience { keepalives: usize::try_from(keepalives.max(3)).unwrap_or(usize::MAX), idle: IDLE.max(pings * 2) }
+}
+
 fn config(shared: &Shared) -> Config {
+    let patience = patience(shared.setup.ping_interval, shared.setup.ping_failures);
     let rekey = Duration::from_secs(rand::random_range(2700..4500));
     Config {
         server_id: SshId::Standard(Cow::Borrowed(concat!("SSH-2.0-peerdeck_", env!("CARGO_PKG_VERSION")))),
@@ -89,9 +108,9 @@ fn config(shared: &Shared) -> Config {
             ..Preferred::DEFAULT
         },
         max_auth_attempts: ATTEMPTS_MAX,
-        inactivity_timeout: Some(IDLE.max(shared.setup.ping_interval * 4)),
-        keepalive_interval: Some(Duration::from_secs(30)),
-        keepalive_max: 3,
+        inactivity_timeout: Some(patience.idle),
+        keepalive_interval: Some(KEEPALIVE),
+        keepalive_max: patience.keepalives,
         nodelay: true,
         ..Config::default()
     }
@@ -159,4 +178,21 @@ async fn finish(control: &Control, mut running: RunningSession<SessionHandler>) 
     }
     control.say_farewell().await;
     let _ = timeout(FAREWELL, running).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pings_decide_before_the_keepalives_do() {
+        for (interval, failures) in [(1, 3), (10, 3), (60, 3), (60, 10), (600, 5)] {
+            let interval = Duration::from_secs(interval);
+            let patience = patience(interval, failures);
+            let pings = interval * failures;
+            let keepalives = KEEPALIVE * u32::try_from(patience.keepalives).unwrap();
+            assert!(keepalives > pings && patience.idle > pings, "{interval:?} {failures}: {patience:?}");
+        }
+        assert_eq!(patience(Duration::from_secs(1), 3).keepalives, 3, "users that are gone are noticed soon");
+    }
 }

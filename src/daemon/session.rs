@@ -5,12 +5,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
 
 use russh::keys::PublicKey;
 use russh::server::{Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey};
-use russh::{Channel, ChannelId, ChannelOpenFailure, ChannelStream, Disconnect, Pty};
+use russh::{Channel, ChannelId, ChannelOpenFailure, Disconnect, Pty};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::server::Control;
@@ -22,6 +22,7 @@ use crate::domain::mesh::Cause;
 use crate::domain::text::clean;
 use crate::proto::frame::MESH_SUBSYSTEM;
 use crate::proto::rpc::SUBSYSTEM;
+use crate::ssh::{Drained, INBOX_MAX};
 
 /// Channels that one connection may hold open.
 const CHANNELS_MAX: usize = 8;
@@ -53,13 +54,16 @@ impl Drop for Place {
     }
 }
 
-struct Open {
-    channel: Channel<Msg>,
-    /// Columns of its terminal, if it has one.
-    terminal: Option<u32>,
-}
+/// A channel of a session: its input never holds up the session.
+pub(super) type Stream = Drained<Msg>;
 
-/// What russh calls.
+/// Columns of a terminal, as its window changes.
+pub(super) type Columns = Arc<AtomicU32>;
+
+/// What may wait on a channel of a user, in bytes: nothing that is sent there is longer. More ends the channel.
+const WAITING_MAX: usize = 256 * 1024;
+
+/// What russh calls. Nothing here may wait for anybody: the whole connection would.
 pub(super) struct SessionHandler {
     shared: Arc<Shared>,
     control: Arc<Control>,
@@ -67,13 +71,24 @@ pub(super) struct SessionHandler {
     who: Option<Who>,
     place: Option<Place>,
     /// Channels on which nothing was asked for yet.
-    open: BTreeMap<u32, Open>,
+    open: BTreeMap<u32, Stream>,
+    /// Channels with a terminal.
+    terminals: BTreeMap<u32, Columns>,
     channels: usize,
 }
 
 impl SessionHandler {
     pub fn new(shared: Arc<Shared>, control: Arc<Control>, from: SocketAddr) -> Self {
-        Self { shared, control, from, who: None, place: None, open: BTreeMap::new(), channels: 0 }
+        Self {
+            shared,
+            control,
+            from,
+            who: None,
+            place: None,
+            open: BTreeMap::new(),
+            terminals: BTreeMap::new(),
+            channels: 0,
+        }
     }
 
     /// Whose key this is.
@@ -96,8 +111,12 @@ impl SessionHandler {
         Auth::reject()
     }
 
-    fn take(&mut self, channel: ChannelId) -> Option<Open> {
+    fn take(&mut self, channel: ChannelId) -> Option<Stream> {
         self.open.remove(&channel.into())
+    }
+
+    fn terminal(&self, channel: ChannelId) -> Option<Columns> {
+        self.terminals.get(&channel.into()).cloned()
     }
 
     fn visitor(&self) -> Option<Visitor> {
@@ -149,7 +168,7 @@ impl Handler for SessionHandler {
             reply.reject(ChannelOpenFailure::ResourceShortage).await;
         } else {
             self.channels += 1;
-            self.open.insert(channel.id().into(), Open { channel, terminal: None });
+            self.open.insert(channel.id().into(), Drained::new(channel, &[], WAITING_MAX));
             reply.accept().await;
         }
         Ok(())
@@ -157,6 +176,7 @@ impl Handler for SessionHandler {
 
     async fn channel_close(&mut self, channel: ChannelId, _session: &mut Session) -> Result<(), Self::Error> {
         self.open.remove(&channel.into());
+        self.terminals.remove(&channel.into());
         self.channels = self.channels.saturating_sub(1);
         Ok(())
     }
@@ -172,21 +192,33 @@ impl Handler for SessionHandler {
         _modes: &[(Pty, u32)],
         session: &mut Session,
     ) -> Result<(), Self::Error> {
-        match (self.visitor(), self.open.get_mut(&channel.into())) {
-            (Some(_), Some(open)) => {
-                open.terminal = Some(columns);
-                session.channel_success(channel)
-            }
-            (Some(_) | None, _) => session.channel_failure(channel),
+        if self.visitor().is_none() || !self.open.contains_key(&channel.into()) {
+            return session.channel_failure(channel);
         }
+        self.terminals.insert(channel.into(), Arc::new(AtomicU32::new(columns)));
+        session.channel_success(channel)
+    }
+
+    async fn window_change_request(
+        &mut self,
+        channel: ChannelId,
+        columns: u32,
+        _rows: u32,
+        _pixel_width: u32,
+        _pixel_height: u32,
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        let Some(terminal) = self.terminals.get(&channel.into()) else { return session.channel_failure(channel) };
+        terminal.store(columns, Ordering::Relaxed);
+        session.channel_success(channel)
     }
 
     async fn shell_request(&mut self, channel: ChannelId, session: &mut Session) -> Result<(), Self::Error> {
-        let (Some(visitor), Some(open)) = (self.visitor(), self.take(channel)) else {
+        let (Some(visitor), Some(stream)) = (self.visitor(), self.take(channel)) else {
             return session.channel_failure(channel);
         };
         session.channel_success(channel)?;
-        tokio::spawn(shell::interactive(self.shared.clone(), visitor, open.channel, open.terminal.is_some()));
+        tokio::spawn(shell::interactive(self.shared.clone(), visitor, stream, self.terminal(channel)));
         Ok(())
     }
 
@@ -197,13 +229,13 @@ impl Handler for SessionHandler {
         session: &mut Session,
     ) -> Result<(), Self::Error> {
         let fits = command.len() <= COMMAND_MAX;
-        let (Some(visitor), Some(open), true) = (self.visitor(), self.take(channel), fits) else {
+        let (Some(visitor), Some(stream), true) = (self.visitor(), self.take(channel), fits) else {
             return session.channel_failure(channel);
         };
         session.channel_success(channel)?;
         let command = String::from_utf8_lossy(command).into_owned();
-        let terminal = open.terminal.is_some();
-        tokio::spawn(shell::exec(self.shared.clone(), visitor, open.channel, command, terminal));
+        let terminal = self.terminal(channel).is_some();
+        tokio::spawn(shell::exec(self.shared.clone(), visitor, stream, command, terminal));
         Ok(())
     }
 
@@ -215,9 +247,10 @@ impl Handler for SessionHandler {
     ) -> Result<(), Self::Error> {
         match (self.who.clone(), name) {
             (Some(Who::Member(peer)), MESH_SUBSYSTEM) => {
-                let Some(open) = self.take(channel) else { return session.channel_failure(channel) };
+                let Some(stream) = self.take(channel) else { return session.channel_failure(channel) };
                 session.channel_success(channel)?;
-                let stream = MeshStream { stream: open.channel.into_stream(), control: self.control.clone() };
+                stream.set_max(INBOX_MAX);
+                let stream = MeshStream { stream, control: self.control.clone() };
                 let input = Input::Accepted { peer, from: self.from, stream: Box::new(stream) };
                 // The core's loop may be frozen: the session must not wait for it.
                 if self.shared.inbox.try_send(input).is_err() {
@@ -228,11 +261,11 @@ impl Handler for SessionHandler {
                 Ok(())
             }
             (Some(Who::User { .. }), SUBSYSTEM) => {
-                let (Some(visitor), Some(open)) = (self.visitor(), self.take(channel)) else {
+                let (Some(visitor), Some(stream)) = (self.visitor(), self.take(channel)) else {
                     return session.channel_failure(channel);
                 };
                 session.channel_success(channel)?;
-                tokio::spawn(rpc::serve(self.shared.clone(), visitor, open.channel));
+                tokio::spawn(rpc::serve(self.shared.clone(), visitor, stream));
                 Ok(())
             }
             (Some(_) | None, _) => session.channel_failure(channel),
@@ -242,7 +275,7 @@ impl Handler for SessionHandler {
 
 /// A mesh channel; its SSH connection ends with it.
 struct MeshStream {
-    stream: ChannelStream<Msg>,
+    stream: Stream,
     control: Arc<Control>,
 }
 

@@ -39,6 +39,13 @@ pub enum Fact {
     Sessions(Vec<OperatorSession>),
     /// Something that happened there.
     Event(Event),
+    /// A line of its log, which it may tell again over another connection.
+    Logged {
+        /// Its number since the observer's start.
+        n: u64,
+        /// The line.
+        event: Event,
+    },
     /// The peer sent what can't be understood or is over a limit; the connection ends after it.
     Unparsed {
         /// What was wrong with it, clean.

@@ -358,6 +358,7 @@ fn judge(steps: &mut Steps, facts: &[Observation], endpoint: &Endpoint) {
             | Fact::Health(_)
             | Fact::Sessions(_)
             | Fact::Event(_)
+            | Fact::Logged { .. }
             | Fact::Unparsed { .. } => {}
         }
     }

@@ -11,7 +11,7 @@ use super::flaps::Flaps;
 use super::out::Out;
 use super::rules;
 use crate::domain::finding::FindingKind;
-use crate::domain::ids::{ClusterName, PeerId};
+use crate::domain::ids::{BootId, ClusterName, PeerId};
 use crate::domain::membership::Membership;
 use crate::domain::mesh::link::{Link, LinkState};
 use crate::domain::mesh::verdict::explain;
@@ -49,8 +49,6 @@ pub(super) struct Contact {
     pub ignored: Option<Line>,
     /// Whose rows it was asked to relay.
     pub asked: Vec<PeerId>,
-    /// The cluster that it says it is a member of.
-    pub belongs: Option<Line>,
     /// Key and fingerprint that somebody must look at.
     pub offered: Option<(Line, Line)>,
 }
@@ -72,6 +70,21 @@ pub(super) struct Extra {
     pub flapping: Vec<usize>,
     /// Of whom its row says nothing, and since when.
     pub missing: BTreeMap<PeerId, Time>,
+    /// The start of the peer and the newest line of its log since then that was taken.
+    pub logged: Option<(BootId, u64)>,
+}
+
+impl Extra {
+    /// Whether line `n` of the log was not taken yet; it counts as taken then. After a reconnect a peer tells its
+    /// newest lines again, so that what it logged meanwhile is not lost.
+    pub fn is_new_line(&mut self, boot: Option<BootId>, n: u64) -> bool {
+        let Some(boot) = boot else { return true };
+        if self.logged.is_some_and(|(b, last)| b == boot && n <= last) {
+            return false;
+        }
+        self.logged = Some((boot, n));
+        true
+    }
 }
 
 pub(super) struct ClusterState {

@@ -95,9 +95,6 @@ pub struct WireRow {
     /// Who passed it on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub via: Option<String>,
-    /// Between peers: the links are only those that differ from this sequence number of the same start.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub base: Option<u64>,
     /// Since when the origin is detached.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detached: Option<u64>,
@@ -198,6 +195,9 @@ pub struct WireSession {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 pub struct WireEvent {
+    /// Its number since the start of the sender, from 1; without one nobody can tell it from another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub n: Option<u64>,
     /// When.
     pub at: u64,
     /// About whom, if not the sender itself.
@@ -289,7 +289,6 @@ impl WireRow {
             seq: row.seq,
             age: ms(now.since(row.vouched)),
             via: row.via.as_ref().map(ToString::to_string),
-            base: None,
             detached: row.detached.map(Time::as_millis),
             level: row.level,
             links: row.links.iter().map(|l| WireLink::from_link(l)).collect(),
@@ -405,13 +404,17 @@ impl Report {
             facts.push(Fact::Sessions(sessions.into_iter().map(session).collect()));
         }
         for e in self.events {
-            facts.push(Fact::Event(Event {
+            let event = Event {
                 cluster: None,
                 at: clock.time(e.at),
                 kind: EventKind::Peer,
                 subject: Subject::Peer(e.peer.map_or_else(|| observer.clone(), |p| PeerId::new(&p))),
                 text: Line::new(&e.text),
-            }));
+            };
+            facts.push(match e.n {
+                Some(n) => Fact::Logged { n, event },
+                None => Fact::Event(event),
+            });
         }
         Ok(facts.into_iter().map(|fact| Observation { at: here, observer: observer.clone(), fact }).collect())
     }

@@ -12,7 +12,7 @@ use russh::{Channel, ChannelMsg, ChannelOpenFailure, Disconnect};
 use strum::IntoStaticStr;
 use tokio::time::{Instant, timeout};
 
-use super::channel::{Cuttable, Drained};
+use super::channel::{Cuttable, Drained, INBOX_MAX};
 use super::handshake::{self, Ending, Hooks, Witness};
 use super::login;
 use super::net::{BoxStream, Net};
@@ -53,6 +53,8 @@ pub struct Deadlines {
     pub auth: Duration,
     /// Opening a channel, asking for a subsystem or command.
     pub channel: Duration,
+    /// The connection, without a sign of life of the peer, once it stands.
+    pub silence: Duration,
 }
 
 impl Default for Deadlines {
@@ -63,6 +65,7 @@ impl Default for Deadlines {
             key_exchange: Duration::from_secs(4),
             auth: Duration::from_secs(6),
             channel: Duration::from_secs(4),
+            silence: Duration::from_secs(20),
         }
     }
 }
@@ -299,7 +302,7 @@ impl Session {
             let mut channel = self.open(&what).await?;
             channel.request_subsystem(true, name).await.map_err(|e| self.channel_error(&what, &e))?;
             let early = self.granted(&mut channel, &what).await?;
-            Ok(Box::new(Drained::new(channel, &early)) as BoxStream)
+            Ok(Box::new(Drained::new(channel, &early, INBOX_MAX)) as BoxStream)
         })
         .await
     }
@@ -346,7 +349,7 @@ impl Session {
         let what = format!("way through the jump host to {}:{port}", clean(host, 253));
         let opened = self.handle.channel_open_direct_tcpip(host, u32::from(port), "127.0.0.1", 0);
         match timeout(self.target.deadlines.connect, opened).await {
-            Ok(Ok(channel)) => Ok(Box::new(Drained::new(channel, &[]))),
+            Ok(Ok(channel)) => Ok(Box::new(Drained::new(channel, &[], INBOX_MAX))),
             Ok(Err(russh::Error::ChannelOpenFailure(why))) => {
                 let (cause, why) = match why {
                     ChannelOpenFailure::ConnectFailed => (Cause::Refused, "it could not connect".to_owned()),

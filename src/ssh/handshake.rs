@@ -14,10 +14,7 @@ use super::client::{ConnectError, HostKeyPolicy, HostKeyVerdict, Stage, Target, 
 use crate::domain::mesh::Cause;
 use crate::domain::text::clean;
 
-/// A keepalive is sent after this much silence, so that a dead connection is noticed.
-const KEEPALIVE: Duration = Duration::from_secs(5);
-
-/// So many keepalives without an answer end the connection.
+/// So many keepalives without an answer end the connection; one is sent after each quarter of the bearable silence.
 const KEEPALIVES_LOST: usize = 3;
 
 /// Keys are exchanged anew after an hour, give or take a quarter, so that sessions of one start don't do it together.
@@ -107,6 +104,8 @@ pub(super) struct Hooks {
     port: u16,
     policy: Arc<dyn HostKeyPolicy>,
     witness: Arc<Witness>,
+    /// For so long nothing may be heard.
+    silence: Duration,
 }
 
 impl Hooks {
@@ -116,6 +115,7 @@ impl Hooks {
             port: target.port,
             policy: Arc::clone(&target.policy),
             witness: Arc::clone(witness),
+            silence: target.deadlines.silence,
         }
     }
 }
@@ -177,8 +177,7 @@ impl Handler for Hooks {
             DisconnectReason::Error(e) => {
                 let ending = match &e {
                     russh::Error::KeepaliveTimeout => {
-                        let silence = KEEPALIVE * u32::try_from(KEEPALIVES_LOST + 1).unwrap_or(u32::MAX);
-                        let why = format!("nothing was heard for {}", crate::domain::time::human(silence));
+                        let why = format!("nothing was heard for {}", crate::domain::time::human(self.silence));
                         Ending { cause: Cause::Timeout, why }
                     }
                     russh::Error::Disconnect | russh::Error::HUP => {
@@ -219,7 +218,7 @@ pub(super) fn config(target: &Target) -> Arc<Config> {
             compression: Cow::Borrowed(&[russh::compression::NONE]),
             ..Preferred::DEFAULT
         },
-        keepalive_interval: Some(KEEPALIVE),
+        keepalive_interval: Some(target.deadlines.silence / 4),
         keepalive_max: KEEPALIVES_LOST,
         nodelay: true,
         ..Config::default()

@@ -11,4 +11,4 @@ mod channel;
 mod handshake;
 mod login;
 
-pub(crate) use channel::Cuttable;
+pub(crate) use channel::{Cuttable, Drained, INBOX_MAX};

@@ -335,7 +335,7 @@ fn a_report_becomes_facts_in_their_order() {
         delta: Some(WireDelta { pings: vec![0, -1, 250], ..WireDelta::default() }),
         relayed: vec![WireRow { origin: "S3".into(), age: 400, ..WireRow::default() }],
         sessions: Some(vec![WireSession { user: "ann\u{1b}[31m".into(), ..WireSession::default() }]),
-        events: vec![WireEvent { at: 900, peer: None, text: "hello".into() }],
+        events: vec![WireEvent { n: Some(3), at: 900, peer: None, text: "hello".into() }],
         ..Report::default()
     };
     let back: Report = read(&write(&report)).unwrap();
@@ -373,7 +373,9 @@ fn a_report_becomes_facts_in_their_order() {
                 assert_eq!(s[0].user.as_str(), "ann");
                 "sessions"
             }
-            Fact::Event(e) => {
+            Fact::Event(_) => "unnumbered",
+            Fact::Logged { n, event: e } => {
+                assert_eq!(*n, 3);
                 assert_eq!(e.at, Time::from_millis(49_900));
                 "event"
             }

@@ -8,7 +8,6 @@ mod dns;
 mod docs;
 mod domain;
 mod engine;
-mod hostile;
 mod lab;
 mod layering;
 mod ssh;

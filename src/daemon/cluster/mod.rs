@@ -21,7 +21,6 @@ use rand::{RngExt, SeedableRng};
 use fellow::{Conn, Fellow, Own, Settled};
 pub use log::LOG_LEN;
 use log::Log;
-use rows::Pushed;
 pub use types::{Config, ConnId, DialError, Dialled, Effect, Event, LogLine, PingCount, RequestId, View};
 
 use crate::domain::ids::{BootId, PeerId};
@@ -63,8 +62,6 @@ pub struct Core {
     flood_at: Option<Time>,
     /// The own row is among the news.
     own_news: bool,
-    /// The own row as it was pushed last; what fellows are told is the difference.
-    pushed: Pushed,
     /// Rows of these are, for those that don't hear them.
     news: BTreeSet<PeerId>,
     flooded: Time,
@@ -91,7 +88,6 @@ impl Core {
             flush_at: None,
             flood_at: None,
             own_news: false,
-            pushed: Pushed::default(),
             news: BTreeSet::new(),
             flooded: Time::ZERO,
             next_conn: 0,
@@ -341,7 +337,7 @@ impl Core {
     /// Sends a ping over the connection in use.
     fn ping(&mut self, now: Time, id: &PeerId, out: &mut Vec<Effect>) {
         let want = self.wanted_of(now, id);
-        let row = (self.config.boot.0, self.pushed.seq);
+        let row = (self.config.boot.0, self.seq);
         let Some(conn) = self.fellows.get_mut(id).and_then(Fellow::active_mut) else { return };
         conn.ping += 1;
         conn.unanswered.push_back(conn.ping);

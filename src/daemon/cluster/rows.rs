@@ -3,7 +3,6 @@
 //! The own row is pushed to all fellows when it changes. What comes from one is passed on to those that, by
 //! their own rows, don't hear the origin themselves. Each ping asks a few fellows for what is still missing.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{ConnId, Core, Effect};
@@ -14,7 +13,7 @@ use crate::domain::mesh::{Cause, Link, LinkState, Row};
 use crate::domain::time::{Time, millis};
 use crate::proto::ClockMap;
 use crate::proto::frame::Frame;
-use crate::proto::observe::{WireLink, WireRow};
+use crate::proto::observe::WireRow;
 
 /// Whether news of the other end come over this link: it carries frames, whatever else it may not carry.
 fn carries_news(link: &Link) -> bool {
@@ -26,59 +25,16 @@ fn carries_news(link: &Link) -> bool {
     }
 }
 
-/// The own row as it was pushed last.
-#[derive(Debug, Default)]
-pub(super) struct Pushed {
-    pub seq: u64,
-    links: BTreeMap<PeerId, Link>,
-}
-
-/// What of a link is news to other peers: round trips and counters go out with what else changes.
-fn essence(link: &Link) -> Link {
-    Link { rtt: None, heard: None, failures: 0, attempts: 0, next_attempt: None, ..link.clone() }
-}
-
 impl Core {
-    /// Pushes the own row: whole where it never went out, else what changed since the last push. In a large mesh
-    /// whole rows after each change would be most of all traffic.
-    fn push_own(&mut self, now: Time, out: &mut Vec<Effect>) {
-        let row = self.own_row(now);
-        let links: BTreeMap<PeerId, Link> = row.links.iter().map(|l| (l.to.clone(), essence(l))).collect();
-        let same_members = links.keys().eq(self.pushed.links.keys());
-        let mut change = WireRow::from_row(&Row { links: Vec::new(), ..row.clone() }, now);
-        change.base = Some(self.pushed.seq);
-        let differs = |l: &&Arc<Link>| self.pushed.links.get(&l.to) != links.get(&l.to);
-        change.links = row.links.iter().filter(differs).map(|l| WireLink::from_link(l)).collect();
-        let change = Arc::new(Frame::Rows { clock: now.as_millis(), rows: vec![change] });
-        let mut whole: Option<Arc<Frame>> = None;
-        for conn in self.fellows.values_mut().filter_map(|f| f.active_mut()) {
-            let frame = if conn.told && same_members {
-                change.clone()
-            } else {
-                conn.told = true;
-                whole.get_or_insert_with(|| Arc::new(Self::rows_frame(now, &[&row]))).clone()
-            };
-            out.push(Effect::Send { conn: conn.id, frame });
-        }
-        self.pushed = Pushed { seq: row.seq, links };
-    }
-
-    /// A change on top of the row that is known, as a whole row; `None` where its base is another one, so that the
-    /// next ping asks for all of it.
-    fn rebase(&self, mut row: Row, base: u64) -> Option<Row> {
-        let known = self.rows.get(&row.origin).filter(|k| k.boot == row.boot && k.seq == base)?;
-        let mut links: BTreeMap<PeerId, Arc<Link>> = known.links.iter().map(|l| (l.to.clone(), l.clone())).collect();
-        links.extend(row.links.drain(..).map(|l| (l.to.clone(), l)));
-        row.links = links.into_values().collect();
-        Some(row)
-    }
-
     /// The own row to everybody who has a session, if it changed; rows of others to those that don't hear the
     /// origin themselves. Of all that could pass one on only two do, or a mesh with many broken links would drown
     /// in copies; pings ask for what is lost.
     pub(super) fn push_news(&mut self, now: Time, out: &mut Vec<Effect>) {
         if std::mem::take(&mut self.own_news) {
-            self.push_own(now, out);
+            let frame = Arc::new(Self::rows_frame(now, &[&self.own_row(now)]));
+            for conn in self.fellows.values().filter_map(|f| f.active()) {
+                out.push(Effect::Send { conn: conn.id, frame: frame.clone() });
+            }
         }
         for origin in std::mem::take(&mut self.news) {
             let Some(row) = self.rows.get(&origin) else { continue };
@@ -117,15 +73,8 @@ impl Core {
     pub(super) fn on_rows(&mut self, now: Time, from: &PeerId, clock: u64, rows: Vec<WireRow>) {
         let clock = ClockMap { there: clock, here: now };
         for wire in rows.into_iter().take(MACHINES_MAX) {
-            let base = wire.base;
             // A row over the limits is left out; its sender is a member and will send the next one.
-            let Ok(row) = wire.into_row(clock) else { continue };
-            let Some(mut row) = (match base {
-                Some(base) => self.rebase(row, base),
-                None => Some(row),
-            }) else {
-                continue;
-            };
+            let Ok(mut row) = wire.into_row(clock) else { continue };
             if !self.fellows.contains_key(&row.origin) {
                 continue;
             }

@@ -92,6 +92,7 @@ impl Reporter {
             .iter()
             .filter(|l| l.n > self.log)
             .map(|l| WireEvent {
+                n: Some(l.n),
                 at: wire_time(l.at),
                 peer: l.peer.as_ref().map(ToString::to_string),
                 text: l.text.to_string(),

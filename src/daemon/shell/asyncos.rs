@@ -25,12 +25,14 @@ pub(super) struct Facts<'a> {
 }
 
 const HELP: &str = "\
-clusterconfig list        the groups and machines of the cluster
-clusterconfig connstatus  the links between all machines, as each of them reports
-status                    how this machine fares
-version                   product, version, serial number
-help                      this list
-exit, quit                leave
+clusterconfig list             the groups and machines of the cluster
+clusterconfig connstatus       the links between all machines, as each of them reports
+clusterconfig disconnect HOST  take a machine out of the cluster for a while
+clusterconfig reconnect HOST   take it in again
+status                         how this machine fares
+version                        product, version, serial number
+help                           this list
+exit, quit                     leave
 ";
 
 /// As the appliance has it: the mode in parentheses, and a mark when the machine is detached.
@@ -46,8 +48,7 @@ pub(super) fn prompt(view: &View) -> String {
 pub(super) fn run(line: &str, facts: &Facts) -> Output {
     let words: Vec<String> = line.split_whitespace().map(str::to_ascii_lowercase).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let done = |text: String| Output { text, status: 0, leave: false };
-    let failed = |text: String| Output { text, status: 1, leave: false };
+    let (done, failed) = (Output::done, Output::failed);
     match words.as_slice() {
         ["help" | "?"] => done(HELP.into()),
         ["exit" | "quit" | "q"] => Output { text: String::new(), status: 0, leave: true },
@@ -59,7 +60,7 @@ pub(super) fn run(line: &str, facts: &Facts) -> Output {
         ["clusterconfig", "list"] => done(list(facts)),
         ["clusterconfig", "connstatus"] => done(connstatus(facts)),
         ["clusterconfig", ..] => failed(
-            "Invalid arguments when processing: clusterconfig\nThere are: clusterconfig list, clusterconfig connstatus\n"
+            "Invalid arguments when processing: clusterconfig\nThere are: clusterconfig list, connstatus, disconnect HOST, reconnect HOST\n"
                 .into(),
         ),
         // Each mode sees the whole mesh, so that scripts which set one first work.

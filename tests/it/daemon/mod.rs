@@ -6,5 +6,6 @@ mod dns;
 mod openssh;
 mod real;
 mod rpc;
+mod session;
 mod sim;
 mod store;

@@ -72,6 +72,13 @@ async fn the_first_report_is_whole_and_later_ones_are_deltas() {
     assert_eq!((sessions[0].user.as_str(), sessions[0].what.as_str()), ("admin", "console"));
     assert!(first.events.iter().any(|e| e.text == "link to lab2.example.com is up"), "{:?}", first.events);
 
+    assert!(first.events.iter().map(|e| e.n).eq((1..).map(Some).take(first.events.len())), "{:?}", first.events);
+    let mut again = Client::connect(&place, 0).await;
+    again.call("observe", json!({})).await;
+    let told = again.report().await.events;
+    assert!(told.len() >= first.events.len() && told[0].n == Some(1), "what was logged before is told too: {told:?}");
+    drop(again);
+
     let mut pings = 0;
     for n in 2..=5 {
         let report = client.report().await;
@@ -139,6 +146,8 @@ async fn malformed_input_gets_an_error_and_the_connection_goes_on() {
         let answer = client.next().await;
         assert_eq!((&answer["error"]["code"], &answer["id"]), (&json!(code), &id), "{text}: {answer}");
     }
+    client.send("[]").await;
+    assert!(client.next().await["error"]["message"].as_str().unwrap().contains("batches are not taken"));
     assert_eq!(client.call("ping", Value::Null).await["result"], json!({}));
     let described = client.call("describe", Value::Null).await;
     assert_eq!(described["result"]["identity"]["host"], json!("lab1.example.com"));
@@ -163,8 +172,26 @@ async fn an_endless_line_ends_the_connection() {
         }
     });
     ended.await.expect("the connection ends");
-    assert!(rest.is_empty() || rest.contains("a line of more than"), "{rest}");
+    assert!(rest.contains("a line of more than 65536 bytes"), "{rest}");
     assert_eq!(place.exec(0, "version").await.1, Some(0), "nobody else suffers");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_in_flight_are_answered_by_their_ids() {
+    let place = Place::start(1).await;
+    let mut client = Client::connect(&place, 0).await;
+    let methods = ["describe", "ping", "execute"];
+    let request = |id: usize| json!({"jsonrpc": "2.0", "id": id, "method": methods[id % 3]}).to_string();
+    client.send(&(0..30).map(request).collect::<Vec<_>>().join("\n")).await;
+    let mut seen = std::collections::BTreeSet::new();
+    while seen.len() < 30 {
+        let answer = client.next().await;
+        let id = usize::try_from(answer["id"].as_u64().unwrap()).unwrap();
+        let fits =
+            [answer["result"]["identity"].is_object(), answer["result"] == json!({}), answer["error"].is_object()];
+        assert!(fits[id % 3], "{answer}");
+        assert!(seen.insert(id), "{id} is answered once");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -46,7 +46,14 @@ pub async fn log_in(lab: &Lab, peer: usize) -> Result<Session, ConnectError> {
         user: "admin".to_owned(),
         credentials: vec![Credential::Key(Arc::new(key))],
         policy: Arc::new(KnownHosts(std::fs::read_to_string(dir.join("known_hosts")).unwrap())),
-        deadlines: Deadlines { resolve: short, connect: short, key_exchange: short, auth: short, channel: short },
+        deadlines: Deadlines {
+            resolve: short,
+            connect: short,
+            key_exchange: short,
+            auth: short,
+            channel: short,
+            silence: short,
+        },
     };
     connect(&OsNet, address, &target).await
 }
