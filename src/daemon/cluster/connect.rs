@@ -58,6 +58,7 @@ impl Core {
         let id = fellow.id().clone();
         match result {
             Ok(dialled) => {
+                fellow.wrong_key = false;
                 let reverse = fellow.link.dns.reverse;
                 fellow.link.dns = dialled.dns;
                 if fellow.link.dns.reverse == DnsResult::Untested {
@@ -69,6 +70,7 @@ impl Core {
                 out.push(Effect::Send { conn, frame: hello });
             }
             Err(error) => {
+                fellow.wrong_key |= error.cause == Cause::HostKey;
                 let address = error.address.or(fellow.link.address);
                 let news = fellow.link.dns != error.dns || fellow.link.address != address;
                 fellow.link.dns = error.dns;
@@ -105,7 +107,7 @@ impl Core {
             refuse(Cause::NotInCluster, &format!("{peer} does not appear to be in the cluster"), out);
             return;
         };
-        if matches!(fellow.fault, Some((Cause::HostKey, _))) {
+        if fellow.wrong_key {
             // Its machine key is right, its host key is not: one that we dial ourselves must come first.
             refuse(Cause::HostKey, "your host key is not the one that the membership pins", out);
             return;

@@ -89,6 +89,9 @@ pub struct Fellow {
     pub beat_at: Time,
     /// Beats so far.
     pub beats: u64,
+    /// When we dialled it last, another host key than the pinned one answered. What the fellow says of our own key is
+    /// no reason to refuse it: both would refuse each other for ever.
+    pub wrong_key: bool,
     /// Why there is no connection; `None` before the first attempt failed.
     pub fault: Option<(Cause, Line)>,
     /// Since when the fellow is detached, as far as it is known.
@@ -128,6 +131,7 @@ impl Fellow {
             dial_at: None,
             beat_at: now,
             beats: 0,
+            wrong_key: false,
             fault: None,
             detached: None,
             announced: (BootId(0), 0),
