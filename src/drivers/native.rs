@@ -166,7 +166,7 @@ impl<'a> Watch<'a> {
         };
         let observing = self.call(writer, "observe", &params).await?;
         let mut patience = Instant::now() + self.patience();
-        let mut next_ping = Instant::now() + self.interval;
+        let mut next_ping = Instant::now();
         loop {
             if desk.gap && desk.is_clear() {
                 return Err(Stop::Again);
@@ -176,16 +176,18 @@ impl<'a> Watch<'a> {
                 line = lines.next() => match line {
                     Ok(line) => {
                         if self.read(desk, line, observing)? {
-                            patience = Instant::now() + self.patience();
+                            let now = Instant::now();
+                            patience = now + self.patience();
+                            // With a report, not by a timer of its own: an idle console is not woken for it.
+                            if now >= next_ping {
+                                next_ping = now + self.interval / 2;
+                                self.send_ping(writer).await?;
+                            }
                         }
                     }
                     Err(e) => return Err(self.no_line(desk, e).await),
                 },
                 request = desk.next() => self.request(desk, writer, request?).await?,
-                () = sleep_until(next_ping) => {
-                    next_ping = Instant::now() + self.interval;
-                    self.send_ping(writer).await?;
-                }
                 () = sleep_until(patience) => {
                     let why = format!("no report within {}", human(self.patience()));
                     return Err(self.stop(Cause::Timeout, &why, false));
