@@ -12,8 +12,11 @@ use crate::config::problem::did_you_mean;
 use crate::lab::fault::KINDS;
 use crate::lab::{Lab, LabError, Options, control};
 
-/// All links of the largest lab are up long before.
-const READY: Duration = Duration::from_mins(1);
+/// How long a lab of `peers` may take to bring all its links up: handshakes are work, and their number is a square.
+fn patience(peers: usize) -> Duration {
+    let pairs = peers * peers / 2;
+    Duration::from_mins(1) + Duration::from_millis(20) * u32::try_from(pairs).unwrap_or(u32::MAX)
+}
 
 /// Runs a lab until a signal comes, or until its console is left.
 ///
@@ -35,12 +38,13 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Done> {
 
 fn headless(options: Options) -> anyhow::Result<Done> {
     super::process::peer_runtime()?.block_on(async {
+        let peers = options.peers;
         let mut stop = Stop::new().context("signals can't be received")?;
         let lab = Lab::start(options).await?;
         let ended = tokio::select! {
             biased;
             signal = stop.wait() => Ok(signal),
-            done = announce(&lab) => done,
+            done = announce(&lab, peers) => done,
         };
         let ended = match ended {
             Ok("") => Ok(stop.wait().await),
@@ -54,8 +58,8 @@ fn headless(options: Options) -> anyhow::Result<Done> {
 }
 
 /// Prints the line that says that all links are up.
-async fn announce(lab: &Lab) -> anyhow::Result<&'static str> {
-    let links = lab.wait_links_up(READY).await?;
+async fn announce(lab: &Lab, peers: usize) -> anyhow::Result<&'static str> {
+    let links = lab.wait_links_up(patience(peers)).await?;
     match emit(&format!("{}\n", lab.ready_line(links)))? {
         Reader::There => Ok(""),
         Reader::Gone => Ok("a closed standard output"),

@@ -8,8 +8,9 @@ use super::text::Line;
 /// The default group of every new cluster (C1).
 pub const MAIN_GROUP: &str = "Main_Group";
 
-/// The most machines that a membership is believed to have; a longer list is a hostile one.
-pub const MACHINES_MAX: usize = 4096;
+/// Most machines of one cluster: five times the largest that is meant. Each two of them cost a few dozen bytes in
+/// every observer, so a peer that makes them up must not name many.
+pub const MACHINES_MAX: usize = 1024;
 
 /// How the members of a cluster address each other (C19); never mixed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

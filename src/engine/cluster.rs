@@ -49,6 +49,8 @@ pub(super) struct Contact {
     pub ignored: Option<Line>,
     /// Whose rows it was asked to relay.
     pub asked: Vec<PeerId>,
+    /// The cluster that it says it is a member of.
+    pub belongs: Option<Line>,
     /// Key and fingerprint that somebody must look at.
     pub offered: Option<(Line, Line)>,
 }

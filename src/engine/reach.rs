@@ -46,7 +46,7 @@ impl ClusterState {
     }
 
     /// Whose connection it is; `None` while what it says is not taken.
-    fn seat(&self, key: &EndpointKey) -> Option<usize> {
+    pub(super) fn seat(&self, key: &EndpointKey) -> Option<usize> {
         let contact = self.contacts.get(key).filter(|c| c.ignored.is_none())?;
         match &contact.id {
             // Of two ways to one machine, the one that has answered tells how it is reached.

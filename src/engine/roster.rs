@@ -16,6 +16,7 @@ use crate::domain::mesh::row::Row;
 use crate::domain::observation::Health;
 use crate::domain::reach::{Endpoint, EndpointKey, Reach};
 use crate::domain::snapshot::Peer;
+use crate::domain::text::Line;
 use crate::domain::time::Time;
 
 /// A place in the grid, before it is filled.
@@ -42,23 +43,39 @@ impl ClusterState {
             has_base: false,
             ignored: None,
             asked: Vec::new(),
+            belongs: None,
             offered: None,
         };
         self.contacts.insert(key, contact);
         out.effect(Effect::Start(endpoint));
     }
 
-    /// What a peer says of the members; the highest revision of the first cluster that was heard of counts.
-    pub fn take_membership(&mut self, from: &PeerId, told: &Arc<Membership>, twins: &[ClusterName], out: &mut Out<'_>) {
+    /// What a peer says of the members: the cluster counts to which most peers belong, the first that was
+    /// heard of among equals, and of it the highest revision.
+    pub fn take_membership(
+        &mut self,
+        key: &EndpointKey,
+        from: &PeerId,
+        told: &Arc<Membership>,
+        twins: &[ClusterName],
+        out: &mut Out<'_>,
+    ) {
+        if let Some(contact) = self.contacts.get_mut(key) {
+            contact.belongs = told.machine(from).is_some().then(|| told.cluster_id.clone());
+        }
         match &self.membership {
             Some(held) if held.cluster_id != told.cluster_id => {
-                let text = format!(
-                    "{} belongs to another cluster, {}: its members are not shown here",
-                    self.cluster.label(from),
-                    told.name
-                );
-                out.happened(EventKind::Membership, Subject::Peer(from.clone()), &text);
-                return;
+                if self.votes(&told.cluster_id) <= self.votes(&held.cluster_id) {
+                    let text = format!(
+                        "{} belongs to another cluster, {}: its members are not shown here",
+                        self.cluster.label(from),
+                        told.name
+                    );
+                    out.happened(EventKind::Membership, Subject::Peer(from.clone()), &text);
+                    return;
+                }
+                let text = format!("most peers belong to {}, not to {}: its members are shown", told.name, held.name);
+                out.happened(EventKind::Membership, Subject::Cluster, &text);
             }
             Some(held) if held.revision >= told.revision => return,
             Some(held) => {
@@ -76,6 +93,12 @@ impl ClusterState {
         self.unsettled = true;
         self.rebuild(out.now);
         self.discover(out);
+    }
+
+    /// How many peers say that they belong to this cluster, or said so last: while the others are not reached, one
+    /// that lies must not take over.
+    fn votes(&self, cluster_id: &Line) -> usize {
+        self.contacts.values().filter(|c| c.ignored.is_none() && c.belongs.as_ref() == Some(cluster_id)).count()
     }
 
     /// Starts what the membership names and nobody connects to; stops what it named once and no longer does.
@@ -176,11 +199,17 @@ impl ClusterState {
         }
         let groups: &[GroupName] = self.membership.as_ref().map_or(&[], |m| &m.groups);
         let rank: BTreeMap<&GroupName, usize> = groups.iter().enumerate().map(|(i, g)| (g, i)).collect();
+        // Whoever is connected is called what it calls itself: a fellow can't rename it.
+        let own = |id: &PeerId, contact: Option<&EndpointKey>| {
+            let _ = contact.and_then(|k| self.contacts.get(k)).filter(|c| c.answered)?;
+            let told = self.cluster.peer(id)?.identity.as_ref()?.host.clone();
+            Some(told).filter(|h| !h.as_str().is_empty())
+        };
         let mut seats: Vec<Seat> = machines
             .iter()
             .map(|m| Seat {
                 id: m.id.clone(),
-                host: m.host.clone(),
+                host: own(&m.id, by_id.get(&m.id)).unwrap_or_else(|| m.host.clone()),
                 group: Some(m.group.clone()),
                 contact: by_id.remove(&m.id),
             })

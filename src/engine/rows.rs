@@ -13,6 +13,7 @@ use crate::domain::mesh::link::{Link, LinkState};
 use crate::domain::mesh::row::Row;
 use crate::domain::observation::{Fact, Health, Identity, Observation, RowDelta};
 use crate::domain::reach::EndpointKey;
+use crate::domain::text::Line;
 use crate::domain::time::Time;
 
 impl ClusterState {
@@ -26,7 +27,7 @@ impl ClusterState {
     ) {
         let Some(contact) = self.contacts.get(key) else { return };
         let Some(id) = contact.id.clone().filter(|_| contact.live) else {
-            *out.dropped = out.dropped.saturating_add(facts.len() as u64);
+            self.on_unasked(key, facts, out);
             return;
         };
         let mut understood = true;
@@ -39,7 +40,7 @@ impl ClusterState {
             let Some(at) = self.position(&id) else { return };
             match fact {
                 Fact::Identity(identity) => self.on_identity(at, identity, out.now),
-                Fact::Membership(told) => self.take_membership(&id, &told, twins, out),
+                Fact::Membership(told) => self.take_membership(key, &id, &told, twins, out),
                 Fact::Row(row) if row.via.is_some() => self.on_relayed(&id, &row, out),
                 Fact::Row(row) if row.origin == id => {
                     has_base = true;
@@ -59,10 +60,7 @@ impl ClusterState {
                 }
                 Fact::Unparsed { why } => {
                     understood = false;
-                    let text = format!("{} sent what can't be understood: {why}", self.cluster.label(&id));
-                    self.extra_mut(&id).unparsed = Some((out.now, why));
-                    self.unsettled = true;
-                    out.happened(EventKind::Peer, Subject::Peer(id.clone()), &text);
+                    self.on_unparsed(&id, why, out);
                 }
             }
         }
@@ -74,11 +72,36 @@ impl ClusterState {
             let now = out.now;
             let peer = self.peer_mut(at);
             peer.reach.heard = Some(now);
+            let extra = self.extra_mut(&id);
+            if extra.unparsed.as_ref().is_some_and(|(at, _)| now.since(*at) >= rules::SENSIBLE) {
+                extra.unparsed = None;
+                self.unsettled = true;
+            }
+            let peer = self.peer_mut(at);
             if let Some(row) = peer.row.as_mut().filter(|r| has_base && r.vouched < now) {
                 Arc::make_mut(row).vouched = now;
             }
             self.row_seen(at, out);
         }
+    }
+
+    /// Facts of a peer that has not said who it is, or is not taken for who it says: of these only counts that
+    /// it can't be understood.
+    fn on_unasked(&mut self, key: &EndpointKey, facts: Vec<Observation>, out: &mut Out<'_>) {
+        let seat = self.seat(key).map(|at| self.cluster.peers[at].id.clone());
+        for Observation { fact, .. } in facts {
+            match (fact, &seat) {
+                (Fact::Unparsed { why }, Some(id)) => self.on_unparsed(id, why, out),
+                _ => *out.dropped = out.dropped.saturating_add(1),
+            }
+        }
+    }
+
+    fn on_unparsed(&mut self, id: &PeerId, why: Line, out: &mut Out<'_>) {
+        let text = format!("{} sent what can't be understood: {why}", self.cluster.label(id));
+        self.extra_mut(id).unparsed = Some((out.now, why));
+        self.unsettled = true;
+        out.happened(EventKind::Peer, Subject::Peer(id.clone()), &text);
     }
 
     fn on_identity(&mut self, at: usize, identity: Identity, now: Time) {

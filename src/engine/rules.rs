@@ -20,6 +20,9 @@ use crate::domain::time::{Time, human};
 /// Something that happens at one moment (drops, garbage) counts as going on for this long.
 const LINGER: Duration = Duration::from_mins(1);
 
+/// A peer that is understood again, so long after it was not, has come to its senses.
+pub(super) const SENSIBLE: Duration = Duration::from_secs(10);
+
 /// A peer that drops in one report was stopped for a moment; in this many it is too slow.
 pub(super) const DROPS: usize = 3;
 

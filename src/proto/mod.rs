@@ -24,8 +24,11 @@ pub const VERSION: u32 = 1;
 /// The oldest version that is still understood.
 pub const VERSION_OLDEST: u32 = 1;
 
-/// Longest JSON document, in bytes, that is read from anybody: a whole row of 4,096 links fits.
+/// Longest JSON document, in bytes, that is read from anybody: whole rows of all members fit.
 pub const DOCUMENT_MAX: usize = 4 * 1024 * 1024;
+
+/// Most objects and lists in one document: a few bytes on the wire may each become hundreds in memory.
+pub const PARTS_MAX: usize = 65_536;
 
 /// Why a message was not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -49,13 +52,18 @@ pub fn check_version(v: u32) -> Result<(), ProtoError> {
     if (VERSION_OLDEST..=VERSION).contains(&v) { Ok(()) } else { Err(ProtoError::TooNew(v)) }
 }
 
-/// Reads one JSON document of at most [`DOCUMENT_MAX`] bytes.
+/// Reads one JSON document of at most [`DOCUMENT_MAX`] bytes and [`PARTS_MAX`] objects and lists.
 ///
 /// # Errors
 /// [`ProtoError::TooLarge`] and [`ProtoError::Malformed`]; the latter names line and column, never the text itself.
 pub fn read<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, ProtoError> {
     if bytes.len() > DOCUMENT_MAX {
         return Err(ProtoError::TooLarge(format!("a document of {} bytes, {DOCUMENT_MAX} are read", bytes.len())));
+    }
+    // Those within texts count too; honest texts have few.
+    let parts = bytes.iter().filter(|b| matches!(b, b'{' | b'[')).count();
+    if parts > PARTS_MAX {
+        return Err(ProtoError::TooLarge(format!("a document of {parts} parts, {PARTS_MAX} are read")));
     }
     serde_json::from_slice(bytes).map_err(|e| ProtoError::Malformed(crate::domain::text::clean(&e.to_string(), 160)))
 }

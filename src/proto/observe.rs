@@ -95,6 +95,9 @@ pub struct WireRow {
     /// Who passed it on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub via: Option<String>,
+    /// Between peers: the links are only those that differ from this sequence number of the same start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base: Option<u64>,
     /// Since when the origin is detached.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detached: Option<u64>,
@@ -289,6 +292,7 @@ impl WireRow {
             seq: row.seq,
             age: ms(now.since(row.vouched)),
             via: row.via.as_ref().map(ToString::to_string),
+            base: None,
             detached: row.detached.map(Time::as_millis),
             level: row.level,
             links: row.links.iter().map(|l| WireLink::from_link(l)).collect(),

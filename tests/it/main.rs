@@ -8,6 +8,7 @@ mod dns;
 mod docs;
 mod domain;
 mod engine;
+mod hostile;
 mod lab;
 mod layering;
 mod ssh;

@@ -165,11 +165,13 @@ fn child() {
 }
 
 /// The program inside a pseudo terminal, and what its screen shows.
-struct Pty {
+pub struct Pty {
     child: Box<dyn Child + Send + Sync>,
     master: Option<Box<dyn MasterPty + Send>>,
     keys: Option<Box<dyn Write + Send>>,
     screen: Arc<Mutex<vt100::Parser>>,
+    /// Everything that came, as it came.
+    raw: Arc<Mutex<Vec<u8>>>,
     /// Set by us: let go of the terminal at its next output.
     close: Arc<AtomicBool>,
     closed: Arc<AtomicBool>,
@@ -204,7 +206,7 @@ impl Pty {
         Self::run(command, size)
     }
 
-    fn run(command: CommandBuilder, size: (u16, u16)) -> Self {
+    pub fn run(command: CommandBuilder, size: (u16, u16)) -> Self {
         let pair = native_pty_system().openpty(pty_size(size)).unwrap();
         let child = pair.slave.spawn_command(command).unwrap();
         drop(pair.slave);
@@ -213,10 +215,13 @@ impl Pty {
         let screen = Arc::new(Mutex::new(vt100::Parser::new(size.1, size.0, 0)));
         let closed = Arc::new(AtomicBool::new(false));
         let close = Arc::new(AtomicBool::new(false));
+        let raw = Arc::new(Mutex::new(Vec::new()));
+        let all = Arc::clone(&raw);
         let (into, ended, stop) = (Arc::clone(&screen), Arc::clone(&closed), Arc::clone(&close));
         std::thread::spawn(move || {
             let mut bytes = [0; 8192];
             while let Ok(n @ 1..) = reader.read(&mut bytes) {
+                all.lock().unwrap().extend_from_slice(&bytes[..n]);
                 into.lock().unwrap().process(&bytes[..n]);
                 if stop.load(Ordering::SeqCst) {
                     break;
@@ -225,10 +230,10 @@ impl Pty {
             drop(reader);
             ended.store(true, Ordering::SeqCst);
         });
-        Self { child, master: Some(pair.master), keys: Some(keys), screen, close, closed }
+        Self { child, master: Some(pair.master), keys: Some(keys), screen, raw, close, closed }
     }
 
-    fn press(&mut self, keys: &str) {
+    pub fn press(&mut self, keys: &str) {
         let out = self.keys.as_mut().unwrap();
         out.write_all(keys.as_bytes()).unwrap();
         out.flush().unwrap();
@@ -239,12 +244,12 @@ impl Pty {
         self.master.as_ref().unwrap().resize(pty_size(size)).unwrap();
     }
 
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         self.screen.lock().unwrap().screen().contents()
     }
 
     /// Waits until `what` holds of the screen.
-    fn until(&self, why: &str, what: impl Fn(&vt100::Screen) -> bool) {
+    pub fn until(&self, why: &str, what: impl Fn(&vt100::Screen) -> bool) {
         let end = Instant::now() + DEADLINE;
         loop {
             {
@@ -258,7 +263,12 @@ impl Pty {
         }
     }
 
-    fn until_text(&self, text: &str) {
+    /// Everything that was written to the terminal so far.
+    pub fn raw(&self) -> Vec<u8> {
+        self.raw.lock().unwrap().clone()
+    }
+
+    pub fn until_text(&self, text: &str) {
         self.until(text, |screen| screen.contents().contains(text));
     }
 
@@ -275,7 +285,7 @@ impl Pty {
     }
 
     /// Waits for the end of the process, and of its output; says how long it took.
-    fn ended(&mut self) -> Duration {
+    pub fn ended(&mut self) -> Duration {
         let start = Instant::now();
         while self.child.try_wait().unwrap().is_none() {
             assert!(start.elapsed() < DEADLINE, "it does not end; the screen shows:\n{}", self.text());
@@ -289,7 +299,7 @@ impl Pty {
         took
     }
 
-    fn assert_restored(&self) {
+    pub fn assert_restored(&self) {
         let parser = self.screen.lock().unwrap();
         let screen = parser.screen();
         assert!(!screen.alternate_screen(), "the alternate screen is still on:\n{}", screen.contents());

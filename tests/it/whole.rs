@@ -12,25 +12,25 @@ use serde_json::Value;
 use crate::support::PATIENCE;
 
 /// The binary in a home of its own, so that no file of the person who tests is read.
-fn peerdeck(home: &Path, args: &[&str]) -> Command {
+pub fn peerdeck(home: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_peerdeck"));
     command.args(args).env_clear().env("HOME", home).env("PATH", std::env::var_os("PATH").unwrap_or_default());
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
-fn text(bytes: &[u8]) -> String {
+pub fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
 /// A process that runs until it is told to stop, with its lines as they come.
-struct Running {
-    child: Child,
+pub struct Running {
+    pub child: Child,
     lines: Receiver<String>,
 }
 
 impl Running {
-    fn start(mut command: Command) -> Self {
+    pub fn start(mut command: Command) -> Self {
         let mut child = command.stderr(Stdio::inherit()).spawn().unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());
         let (send, lines) = channel();
@@ -45,7 +45,7 @@ impl Running {
     }
 
     /// The next line that fits; those before it are left out.
-    fn line(&self, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
+    pub fn line(&self, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
         let end = Instant::now() + PATIENCE;
         loop {
             let left = end.saturating_duration_since(Instant::now());
@@ -62,13 +62,13 @@ impl Running {
         }
     }
 
-    fn signal(&self, signal: Signal) {
+    pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
         kill_process(pid, signal).unwrap();
     }
 
     /// Waits for its end; the exit code.
-    fn code(&mut self) -> Option<i32> {
+    pub fn code(&mut self) -> Option<i32> {
         let end = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -89,15 +89,15 @@ impl Drop for Running {
 }
 
 /// A headless lab and a home.
-struct Whole {
-    dir: tempfile::TempDir,
-    fleet: String,
+pub struct Whole {
+    pub dir: tempfile::TempDir,
+    pub fleet: String,
     lab: Running,
     ready: Value,
 }
 
 impl Whole {
-    fn start(peers: &str) -> Self {
+    pub fn start(peers: &str) -> Self {
         let dir = tempfile::Builder::new().prefix("pd").tempdir().unwrap();
         let state = dir.path().join("lab");
         let args = ["lab", "--headless", "--peers", peers, "--seed", "1", "--ping-interval", "250ms", "--state-dir"];
@@ -109,17 +109,17 @@ impl Whole {
         Self { dir, fleet, lab, ready }
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    pub fn command(&self, args: &[&str]) -> Command {
         let mut command = peerdeck(self.dir.path(), args);
         command.args(["--fleet", &self.fleet]);
         command
     }
 
-    fn run(&self, args: &[&str]) -> Output {
+    pub fn run(&self, args: &[&str]) -> Output {
         self.command(args).output().unwrap()
     }
 
-    fn json(&self, args: &[&str]) -> (Value, i32) {
+    pub fn json(&self, args: &[&str]) -> (Value, i32) {
         let out = self.run(&[args, &["--json"]].concat());
         let value = serde_json::from_slice(&out.stdout)
             .unwrap_or_else(|e| panic!("{args:?}: {e}: {} {}", text(&out.stdout), text(&out.stderr)));
@@ -147,11 +147,11 @@ impl Whole {
     }
 }
 
-fn list<'a>(doc: &'a Value, name: &str) -> &'a Vec<Value> {
+pub fn list<'a>(doc: &'a Value, name: &str) -> &'a Vec<Value> {
     doc[name].as_array().unwrap_or_else(|| panic!("no list {name} in {doc:#}"))
 }
 
-fn link<'a>(doc: &'a Value, from: &str, to: &str) -> &'a Value {
+pub fn link<'a>(doc: &'a Value, from: &str, to: &str) -> &'a Value {
     let host = |v: &Value, name: &str| v.as_str().is_some_and(|h| h.split('.').next() == Some(name));
     list(doc, "links").iter().find(|l| host(&l["from"], from) && host(&l["to"], to)).unwrap()
 }

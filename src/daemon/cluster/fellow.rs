@@ -43,11 +43,23 @@ pub struct Conn {
     pub unanswered: VecDeque<u64>,
     /// Number of the newest ping received.
     pub heard: u64,
+    /// Whether our whole row went out over it; changes are enough from then on.
+    pub told: bool,
 }
 
 impl Conn {
     pub fn new(id: ConnId, address: SocketAddr, dialled: bool, now: Time) -> Self {
-        Self { id, address, dialled, greeting: None, since: now, ping: 0, unanswered: VecDeque::new(), heard: 0 }
+        Self {
+            id,
+            address,
+            dialled,
+            greeting: None,
+            since: now,
+            ping: 0,
+            unanswered: VecDeque::new(),
+            heard: 0,
+            told: false,
+        }
     }
 }
 

@@ -62,6 +62,8 @@ pub struct Core {
     flood_at: Option<Time>,
     /// The own row is among the news.
     own_news: bool,
+    /// The own row as it was pushed last; what fellows are told is the difference.
+    pushed: Arc<Row>,
     /// Rows of these are, for those that don't hear them.
     news: BTreeSet<PeerId>,
     flooded: Time,
@@ -88,6 +90,16 @@ impl Core {
             flush_at: None,
             flood_at: None,
             own_news: false,
+            pushed: Arc::new(Row {
+                origin: config.id.clone(),
+                boot: config.boot,
+                seq: 0,
+                vouched: now,
+                via: None,
+                detached: config.detached,
+                level: config.level,
+                links: Vec::new(),
+            }),
             news: BTreeSet::new(),
             flooded: Time::ZERO,
             next_conn: 0,
@@ -337,7 +349,7 @@ impl Core {
     /// Sends a ping over the connection in use.
     fn ping(&mut self, now: Time, id: &PeerId, out: &mut Vec<Effect>) {
         let want = self.wanted_of(now, id);
-        let row = (self.config.boot.0, self.seq);
+        let row = (self.config.boot.0, self.pushed.seq);
         let Some(conn) = self.fellows.get_mut(id).and_then(Fellow::active_mut) else { return };
         conn.ping += 1;
         conn.unanswered.push_back(conn.ping);

@@ -3,6 +3,7 @@
 //! The own row is pushed to all fellows when it changes. What comes from one is passed on to those that, by
 //! their own rows, don't hear the origin themselves. Each ping asks a few fellows for what is still missing.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{ConnId, Core, Effect};
@@ -13,7 +14,7 @@ use crate::domain::mesh::{Cause, Link, LinkState, Row};
 use crate::domain::time::{Time, millis};
 use crate::proto::ClockMap;
 use crate::proto::frame::Frame;
-use crate::proto::observe::WireRow;
+use crate::proto::observe::{WireLink, WireRow};
 
 /// Whether news of the other end come over this link: it carries frames, whatever else it may not carry.
 fn carries_news(link: &Link) -> bool {
@@ -25,16 +26,56 @@ fn carries_news(link: &Link) -> bool {
     }
 }
 
+/// What of a link is news to other peers: round trips and counters go out with what else changes.
+fn essence(link: &Link) -> Link {
+    Link { rtt: None, heard: None, failures: 0, attempts: 0, next_attempt: None, ..link.clone() }
+}
+
+/// Whether `new` has to be told to those who know `old`.
+fn is_news(new: &Link, known: &Row) -> bool {
+    known.link(&new.to).is_none_or(|old| essence(old) != essence(new))
+}
+
 impl Core {
+    /// Pushes the own row: whole where it never went out, else what changed since the last push. In a large mesh
+    /// whole rows after each change would be most of all traffic.
+    fn push_own(&mut self, now: Time, out: &mut Vec<Effect>) {
+        let row = Arc::new(self.own_row(now));
+        let before = std::mem::replace(&mut self.pushed, row.clone());
+        let same_members = row.links.iter().map(|l| &l.to).eq(before.links.iter().map(|l| &l.to));
+        let mut change = WireRow::from_row(&Row { links: Vec::new(), ..Row::clone(&row) }, now);
+        change.base = Some(before.seq);
+        change.links =
+            row.links.iter().filter(|l| is_news(l, &before)).map(|l| WireLink::from_link(l)).collect();
+        let change = Arc::new(Frame::Rows { clock: now.as_millis(), rows: vec![change] });
+        let mut whole: Option<Arc<Frame>> = None;
+        for conn in self.fellows.values_mut().filter_map(|f| f.active_mut()) {
+            let frame = if conn.told && same_members {
+                change.clone()
+            } else {
+                conn.told = true;
+                whole.get_or_insert_with(|| Arc::new(Self::rows_frame(now, &[&row]))).clone()
+            };
+            out.push(Effect::Send { conn: conn.id, frame });
+        }
+    }
+
+    /// A change on top of the row that is known, as a whole row; `None` where its base is another one, so that the
+    /// next ping asks for all of it.
+    fn rebase(&self, mut row: Row, base: u64) -> Option<Row> {
+        let known = self.rows.get(&row.origin).filter(|k| k.boot == row.boot && k.seq == base)?;
+        let mut links: BTreeMap<PeerId, Arc<Link>> = known.links.iter().map(|l| (l.to.clone(), l.clone())).collect();
+        links.extend(row.links.drain(..).map(|l| (l.to.clone(), l)));
+        row.links = links.into_values().collect();
+        Some(row)
+    }
+
     /// The own row to everybody who has a session, if it changed; rows of others to those that don't hear the
     /// origin themselves. Of all that could pass one on only two do, or a mesh with many broken links would drown
     /// in copies; pings ask for what is lost.
     pub(super) fn push_news(&mut self, now: Time, out: &mut Vec<Effect>) {
         if std::mem::take(&mut self.own_news) {
-            let frame = Arc::new(Self::rows_frame(now, &[&self.own_row(now)]));
-            for conn in self.fellows.values().filter_map(|f| f.active()) {
-                out.push(Effect::Send { conn: conn.id, frame: frame.clone() });
-            }
+            self.push_own(now, out);
         }
         for origin in std::mem::take(&mut self.news) {
             let Some(row) = self.rows.get(&origin) else { continue };
@@ -73,8 +114,15 @@ impl Core {
     pub(super) fn on_rows(&mut self, now: Time, from: &PeerId, clock: u64, rows: Vec<WireRow>) {
         let clock = ClockMap { there: clock, here: now };
         for wire in rows.into_iter().take(MACHINES_MAX) {
+            let base = wire.base;
             // A row over the limits is left out; its sender is a member and will send the next one.
-            let Ok(mut row) = wire.into_row(clock) else { continue };
+            let Ok(row) = wire.into_row(clock) else { continue };
+            let Some(mut row) = (match base {
+                Some(base) => self.rebase(row, base),
+                None => Some(row),
+            }) else {
+                continue;
+            };
             if !self.fellows.contains_key(&row.origin) {
                 continue;
             }
@@ -152,7 +200,8 @@ impl Core {
     }
 
     pub(super) fn answer_wanted(&self, now: Time, conn: ConnId, wanted: &[(String, u64, u64)], out: &mut Vec<Effect>) {
-        let own = self.own_row(now);
+        // What goes out under one sequence number is always the same row, or differences would have no sure base.
+        let own = Row { vouched: now, ..Row::clone(&self.pushed) };
         let useful = self.config.ping_interval * 3;
         let rows: Vec<&Row> = wanted
             .iter()

@@ -187,6 +187,62 @@ fn members_are_discovered_and_those_that_left_are_let_go() {
 }
 
 #[test]
+fn the_cluster_of_most_peers_is_shown_and_no_fellow_renames_a_peer() {
+    let mut world = World::new(&groups(&["lab1", "lab2", "lab3"]), Limits::default(), &|_| true, false);
+    let honest = world.membership.clone();
+    let lie = world.membership.as_mut().unwrap();
+    lie.cluster_id = "another".into();
+    lie.name = "evil".into();
+    lie.revision = u64::MAX;
+    lie.machines = ["lab1", "lab2", "lab3", "lab9"].map(|n| Arc::new(machine(n, "evil.example", "Evil"))).into();
+    let lie = world.membership.clone();
+    world.connect("lab1");
+    assert_eq!(world.snapshot().clusters[0].name.as_str(), "evil", "nobody else has told anything");
+    world.membership = honest;
+    world.connect("lab2");
+    assert_eq!(world.snapshot().clusters[0].membership_revision, Some(u64::MAX), "one against one: the first");
+    world.connect("lab3");
+    let check = |world: &mut World| {
+        let snapshot = world.snapshot();
+        let cluster = &snapshot.clusters[0];
+        assert_eq!((cluster.name.as_str(), cluster.membership_revision), ("americas", Some(1)));
+        let hosts: Vec<&str> = cluster.peers.iter().map(|p| p.host.as_str()).collect();
+        assert_eq!(hosts, ["lab1.example.com", "lab2.example.com", "lab3.example.com"]);
+    };
+    check(&mut world);
+    // Nor does it win while the others are away.
+    for name in ["lab1", "lab2", "lab3"] {
+        world.lose(name, Cause::Dropped);
+    }
+    world.membership = lie;
+    world.connect("lab1");
+    check(&mut world);
+    // In the same cluster a fellow may tell a newer membership, but not how a peer is called that answers itself.
+    let membership = world.membership.as_mut().unwrap();
+    membership.cluster_id = "c1".into();
+    world.lose("lab1", Cause::Dropped);
+    world.connect("lab1");
+    let snapshot = world.snapshot();
+    let names = snapshot.clusters[0].peers.iter().map(|p| (p.id.as_str(), p.host.as_str()));
+    let lab2 = names.clone().find(|(id, _)| *id == "lab2");
+    assert_eq!(lab2, Some(("lab2", "lab2.example.com")), "{:?}", names.collect::<Vec<_>>());
+}
+
+#[test]
+fn a_first_answer_that_cannot_be_read_is_a_finding_of_that_peer() {
+    let mut world = World::new(&groups(&["lab1", "lab2"]), Limits::default(), &|_| true, false);
+    world.connect("lab1");
+    let fact = Fact::Unparsed { why: "nonsense".into() };
+    let observer = PeerId::unheard("lab2.example.com", 22);
+    world.say("lab2", PeerEvent::Observed(vec![Observation { at: world.now, observer, fact }]));
+    world.run(3.0);
+    let snapshot = world.snapshot();
+    let found: Vec<_> = snapshot.clusters[0].findings.iter().map(|f| (f.kind, f.subject.clone())).collect();
+    let lab2 = peerdeck::domain::Subject::Peer(PeerId::new("lab2"));
+    assert!(found.contains(&(peerdeck::domain::finding::FindingKind::AnswerUnparsed, lab2)), "{found:?}");
+}
+
+#[test]
 fn a_peer_with_the_wrong_serial_number_is_not_taken_for_the_one_that_is_expected() {
     let all = groups(&["lab1", "lab2"]);
     let mut world = World::new(&all, Limits::default(), &|n| n == "lab1", true);

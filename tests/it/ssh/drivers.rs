@@ -227,13 +227,14 @@ async fn answers_that_are_not_taken_become_a_fact_and_a_wary_back_off() {
     let net = MemNet::default();
     let too_new = line(&Report { v: VERSION + 1, ..report(1) });
     let nameless = line(&Report { identity: None, ..report(1) });
-    let deep = format!("{{\"method\":\"report\",\"params\":{{\"row\":{}", "[".repeat(100_000)) + "\n";
+    let deep = |n| format!("{{\"method\":\"report\",\"params\":{{\"row\":{}\n", "[".repeat(n)).into_bytes();
     let endless = vec![b'a'; DOCUMENT_MAX + 100_000];
-    let cases: [(Vec<u8>, &str, Cause); 5] = [
+    let cases: [(Vec<u8>, &str, Cause); 6] = [
         (b"hello\n".to_vec(), "not a message", Cause::Dropped),
         (too_new, "protocol version 2", Cause::Version),
         (nameless, "does not say who it is", Cause::Dropped),
-        (deep.into_bytes(), "not a message", Cause::Dropped),
+        (deep(10_000), "not a message", Cause::Dropped),
+        (deep(100_000), "over the limit", Cause::Dropped),
         (endless, "over the limit", Cause::Dropped),
     ];
     for (speech, why, cause) in cases {
