@@ -135,9 +135,9 @@ pub struct Lab {
     /// Seed of all that is random in the network and the peers
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// How often peers ping each other
-    #[arg(long, value_name = "TIME", value_parser = span::parse, default_value = "1s")]
-    pub ping_interval: Duration,
+    /// How often peers ping each other [default: 1s, longer with more than 44 peers]
+    #[arg(long, value_name = "TIME", value_parser = span::parse)]
+    pub ping_interval: Option<Duration>,
 }
 
 /// Commands to a running lab.

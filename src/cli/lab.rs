@@ -30,7 +30,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Done> {
         peers: args.peers.into(),
         state_dir: args.state_dir.clone(),
         seed: args.seed,
-        ping_interval: args.ping_interval,
+        ping_interval: args.ping_interval.unwrap_or_else(|| Options::ping_interval(args.peers.into())),
         ..Options::default()
     };
     if args.headless { headless(options) } else { open::lab(context, options) }

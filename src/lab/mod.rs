@@ -66,6 +66,16 @@ pub struct Options {
     pub report_interval: Duration,
 }
 
+impl Options {
+    /// The ping interval of a lab of so many peers: all of them share one machine, which has about 2,000 pings a
+    /// second to spare. 1 s up to 44 peers, 5 s with 100, 20 s with 200.
+    #[must_use]
+    pub fn ping_interval(peers: usize) -> Duration {
+        let links = u32::try_from(peers * peers).unwrap_or(u32::MAX);
+        (Duration::from_secs(1) * links / 2_000).max(Duration::from_secs(1))
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {

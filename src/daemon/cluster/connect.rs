@@ -66,6 +66,7 @@ impl Core {
                 }
                 fellow.link.address = Some(dialled.address);
                 fellow.conns.insert(0, Conn::new(conn, dialled.address, true, now));
+                self.index(conn, &id);
                 let hello = self.hello(now);
                 out.push(Effect::Send { conn, frame: hello });
             }
@@ -117,6 +118,7 @@ impl Core {
             return;
         }
         fellow.conns.insert(0, Conn::new(conn, from, false, now));
+        self.index(conn, peer);
         out.push(Effect::Send { conn, frame: hello });
     }
 

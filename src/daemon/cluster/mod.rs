@@ -52,8 +52,12 @@ pub struct Core {
     config: Config,
     rng: StdRng,
     fellows: BTreeMap<PeerId, Fellow>,
+    /// Which fellow a connection belongs to; also of some that have gone.
+    whose: BTreeMap<ConnId, PeerId>,
     /// Rows of the others.
     rows: BTreeMap<PeerId, Arc<Row>>,
+    /// By the row of each: of whom it must be told by others.
+    lacking: BTreeMap<PeerId, BTreeSet<PeerId>>,
     /// Sequence number of the own row.
     seq: u64,
     /// When the own row's changes are told.
@@ -64,6 +68,7 @@ pub struct Core {
     own_news: bool,
     /// The own row as it was pushed last; what fellows are told is the difference.
     pushed: Arc<Row>,
+    asks: rows::Asks,
     /// Rows of these are, for those that don't hear them.
     news: BTreeSet<PeerId>,
     flooded: Time,
@@ -85,11 +90,14 @@ impl Core {
         let mut core = Self {
             rng,
             fellows: BTreeMap::new(),
+            whose: BTreeMap::new(),
             rows: BTreeMap::new(),
+            lacking: BTreeMap::new(),
             seq: 1,
             flush_at: None,
             flood_at: None,
             own_news: false,
+            asks: rows::Asks::default(),
             pushed: Arc::new(Row {
                 origin: config.id.clone(),
                 boot: config.boot,
@@ -127,6 +135,7 @@ impl Core {
     pub fn step(&mut self, now: Time, event: Event) -> Vec<Effect> {
         let mut out = Vec::new();
         self.note_lateness(now);
+        let about = self.about(&event);
         match event {
             Event::Tick => {}
             Event::Dialled { conn, result } => self.on_dialled(now, conn, result, &mut out),
@@ -159,11 +168,34 @@ impl Core {
             }
             Event::Stop => self.on_stop(&mut out),
         }
-        if !self.stopped {
+        if !self.stopped && (about.is_none() || self.wake <= now) {
             self.run_timers(now, &mut out);
+            self.schedule(now);
+        } else {
+            self.schedule_sooner(about.as_ref());
         }
-        self.schedule(now);
         out
+    }
+
+    /// The one fellow whose timers an event can move; `None` where it may be any. In a large mesh nearly all events
+    /// are pings, and looking through all timers for each would be most of the work.
+    fn about(&self, event: &Event) -> Option<PeerId> {
+        match event {
+            Event::Pong { conn, .. } => self.fellow_of(*conn),
+            Event::Frame { conn, frame: Frame::Hello(_) | Frame::Ping(_) | Frame::Pong { .. } | Frame::Rows { .. } } => {
+                self.fellow_of(*conn)
+            }
+            Event::Probe { peer, .. } | Event::Dns { peer, .. } => Some(peer.clone()),
+            Event::Frame { frame: Frame::Command { .. } | Frame::Bye { .. } | Frame::Unknown, .. }
+            | Event::Tick
+            | Event::Dialled { .. }
+            | Event::Accepted { .. }
+            | Event::Closed { .. }
+            | Event::Execute { .. }
+            | Event::SetLevel(_)
+            | Event::Membership(_)
+            | Event::Stop => None,
+        }
     }
 
     /// Connected and wanted links.
@@ -199,6 +231,7 @@ impl Core {
                 Self::close_conns(&fellow, Cause::NotInCluster, "no longer a member", out);
             }
             self.rows.remove(&id);
+            self.lacking.remove(&id);
         }
         for machine in membership.machines.iter().filter(|m| m.id != me) {
             if let Some(fellow) = self.fellows.get_mut(&machine.id) {
@@ -290,6 +323,16 @@ impl Core {
         let fellows = self.fellows.values();
         let timers = fellows.flat_map(|f| [Some(f.beat_at), f.dial_at]).chain([self.flush_at, self.flood_at]);
         self.wake = timers.flatten().min().unwrap_or(far);
+    }
+
+    /// As [`Core::schedule`] after an event that moved timers of one fellow only. A timer that was taken back still
+    /// wakes the core, once and for nothing.
+    fn schedule_sooner(&mut self, about: Option<&PeerId>) {
+        let fellow = about.and_then(|id| self.fellows.get(id));
+        let timers = fellow.into_iter().flat_map(|f| [Some(f.beat_at), f.dial_at]);
+        if let Some(first) = timers.chain([self.flush_at, self.flood_at]).flatten().min() {
+            self.wake = self.wake.min(first);
+        }
     }
 
     /// One ping interval of one fellow has passed.
@@ -447,7 +490,17 @@ impl Core {
     }
 
     fn fellow_of(&self, conn: ConnId) -> Option<PeerId> {
-        self.fellows.values().find(|f| f.conns.iter().any(|c| c.id == conn)).map(|f| f.id().clone())
+        let id = self.whose.get(&conn)?;
+        self.fellows.get(id).filter(|f| f.conns.iter().any(|c| c.id == conn)).map(|f| f.id().clone())
+    }
+
+    /// Notes whose connection this is. Those that have gone are forgotten when they become many.
+    fn index(&mut self, conn: ConnId, id: &PeerId) {
+        if self.whose.len() > 2 * CONNS_MAX * self.fellows.len() {
+            let open = self.fellows.values().flat_map(|f| f.conns.iter().map(|c| (c.id, f.id().clone())));
+            self.whose = open.collect();
+        }
+        self.whose.insert(conn, id.clone());
     }
 
     fn own_row(&self, now: Time) -> Row {

@@ -26,6 +26,11 @@ fn carries_news(link: &Link) -> bool {
     }
 }
 
+/// Whether somebody else must tell news of the other end: a first attempt still under way may soon bring them.
+fn lacks_news(link: &Link) -> bool {
+    !carries_news(link) && link.state != LinkState::Connecting
+}
+
 /// What of a link is news to other peers: round trips and counters go out with what else changes.
 fn essence(link: &Link) -> Link {
     Link { rtt: None, heard: None, failures: 0, attempts: 0, next_attempt: None, ..link.clone() }
@@ -34,6 +39,13 @@ fn essence(link: &Link) -> Link {
 /// Whether `new` has to be told to those who know `old`.
 fn is_news(new: &Link, known: &Row) -> bool {
     known.link(&new.to).is_none_or(|old| essence(old) != essence(new))
+}
+
+/// Who is asked for which rows, worked out once a ping interval.
+#[derive(Debug, Default)]
+pub(super) struct Asks {
+    round: Option<u64>,
+    of: BTreeMap<PeerId, Vec<PeerId>>,
 }
 
 impl Core {
@@ -60,16 +72,6 @@ impl Core {
         }
     }
 
-    /// A change on top of the row that is known, as a whole row; `None` where its base is another one, so that the
-    /// next ping asks for all of it.
-    fn rebase(&self, mut row: Row, base: u64) -> Option<Row> {
-        let known = self.rows.get(&row.origin).filter(|k| k.boot == row.boot && k.seq == base)?;
-        let mut links: BTreeMap<PeerId, Arc<Link>> = known.links.iter().map(|l| (l.to.clone(), l.clone())).collect();
-        links.extend(row.links.drain(..).map(|l| (l.to.clone(), l)));
-        row.links = links.into_values().collect();
-        Some(row)
-    }
-
     /// The own row to everybody who has a session, if it changed; rows of others to those that don't hear the
     /// origin themselves. Of all that could pass one on only two do, or a mesh with many broken links would drown
     /// in copies; pings ask for what is lost.
@@ -77,17 +79,14 @@ impl Core {
         if std::mem::take(&mut self.own_news) {
             self.push_own(now, out);
         }
-        for origin in std::mem::take(&mut self.news) {
-            let Some(row) = self.rows.get(&origin) else { continue };
-            let mut frame: Option<Arc<Frame>> = None;
-            for fellow in self.fellows.values() {
-                if *fellow.id() == origin || row.via.as_ref() == Some(fellow.id()) {
-                    continue;
-                }
-                let Some(conn) = fellow.active() else { continue };
-                let theirs = self.rows.get(fellow.id()).and_then(|r| r.link(&origin));
-                if theirs.is_some_and(|l| !carries_news(l)) && self.is_relay(&origin, fellow.id()) {
-                    let frame = frame.get_or_insert_with(|| Arc::new(Self::rows_frame(now, &[row])));
+        let news = std::mem::take(&mut self.news);
+        let mut frames: BTreeMap<&PeerId, Arc<Frame>> = BTreeMap::new();
+        for (to, lacking) in &self.lacking {
+            let Some(conn) = self.fellows.get(to).and_then(|f| f.active()) else { continue };
+            for origin in lacking.iter().filter(|o| news.contains(*o)) {
+                let Some(row) = self.rows.get(origin).filter(|r| r.via.as_ref() != Some(to)) else { continue };
+                if self.is_relay(origin, to) {
+                    let frame = frames.entry(origin).or_insert_with(|| Arc::new(Self::rows_frame(now, &[row])));
                     out.push(Effect::Send { conn: conn.id, frame: frame.clone() });
                 }
             }
@@ -116,19 +115,41 @@ impl Core {
         for wire in rows.into_iter().take(MACHINES_MAX) {
             let base = wire.base;
             // A row over the limits is left out; its sender is a member and will send the next one.
-            let Ok(row) = wire.into_row(clock) else { continue };
-            let Some(mut row) = (match base {
-                Some(base) => self.rebase(row, base),
-                None => Some(row),
-            }) else {
-                continue;
-            };
+            let Ok(mut row) = wire.into_row(clock) else { continue };
             if !self.fellows.contains_key(&row.origin) {
                 continue;
             }
             row.via = (row.origin != *from).then(|| from.clone());
-            self.take_row(now, row);
+            match base {
+                Some(base) => self.take_change(now, row, base),
+                None => self.take_row(now, row),
+            }
         }
+    }
+
+    /// What changed since the row with number `base`. Without that row the next ping asks for the whole.
+    fn take_change(&mut self, now: Time, change: Row, base: u64) {
+        let Some(known) = self.rows.get_mut(&change.origin) else { return };
+        if known.boot != change.boot || known.seq != base || change.seq <= base {
+            return;
+        }
+        let known = Arc::make_mut(known);
+        let lacking = self.lacking.entry(change.origin.clone()).or_default();
+        for link in &change.links {
+            match known.links.binary_search_by(|l| l.to.cmp(&link.to)) {
+                Ok(at) => known.links[at] = link.clone(),
+                Err(at) => known.links.insert(at, link.clone()),
+            }
+            if lacks_news(link) {
+                lacking.insert(link.to.clone());
+            } else {
+                lacking.remove(&link.to);
+            }
+        }
+        let links = std::mem::take(&mut known.links);
+        *known = Row { links, ..change };
+        let (origin, direct, detached) = (known.origin.clone(), known.via.is_none(), known.detached);
+        self.taken(now, origin, direct, detached);
     }
 
     fn take_row(&mut self, now: Time, row: Row) {
@@ -143,9 +164,15 @@ impl Core {
             }
             return;
         }
-        let direct = row.via.is_none();
-        let detached = row.detached;
+        let (direct, detached) = (row.via.is_none(), row.detached);
+        let lacking = row.links.iter().filter(|l| lacks_news(l)).map(|l| l.to.clone()).collect();
+        self.lacking.insert(origin.clone(), lacking);
         self.rows.insert(origin.clone(), Arc::new(row));
+        self.taken(now, origin, direct, detached);
+    }
+
+    /// Another row of `origin` is held.
+    fn taken(&mut self, now: Time, origin: PeerId, direct: bool, detached: Option<Time>) {
         if let Some(fellow) = self.fellows.get_mut(&origin) {
             // With a session of our own its greetings count: a row over others may be late.
             if direct || fellow.active().is_none() {
@@ -169,37 +196,50 @@ impl Core {
 
     /// What the next ping to `asked` asks for: rows that don't come from their origins, spread over those that
     /// may know, and the row of `asked` itself if what it announced did not arrive.
-    pub(super) fn wanted_of(&self, now: Time, asked: &PeerId) -> Vec<(String, u64, u64)> {
+    pub(super) fn wanted_of(&mut self, now: Time, asked: &PeerId) -> Vec<(String, u64, u64)> {
         if now.since(self.started) < self.config.ping_interval * 3 {
             return Vec::new(); // Everybody is still dialling everybody: most rows come by themselves.
         }
-        let round = usize::try_from(now.as_millis() / millis(self.config.ping_interval).max(1)).unwrap_or(0);
+        let interval = millis(self.config.ping_interval).max(1);
+        let round = now.as_millis() / interval;
+        if self.asks.round != Some(round) {
+            self.asks = Asks { round: Some(round), of: self.ask_whom(round) };
+        }
+        let mut wanted: Vec<&PeerId> = self.asks.of.get(asked).into_iter().flatten().collect();
+        if let Some(fellow) = self.fellows.get(asked)
+            && self.rows.get(asked).is_none_or(|r| (r.boot, r.seq) < fellow.announced)
+        {
+            wanted.push(asked);
+        }
+        let held = |id: &PeerId| self.rows.get(id).map_or((0, 0), |r| (r.boot.0, r.seq));
+        wanted.into_iter().map(|id| (id.to_string(), held(id).0, held(id).1)).collect()
+    }
+
+    /// Of whom each helper is asked in this round: fellows without a session whose first attempt has failed. One
+    /// helper a round, another in the next, so that one who lost a row does not matter for long.
+    fn ask_whom(&self, round: u64) -> BTreeMap<PeerId, Vec<PeerId>> {
         let helpers: Vec<&PeerId> =
             self.fellows.values().filter(|f| f.active().is_some()).map(super::Fellow::id).collect();
-        let mut wanted = Vec::new();
-        for (origin, fellow) in &self.fellows {
-            let known = self.rows.get(origin);
-            let ask = if fellow.active().is_some() {
-                origin == asked && known.is_none_or(|r| (r.boot, r.seq) < fellow.announced)
-            } else {
-                let hears =
-                    |h: &&&PeerId| self.rows.get(**h).and_then(|r| r.link(origin)).is_some_and(|l| carries_news(l));
-                let mut best: Vec<&PeerId> = helpers.iter().filter(hears).copied().collect();
-                if best.is_empty() {
-                    best.clone_from(&helpers);
-                }
-                // One a round, another in the next, so that a helper who lost it does not matter for long.
-                best.get(round % best.len().max(1)).copied() == Some(asked)
-            };
-            if ask {
-                let (boot, seq) = known.map_or((0, 0), |r| (r.boot.0, r.seq));
-                wanted.push((origin.to_string(), boot, seq));
+        let round = usize::try_from(round).unwrap_or(0);
+        let mut of: BTreeMap<PeerId, Vec<PeerId>> = BTreeMap::new();
+        for (origin, _) in self.fellows.iter().filter(|(_, f)| f.active().is_none() && f.fault.is_some()) {
+            let hears =
+                |h: &&&PeerId| self.rows.get(**h).and_then(|r| r.link(origin)).is_some_and(|l| carries_news(l));
+            let mut best: Vec<&PeerId> = helpers.iter().filter(hears).copied().collect();
+            if best.is_empty() {
+                best.clone_from(&helpers);
+            }
+            if let Some(helper) = best.get(round % best.len().max(1)) {
+                of.entry(PeerId::clone(helper)).or_default().push(origin.clone());
             }
         }
-        wanted
+        of
     }
 
     pub(super) fn answer_wanted(&self, now: Time, conn: ConnId, wanted: &[(String, u64, u64)], out: &mut Vec<Effect>) {
+        if wanted.is_empty() {
+            return;
+        }
         // What goes out under one sequence number is always the same row, or differences would have no sure base.
         let own = Row { vouched: now, ..Row::clone(&self.pushed) };
         let useful = self.config.ping_interval * 3;
