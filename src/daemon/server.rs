@@ -14,8 +14,8 @@ use tracing::debug;
 
 use super::session::SessionHandler;
 use super::shared::Shared;
-use crate::ssh::Cuttable;
 use crate::ssh::net::{BoxStream, Listener};
+use crate::ssh::{Cuttable, PACKET_MAX};
 
 /// Connections that have not logged in yet; more are closed at once.
 const STRANGERS_MAX: usize = 64;
@@ -112,6 +112,8 @@ fn config(shared: &Shared) -> Config {
         keepalive_interval: Some(KEEPALIVE),
         keepalive_max: patience.keepalives,
         nodelay: true,
+        // Buffers of this size stay with each session for good.
+        maximum_packet_size: PACKET_MAX,
         ..Config::default()
     }
 }

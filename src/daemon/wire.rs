@@ -9,7 +9,7 @@ use futures::{SinkExt, StreamExt};
 use tokio::io::{ReadHalf, WriteHalf};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
-use tokio_util::bytes::Bytes;
+use tokio_util::bytes::{Bytes, BytesMut};
 use tokio_util::codec::{FramedRead, FramedWrite, LengthDelimitedCodec};
 
 use super::cluster::{ConnId, Event};
@@ -137,6 +137,11 @@ async fn read(
             Ok(frame) => Event::Frame { conn, frame },
             Err(e) => return Some(format!("closed here, the other side sent something else: {e}")),
         };
+        drop(bytes);
+        let buffer = frames.read_buffer_mut();
+        if buffer.is_empty() {
+            *buffer = BytesMut::new(); // It grows to the longest frame ever, and a peer has hundreds of them.
+        }
         shared.inbox.send(Input::Event(event)).await.ok()?;
     }
 }
@@ -182,7 +187,7 @@ async fn write(
             }
         }
         match timeout(WRITE_LIMIT, SinkExt::<Bytes>::flush(&mut frames)).await {
-            Ok(Ok(())) if failed.is_none() => {}
+            Ok(Ok(())) if failed.is_none() => *frames.write_buffer_mut() = BytesMut::new(),
             Ok(Ok(())) => return Some(format!("the connection broke: {}", clean(&failed.unwrap_or_default(), 160))),
             Ok(Err(e)) => return Some(format!("the connection broke: {}", clean(&e.to_string(), 160))),
             Err(_) => return Some(format!("nothing left for {} s", WRITE_LIMIT.as_secs())),

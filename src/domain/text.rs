@@ -5,7 +5,7 @@
 //! ones too, white space becomes a plain space, and what is too long ends in an ellipsis.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// Longest [`Line`], in characters: room for a sentence with two host names.
 pub const LINE_MAX: usize = 400;
@@ -21,7 +21,7 @@ impl Line {
     /// Cleans `raw` and keeps at most [`LINE_MAX`] characters.
     #[must_use]
     pub fn new(raw: &str) -> Self {
-        Self(clean(raw, LINE_MAX).into())
+        if raw.is_empty() { Self::default() } else { Self(clean(raw, LINE_MAX).into()) }
     }
 
     /// The text.
@@ -39,7 +39,9 @@ impl Line {
 
 impl Default for Line {
     fn default() -> Self {
-        Self(Arc::from(""))
+        // Most facts have no text: they share this one.
+        static EMPTY: LazyLock<Arc<str>> = LazyLock::new(|| Arc::from(""));
+        Self(EMPTY.clone())
     }
 }
 

@@ -21,7 +21,7 @@ pub(crate) const INBOX_MAX: usize = 2 * crate::proto::DOCUMENT_MAX;
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// What stays allocated once the inbox is empty.
-const INBOX_KEPT: usize = 64 * 1024;
+const INBOX_KEPT: usize = 4 * 1024;
 
 /// A channel whose input is always taken off the session by a task of its own.
 ///

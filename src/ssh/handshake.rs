@@ -10,6 +10,7 @@ use russh::keys::{PublicKey, PublicKeyOrCertificate};
 use russh::{Disconnect, Limits, Names, Preferred, SshId, cipher};
 use tokio_util::sync::CancellationToken;
 
+use super::PACKET_MAX;
 use super::client::{ConnectError, HostKeyPolicy, HostKeyVerdict, Stage, Target, fingerprint};
 use crate::domain::mesh::Cause;
 use crate::domain::text::clean;
@@ -221,6 +222,8 @@ pub(super) fn config(target: &Target) -> Arc<Config> {
         keepalive_interval: Some(target.deadlines.silence / 4),
         keepalive_max: KEEPALIVES_LOST,
         nodelay: true,
+        // Buffers of this size stay with each session for good.
+        maximum_packet_size: PACKET_MAX,
         ..Config::default()
     })
 }

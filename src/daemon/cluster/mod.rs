@@ -182,9 +182,10 @@ impl Core {
     fn about(&self, event: &Event) -> Option<PeerId> {
         match event {
             Event::Pong { conn, .. } => self.fellow_of(*conn),
-            Event::Frame { conn, frame: Frame::Hello(_) | Frame::Ping(_) | Frame::Pong { .. } | Frame::Rows { .. } } => {
-                self.fellow_of(*conn)
-            }
+            Event::Frame {
+                conn,
+                frame: Frame::Hello(_) | Frame::Ping(_) | Frame::Pong { .. } | Frame::Rows { .. },
+            } => self.fellow_of(*conn),
             Event::Probe { peer, .. } | Event::Dns { peer, .. } => Some(peer.clone()),
             Event::Frame { frame: Frame::Command { .. } | Frame::Bye { .. } | Frame::Unknown, .. }
             | Event::Tick

@@ -57,8 +57,7 @@ impl Core {
         let same_members = row.links.iter().map(|l| &l.to).eq(before.links.iter().map(|l| &l.to));
         let mut change = WireRow::from_row(&Row { links: Vec::new(), ..Row::clone(&row) }, now);
         change.base = Some(before.seq);
-        change.links =
-            row.links.iter().filter(|l| is_news(l, &before)).map(|l| WireLink::from_link(l)).collect();
+        change.links = row.links.iter().filter(|l| is_news(l, &before)).map(|l| WireLink::from_link(l)).collect();
         let change = Arc::new(Frame::Rows { clock: now.as_millis(), rows: vec![change] });
         let mut whole: Option<Arc<Frame>> = None;
         for conn in self.fellows.values_mut().filter_map(|f| f.active_mut()) {
@@ -223,8 +222,7 @@ impl Core {
         let round = usize::try_from(round).unwrap_or(0);
         let mut of: BTreeMap<PeerId, Vec<PeerId>> = BTreeMap::new();
         for (origin, _) in self.fellows.iter().filter(|(_, f)| f.active().is_none() && f.fault.is_some()) {
-            let hears =
-                |h: &&&PeerId| self.rows.get(**h).and_then(|r| r.link(origin)).is_some_and(|l| carries_news(l));
+            let hears = |h: &&&PeerId| self.rows.get(**h).and_then(|r| r.link(origin)).is_some_and(|l| carries_news(l));
             let mut best: Vec<&PeerId> = helpers.iter().filter(hears).copied().collect();
             if best.is_empty() {
                 best.clone_from(&helpers);
