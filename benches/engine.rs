@@ -49,6 +49,7 @@ fn row(i: usize, n: usize, at: Time, state: Cells<'_>) -> Row {
         vouched: at,
         via: None,
         detached: None,
+        maintenance: None,
         level: 1,
         links,
     }
@@ -104,6 +105,7 @@ fn quiet_report(i: usize, n: usize, at: Time) -> Event {
     let delta = RowDelta {
         seq: 1,
         detached: None,
+        maintenance: None,
         level: 1,
         changed: Vec::new(),
         removed: Vec::new(),

@@ -37,6 +37,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Done> {
 }
 
 fn headless(options: Options) -> anyhow::Result<Done> {
+    super::process::lock_no_memory();
     super::process::peer_runtime()?.block_on(async {
         let peers = options.peers;
         let mut stop = Stop::new().context("signals can't be received")?;

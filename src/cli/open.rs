@@ -62,6 +62,7 @@ pub fn lab(context: &Context, options: Options) -> anyhow::Result<Done> {
     if !on_terminal() {
         anyhow::bail!("the console needs a terminal; `peerdeck lab --headless` runs without one");
     }
+    super::process::lock_no_memory();
     super::process::peer_runtime()?.block_on(async {
         let lab = Lab::start(options).await?;
         let fleet = Choice::File(lab.fleet_path()).load(&context.paths)?.context("the lab has no fleet file")?;

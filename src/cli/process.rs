@@ -7,6 +7,7 @@ use std::sync::Mutex;
 
 use anyhow::Context;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 use tracing_subscriber::EnvFilter;
 
 use super::args::Global;
@@ -17,6 +18,17 @@ pub fn raise_file_limit() {
     if limit.current != limit.maximum {
         // Refused: then connections beyond the limit fail with a clear error.
         let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    }
+}
+
+/// The SSH library locks each session's key in memory, which splits the process's address space: with 20,000 sessions
+/// the system's limit of 65,530 mappings is reached, and allocations fail. A lab's keys are no secrets.
+pub fn lock_no_memory() {
+    // Refused: then only the largest labs miss it.
+    let _ = setrlimit(Resource::Memlock, Rlimit { current: Some(0), maximum: getrlimit(Resource::Memlock).maximum });
+    if let Ok(mut sets) = capabilities(None) {
+        sets.effective.remove(CapabilitySet::IPC_LOCK);
+        let _ = set_capabilities(None, sets);
     }
 }
 

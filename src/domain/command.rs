@@ -1,13 +1,20 @@
 //! Something to be done on peers, and what was observed afterwards.
 
-use strum::IntoStaticStr;
+use std::time::Duration;
+
+use strum::{EnumDiscriminants, EnumIter, EnumString, IntoStaticStr};
 
 use crate::domain::ids::PeerId;
+use crate::domain::plan::DangerClass;
 use crate::domain::text::Line;
 use crate::domain::time::Time;
 
 /// What can be done.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, EnumDiscriminants)]
+#[strum_discriminants(name(CommandKind))]
+#[strum_discriminants(doc = "What can be done, without to whom. Its word stands on the wire and in the audit log.")]
+#[strum_discriminants(derive(PartialOrd, Ord, Hash, EnumIter, EnumString, IntoStaticStr))]
+#[strum_discriminants(strum(serialize_all = "kebab-case"))]
 pub enum Command {
     /// Detach a machine from its cluster on purpose (C22).
     Disconnect {
@@ -20,30 +27,70 @@ pub enum Command {
     Reconnect {
         /// Which.
         peer: PeerId,
+        /// Why, for the log.
+        reason: Line,
+    },
+    /// Announce that a machine is worked on. Anew for one that is in maintenance: another end, another reason.
+    MaintenanceOn {
+        /// Which.
+        peer: PeerId,
+        /// For how long; at most [`crate::domain::maintenance::LASTING_MAX`].
+        lasting: Duration,
+        /// Why; everybody sees it.
+        reason: Line,
+    },
+    /// The work is done.
+    MaintenanceOff {
+        /// Which.
+        peer: PeerId,
+        /// Why, for the log.
+        reason: Line,
     },
 }
 
 impl Command {
-    /// The word of the command line.
+    /// The word on the wire and in the audit log.
     #[must_use]
     pub fn word(&self) -> &'static str {
-        match self {
-            Self::Disconnect { .. } => "disconnect",
-            Self::Reconnect { .. } => "reconnect",
-        }
+        CommandKind::from(self).into()
     }
 
     /// Who is changed by it.
     #[must_use]
     pub fn target(&self) -> &PeerId {
         match self {
-            Self::Disconnect { peer, .. } | Self::Reconnect { peer } => peer,
+            Self::Disconnect { peer, .. }
+            | Self::Reconnect { peer, .. }
+            | Self::MaintenanceOn { peer, .. }
+            | Self::MaintenanceOff { peer, .. } => peer,
+        }
+    }
+
+    /// Why, in the words of whoever wants it; may be empty.
+    #[must_use]
+    pub fn reason(&self) -> &Line {
+        match self {
+            Self::Disconnect { reason, .. }
+            | Self::Reconnect { reason, .. }
+            | Self::MaintenanceOn { reason, .. }
+            | Self::MaintenanceOff { reason, .. } => reason,
+        }
+    }
+}
+
+impl CommandKind {
+    /// How much it can break (`20-console.md`, "Keys and actions").
+    #[must_use]
+    pub fn class(self) -> DangerClass {
+        match self {
+            Self::Disconnect | Self::Reconnect => DangerClass::Disruptive,
+            Self::MaintenanceOn | Self::MaintenanceOff => DangerClass::Reversible,
         }
     }
 }
 
 /// How far a command has come. Done means observed (rule 6).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, IntoStaticStr)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, EnumIter, IntoStaticStr)]
 #[strum(serialize_all = "kebab-case")]
 pub enum OutcomeState {
     /// On its way.
@@ -60,6 +107,17 @@ pub enum OutcomeState {
     Failed,
     /// Nobody can say: the peer went away, or time ran out.
     Unknown,
+}
+
+impl OutcomeState {
+    /// Whether nothing more will be said.
+    #[must_use]
+    pub fn is_final(self) -> bool {
+        match self {
+            Self::Sent | Self::Accepted | Self::Running => false,
+            Self::Observed | Self::Refused | Self::Failed | Self::Unknown => true,
+        }
+    }
 }
 
 /// What became of a command.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::domain::event::Event;
 use crate::domain::ids::{BootId, HostName, PeerId};
+use crate::domain::maintenance::Maintenance;
 use crate::domain::membership::Membership;
 use crate::domain::mesh::link::Link;
 use crate::domain::mesh::row::Row;
@@ -77,6 +78,8 @@ pub struct RowDelta {
     pub seq: u64,
     /// Since when the origin is detached, if it is.
     pub detached: Option<Time>,
+    /// The maintenance that was announced for the origin.
+    pub maintenance: Option<Maintenance>,
     /// Its level.
     pub level: u32,
     /// Links that differ from what was sent last.

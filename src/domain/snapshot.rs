@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::domain::event::Event;
 use crate::domain::finding::{Finding, Severity};
 use crate::domain::ids::{ClusterName, GroupName, HostName, PeerId};
+use crate::domain::maintenance::Maintenance;
 use crate::domain::mesh::link::{Cause, Link, LinkState};
 use crate::domain::mesh::pulse::Pulse;
 use crate::domain::mesh::route::Route;
@@ -139,6 +140,12 @@ impl Peer {
     #[must_use]
     pub fn detached(&self) -> Option<Time> {
         self.row.as_ref().and_then(|r| r.detached)
+    }
+
+    /// The maintenance that is announced for it and still holds.
+    #[must_use]
+    pub fn maintenance(&self, now: Time) -> Option<&Maintenance> {
+        self.row.as_ref().and_then(|r| r.maintenance.as_ref()).filter(|m| m.holds(now))
     }
 
     /// Whether this console has it on the line.

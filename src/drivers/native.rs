@@ -18,7 +18,7 @@ use crate::domain::command::{Command, OutcomeState};
 use crate::domain::ids::PeerId;
 use crate::domain::mesh::Cause;
 use crate::domain::observation::{Fact, Observation};
-use crate::domain::plan::Plan;
+use crate::domain::plan::{Basis, Plan};
 use crate::domain::reach::{Endpoint, PeerEvent, PeerRequest};
 use crate::domain::text::{Line, clean};
 use crate::domain::time::{human, millis};
@@ -417,16 +417,22 @@ fn serials(peers: &[PeerId]) -> Vec<String> {
 
 fn execute(plan: &Plan) -> ExecuteParams {
     let peer = plan.command.target();
-    let reason = match &plan.command {
-        Command::Disconnect { reason, .. } => reason.to_string(),
-        Command::Reconnect { .. } => String::new(),
+    let lasting = match &plan.command {
+        Command::MaintenanceOn { lasting, .. } => Some(crate::proto::ms(*lasting)),
+        Command::Disconnect { .. } | Command::Reconnect { .. } | Command::MaintenanceOff { .. } => None,
     };
-    let detached = plan.basis.detached.iter().find(|(p, _)| p == peer).map(|(_, d)| *d);
+    let Basis { membership, detached, maintenance, links } = &plan.basis;
     ExecuteParams {
         command: plan.command.word().to_owned(),
         peer: peer.to_string(),
-        reason,
-        basis: WireBasis { membership: plan.basis.membership, detached },
+        reason: plan.command.reason().to_string(),
+        lasting,
+        basis: WireBasis {
+            membership: *membership,
+            detached: Some(*detached),
+            maintenance: Some(*maintenance),
+            links: links.iter().map(|(id, up)| (id.to_string(), *up)).collect(),
+        },
     }
 }
 

@@ -10,13 +10,17 @@ use crate::domain::event::EventKind;
 use crate::domain::finding::Subject;
 use crate::domain::ids::PeerId;
 use crate::domain::mesh::link::LinkState;
-use crate::domain::plan::{Basis, Plan};
+use crate::domain::plan::Plan;
 use crate::domain::reach::{EndpointKey, PeerRequest};
+use crate::domain::snapshot::Peer;
 use crate::domain::text::Line;
 use crate::domain::time::Time;
 
 /// How long an observation that shows the new state is waited for.
 const PATIENCE: Duration = Duration::from_secs(15);
+
+/// How far a peer's times may be off, once mapped to our clock.
+const SKEW: Duration = Duration::from_secs(2);
 
 /// No more plans than this are on their way at a time.
 const PENDING_MAX: usize = 256;
@@ -42,8 +46,10 @@ impl ClusterState {
     /// Somebody with the right to act wants this done.
     pub fn submit(&mut self, id: u64, plan: Plan, out: &mut Out<'_>) {
         let target = plan.command.target().clone();
-        let changes = plan.basis.changed_since(&Basis::of(&self.cluster, &target));
-        let refusal = if self.position(&target).is_none() {
+        let changes = plan.changes(&self.cluster, out.now);
+        let refusal = if let Some(obstacle) = plan.obstacles.first() {
+            Some(obstacle.to_string())
+        } else if self.position(&target).is_none() {
             Some(format!("{target} is no peer of cluster {}", self.cluster.name))
         } else if !changes.is_empty() {
             let changes: Vec<&str> = changes.iter().map(Line::as_str).collect();
@@ -105,26 +111,22 @@ impl ClusterState {
         if self.commands.is_empty() {
             return;
         }
-        let peer = &self.cluster.peers[at];
-        let (id, detached) = (peer.id.clone(), peer.detached());
+        let (peer, now) = (&self.cluster.peers[at], out.now);
+        let id = peer.id.clone();
         let vouched = peer.row.as_ref().map_or(Time::ZERO, |r| r.vouched);
-        let shows = |p: &Pending| {
-            let as_wanted = match p.plan.command {
-                Command::Disconnect { .. } => detached.is_some(),
-                Command::Reconnect { .. } => detached.is_none(),
-            };
-            *p.target() == id && vouched >= p.sent && as_wanted
-        };
-        let (done, left): (Vec<Pending>, Vec<Pending>) =
-            std::mem::take(&mut self.commands).into_iter().partition(|p| shows(p));
+        let name = self.cluster.label(&id).to_owned();
+        let shows = |p: &Pending| (*p.target() == id && vouched >= p.sent).then(|| seen(p, peer, &name, now)).flatten();
+        let mut done = Vec::new();
+        let (pending, mut left) = (std::mem::take(&mut self.commands), Vec::new());
+        for p in pending {
+            match shows(&p) {
+                Some(what) => done.push((p, what)),
+                None => left.push(p),
+            }
+        }
         self.commands = left;
-        for pending in done {
-            let name = self.cluster.label(&id);
-            let seen = match pending.plan.command {
-                Command::Disconnect { .. } => format!("{name} says that it is detached"),
-                Command::Reconnect { .. } => format!("{name} says that it is no longer detached"),
-            };
-            self.say(pending.id, &pending.plan, OutcomeState::Observed, &seen, out);
+        for (pending, what) in done {
+            self.say(pending.id, &pending.plan, OutcomeState::Observed, &what, out);
         }
     }
 
@@ -159,5 +161,22 @@ impl ClusterState {
         out.happened(EventKind::Command, Subject::Peer(target.clone()), &text);
         let outcome = Outcome { state, at: out.now, detail: Line::new(detail) };
         out.effect(Effect::Outcome { id, outcome });
+    }
+}
+
+/// What of the peer's own word shows that the command has come about; `None` as long as it does not.
+fn seen(pending: &Pending, peer: &Peer, name: &str, now: Time) -> Option<String> {
+    match &pending.plan.command {
+        Command::Disconnect { .. } => peer.detached().map(|_| format!("{name} says that it is detached")),
+        Command::Reconnect { .. } => {
+            peer.detached().is_none().then(|| format!("{name} says that it is no longer detached"))
+        }
+        Command::MaintenanceOn { reason, .. } => {
+            let told = peer.maintenance(now).filter(|m| m.reason == *reason && m.since >= pending.sent.before(SKEW));
+            told.map(|_| format!("{name} says that it is in maintenance"))
+        }
+        Command::MaintenanceOff { .. } => {
+            peer.maintenance(now).is_none().then(|| format!("{name} says that it is no longer in maintenance"))
+        }
     }
 }

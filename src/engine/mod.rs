@@ -10,6 +10,7 @@ use crate::domain::text::Line;
 use crate::domain::{Event as Happening, Finding, Outcome, Plan};
 
 mod advice;
+pub mod bulk;
 mod cluster;
 mod commands;
 mod core;
@@ -17,6 +18,7 @@ mod dns_rules;
 mod findings;
 mod flaps;
 mod out;
+pub mod plans;
 mod reach;
 mod relay;
 mod roster;

@@ -11,6 +11,7 @@ use super::{ClockMap, ProtoError, check_version, micros, ms};
 use crate::domain::event::{Event, EventKind};
 use crate::domain::finding::Subject;
 use crate::domain::ids::{BootId, HostName, PeerId};
+use crate::domain::maintenance::Maintenance;
 use crate::domain::membership::MACHINES_MAX;
 use crate::domain::mesh::link::{Cause, DnsCheck, DnsResult, Link, LinkState, Probe};
 use crate::domain::mesh::row::Row;
@@ -101,10 +102,47 @@ pub struct WireRow {
     /// Since when the origin is detached.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detached: Option<u64>,
+    /// What was announced for the origin.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub maintenance: Option<WireMaintenance>,
     /// Its level.
     pub level: u32,
     /// Its links.
     pub links: Vec<WireLink>,
+}
+
+/// See [`Maintenance`]. Times as of the clock that the message names.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct WireMaintenance {
+    /// Since when.
+    pub since: u64,
+    /// When it ends by itself.
+    pub until: u64,
+    /// Who announced it.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+impl WireMaintenance {
+    /// For the wire.
+    #[must_use]
+    pub fn from_domain(m: &Maintenance) -> Self {
+        let (by, reason) = (m.by.to_string(), m.reason.to_string());
+        Self { since: m.since.as_millis(), until: m.until.as_millis(), by, reason }
+    }
+
+    /// Into the domain, cleaned.
+    #[must_use]
+    pub fn into_domain(self, clock: ClockMap) -> Maintenance {
+        Maintenance {
+            since: clock.time(self.since),
+            until: clock.time(self.until),
+            by: Line::new(&self.by),
+            reason: Line::new(&self.reason),
+        }
+    }
 }
 
 /// See [`RowDelta`].
@@ -116,6 +154,9 @@ pub struct WireDelta {
     /// Since when the sender is detached.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detached: Option<u64>,
+    /// What was announced for the sender.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub maintenance: Option<WireMaintenance>,
     /// Its level.
     pub level: u32,
     /// Links that differ.
@@ -294,6 +335,7 @@ impl WireRow {
             via: row.via.as_ref().map(ToString::to_string),
             base: None,
             detached: row.detached.map(Time::as_millis),
+            maintenance: row.maintenance.as_ref().map(WireMaintenance::from_domain),
             level: row.level,
             links: row.links.iter().map(|l| WireLink::from_link(l)).collect(),
         }
@@ -315,6 +357,7 @@ impl WireRow {
             vouched: clock.here.before(Duration::from_millis(self.age)),
             via: self.via.map(|v| PeerId::new(&v)),
             detached: self.detached.map(|t| clock.time(t)),
+            maintenance: self.maintenance.map(|m| m.into_domain(clock)),
             level: self.level,
             links,
         })
@@ -329,6 +372,7 @@ impl WireDelta {
         Ok(RowDelta {
             seq: self.seq,
             detached: self.detached.map(|t| clock.time(t)),
+            maintenance: self.maintenance.map(|m| m.into_domain(clock)),
             level: self.level,
             changed: self.changed.into_iter().map(|l| Arc::new(l.into_link(clock))).collect(),
             removed: self.removed.iter().map(|r| PeerId::new(r)).collect(),

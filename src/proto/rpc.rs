@@ -97,12 +97,15 @@ pub struct Describe {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 pub struct ExecuteParams {
-    /// `disconnect` or `reconnect`.
+    /// A word of [`crate::domain::command::CommandKind`].
     pub command: String,
     /// Serial number of the machine that it is about.
     pub peer: String,
     /// Why, for the log.
     pub reason: String,
+    /// For `maintenance-on`: for how long, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lasting: Option<u64>,
     /// The facts it was decided on; what is absent is not checked.
     pub basis: WireBasis,
 }
@@ -115,6 +118,11 @@ pub struct WireBasis {
     pub membership: Option<u64>,
     /// Whether the machine was detached.
     pub detached: Option<bool>,
+    /// Whether it was in maintenance.
+    pub maintenance: Option<bool>,
+    /// By serial number: whether the machine was connected to this fellow.
+    #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty")]
+    pub links: std::collections::BTreeMap<String, bool>,
 }
 
 /// Answer of `execute`: the peer took it; what came of it is seen in the reports.

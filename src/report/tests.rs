@@ -58,6 +58,7 @@ fn peer(n: usize) -> Arc<Peer> {
         vouched: heard,
         via: None,
         detached: (n == 2).then(|| ago(3_600_000)),
+        maintenance: None,
         level: 1,
         links: (1..=N).filter(|to| *to != n).map(|to| Arc::new(link(n, to))).collect(),
     };

@@ -231,7 +231,7 @@ prop_compose! {
             seq,
             vouched: Time::from_millis(2_000_000_000),
             via: None,
-            detached,
+            detached, maintenance: None,
             level,
             links: links.into_iter().map(Arc::new).collect(),
         }
@@ -465,6 +465,7 @@ fn world_of(peers: &[Said], order: &[usize]) -> Arc<Snapshot> {
             vouched: now,
             via: None,
             detached: None,
+            maintenance: None,
             level: said.level,
             links: links.collect(),
         };

@@ -113,6 +113,7 @@ fn row(me: usize, seq: u64, now: peerdeck::domain::Time) -> Arc<Row> {
         vouched: now,
         via: None,
         detached: None,
+        maintenance: None,
         level: 1,
         links: links.collect(),
     })

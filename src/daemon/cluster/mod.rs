@@ -105,6 +105,7 @@ impl Core {
                 vouched: now,
                 via: None,
                 detached: config.detached,
+                maintenance: None,
                 level: config.level,
                 links: Vec::new(),
             }),
@@ -181,8 +182,8 @@ impl Core {
     /// are pings, and looking through all timers for each would be most of the work.
     fn about(&self, event: &Event) -> Option<PeerId> {
         match event {
-            Event::Pong { conn, .. } => self.fellow_of(*conn),
-            Event::Frame {
+            Event::Pong { conn, .. }
+            | Event::Frame {
                 conn,
                 frame: Frame::Hello(_) | Frame::Ping(_) | Frame::Pong { .. } | Frame::Rows { .. },
             } => self.fellow_of(*conn),
@@ -512,6 +513,7 @@ impl Core {
             vouched: now,
             via: None,
             detached: self.config.detached,
+            maintenance: None,
             level: self.config.level,
             links: self.fellows.values().map(|f| Arc::new(f.link.clone())).collect::<Vec<Arc<Link>>>(),
         }

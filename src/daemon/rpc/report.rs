@@ -11,7 +11,7 @@ use crate::domain::ids::{BootId, PeerId};
 use crate::domain::mesh::{Link, Row};
 use crate::domain::time::Time;
 use crate::proto::membership::WireMembership;
-use crate::proto::observe::{LIST_MAX, Report, WireDelta, WireEvent, WireLink, WireRow, WireSession};
+use crate::proto::observe::{LIST_MAX, Report, WireDelta, WireEvent, WireLink, WireMaintenance, WireRow, WireSession};
 use crate::proto::{VERSION, micros, ms};
 
 /// What one observer knows already. Deltas are made when they are sent, so that a slow reader never queues.
@@ -122,6 +122,7 @@ impl Reporter {
         WireDelta {
             seq: row.seq,
             detached: row.detached.map(wire_time),
+            maintenance: row.maintenance.as_ref().map(WireMaintenance::from_domain),
             level: row.level,
             changed: changed.map(|l| WireLink::from_link(l)).collect(),
             removed: removed.map(|l| l.to.to_string()).collect(),

@@ -33,7 +33,12 @@ pub(super) async fn run(shared: &Shared, visitor: &Visitor, view: &View, line: &
         command: command.into(),
         peer: machine.id.to_string(),
         reason: "from the command line".into(),
-        basis: WireBasis { membership: Some(view.membership.revision), detached: Some(command == "reconnect") },
+        lasting: None,
+        basis: WireBasis {
+            membership: Some(view.membership.revision),
+            detached: Some(command == "reconnect"),
+            ..WireBasis::default()
+        },
     };
     Some(match execute(shared, visitor, params).await {
         Ok(result) => Output::done(format!("{}: {}.\n", result.state, result.detail)),

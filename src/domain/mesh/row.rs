@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::domain::ids::{BootId, PeerId};
+use crate::domain::maintenance::Maintenance;
 use crate::domain::mesh::link::Link;
 use crate::domain::time::Time;
 
@@ -21,6 +22,8 @@ pub struct Row {
     pub via: Option<PeerId>,
     /// Since when the origin is detached, if it is.
     pub detached: Option<Time>,
+    /// The maintenance that was announced for the origin; it may have ended by itself.
+    pub maintenance: Option<Maintenance>,
     /// The level of the origin (C15).
     pub level: u32,
     /// Sorted by serial number.

@@ -17,7 +17,13 @@ fn log_of(sim: &Sim, i: usize) -> Vec<String> {
 }
 
 fn execute(sim: &mut Sim, at: usize, command: &str, target: usize, basis: WireBasis) {
-    let params = ExecuteParams { command: command.into(), peer: id(target).to_string(), reason: "test".into(), basis };
+    let params = ExecuteParams {
+        command: command.into(),
+        peer: id(target).to_string(),
+        reason: "test".into(),
+        lasting: None,
+        basis,
+    };
     sim.event(at, Event::Execute { request: RequestId(1), by: Line::new("admin"), params });
 }
 
@@ -187,7 +193,7 @@ fn c15_a_level_mismatch_is_named_on_both_sides_and_pings_go_on() {
 fn c22_detach_and_reconnect_are_carried_out_on_the_machine_itself() {
     let mut sim = Sim::new(4, 9);
     sim.run(2 * SECOND);
-    let basis = WireBasis { membership: Some(7), detached: Some(false) };
+    let basis = WireBasis { membership: Some(7), detached: Some(false), ..WireBasis::default() };
     execute(&mut sim, 0, "disconnect", 3, basis.clone());
     sim.run(SECOND);
     assert_eq!(sim.nodes[0].answers.pop(), Some(Ok("sent".into())));
@@ -218,7 +224,13 @@ fn c22_detach_and_reconnect_are_carried_out_on_the_machine_itself() {
     sim.run(SECOND);
     let refusal = sim.nodes[1].answers.pop().unwrap().unwrap_err();
     assert!(refusal.contains("is detached now"), "a basis that does not hold: {refusal}");
-    execute(&mut sim, 1, "reconnect", 3, WireBasis { membership: Some(7), detached: Some(true) });
+    execute(
+        &mut sim,
+        1,
+        "reconnect",
+        3,
+        WireBasis { membership: Some(7), detached: Some(true), ..WireBasis::default() },
+    );
     sim.run(SECOND);
     sim.assert_all_up("reconnected");
     sim.assert_same_rows("reconnected");
@@ -230,7 +242,7 @@ fn a_command_finds_its_way_over_others_and_an_old_basis_is_refused() {
     sim.run(2 * SECOND);
     sim.cut(0, 2);
     sim.run(NOTICED);
-    execute(&mut sim, 0, "disconnect", 2, WireBasis { membership: Some(6), detached: None });
+    execute(&mut sim, 0, "disconnect", 2, WireBasis { membership: Some(6), ..WireBasis::default() });
     sim.run(SECOND);
     assert!(sim.nodes[0].answers.pop().unwrap().unwrap_err().contains("revision 7 now, 6"));
     assert_eq!(sim.state(1, 2), LinkState::Connected);

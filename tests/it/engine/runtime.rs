@@ -8,9 +8,7 @@ use peerdeck::domain::mesh::link::Cause;
 use peerdeck::domain::observation::{Fact, Observation};
 use peerdeck::domain::reach::{Endpoint, EndpointKey, PeerEvent, PeerRequest, ReachState};
 use peerdeck::domain::snapshot::{Limits, Snapshot};
-use peerdeck::domain::{
-    Basis, BootId, Command, DangerClass, FindingKind, Outcome, OutcomeState, PeerId, Plan, Row, Time,
-};
+use peerdeck::domain::{BootId, Command, FindingKind, Outcome, OutcomeState, PeerId, Plan, Row, Time};
 use peerdeck::engine::runtime::{Commander, Connector, Fed, Observer, spawn};
 use peerdeck::engine::{ClusterConfig, Config};
 use tokio::sync::mpsc;
@@ -74,6 +72,7 @@ impl Actor {
             vouched: at,
             via: None,
             detached,
+            maintenance: None,
             level: 1,
             links: Vec::new(),
         };
@@ -104,8 +103,7 @@ async fn see(observer: &mut Observer, what: &str, wanted: impl Fn(&Snapshot) -> 
 
 fn disconnect(snapshot: &Snapshot, name: &str) -> Plan {
     let command = Command::Disconnect { peer: PeerId::new(name), reason: "test".into() };
-    let basis = Basis::of(&snapshot.clusters[0], command.target());
-    Plan { command, class: DangerClass::Disruptive, effects: Vec::new(), basis }
+    peerdeck::engine::plans::plan(&snapshot.clusters[0], command, snapshot.at)
 }
 
 #[tokio::test(start_paused = true)]

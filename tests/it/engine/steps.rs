@@ -7,7 +7,7 @@ use peerdeck::domain::mesh::link::{Cause, LinkState};
 use peerdeck::domain::observation::{Fact, Observation, RowDelta};
 use peerdeck::domain::reach::{PeerEvent, PeerRequest, ReachState};
 use peerdeck::domain::snapshot::{Limits, Snapshot};
-use peerdeck::domain::{Basis, BootId, Command, DangerClass, Outcome, OutcomeState, PeerId, Plan, Row, Time};
+use peerdeck::domain::{BootId, Command, Outcome, OutcomeState, PeerId, Plan, Row, Time};
 use peerdeck::engine::{ClusterConfig, Config, Effect, Engine, Event};
 
 use super::world::{World, endpoint, machine, time};
@@ -31,8 +31,7 @@ fn state(snapshot: &Snapshot, from: &str, to: &str, now: Time) -> LinkState {
 
 fn plan(world: &mut World, command: Command) -> Plan {
     let snapshot = world.snapshot();
-    let basis = Basis::of(&snapshot.clusters[0], command.target());
-    Plan { command, class: DangerClass::Disruptive, effects: Vec::new(), basis }
+    peerdeck::engine::plans::plan(&snapshot.clusters[0], command, snapshot.at)
 }
 
 fn disconnect(world: &mut World, name: &str) -> Plan {
@@ -120,6 +119,7 @@ fn a_relayed_row_never_replaces_what_the_peer_says_itself() {
         vouched: world.now,
         via: Some(PeerId::new("lab1")),
         detached: None,
+        maintenance: None,
         level: 1,
         links: Vec::new(),
     };
@@ -134,7 +134,15 @@ fn a_relayed_row_never_replaces_what_the_peer_says_itself() {
 fn a_peer_speaks_for_nobody_else_and_a_change_without_its_row_is_counted() {
     let mut world = World::new(&groups(&["lab1", "lab2"]), Limits::default(), &|_| true, false);
     let delta = || {
-        Fact::RowDelta(RowDelta { seq: 7, detached: None, level: 1, changed: vec![], removed: vec![], pings: vec![] })
+        Fact::RowDelta(RowDelta {
+            seq: 7,
+            detached: None,
+            maintenance: None,
+            level: 1,
+            changed: vec![],
+            removed: vec![],
+            pings: vec![],
+        })
     };
     let say = |world: &World, observer: &str, fact: Fact| {
         PeerEvent::Observed(vec![Observation { at: world.now, observer: PeerId::new(observer), fact }])
@@ -440,6 +448,7 @@ fn pings_of_a_delta_go_into_pulse_and_round_trip() {
     let fact = Fact::RowDelta(RowDelta {
         seq: 1,
         detached: None,
+        maintenance: None,
         level: 1,
         changed: Vec::new(),
         removed: Vec::new(),

@@ -240,6 +240,7 @@ impl World {
             facts.push(Fact::RowDelta(RowDelta {
                 seq: actor.seq,
                 detached: actor.detached,
+                maintenance: None,
                 level: actor.level,
                 changed: if actor.seq == actor.told {
                     Vec::new()
@@ -347,6 +348,7 @@ fn row(name: &str, actor: &Actor, now: Time, via: Option<&str>) -> Row {
         vouched: now,
         via: via.map(PeerId::new),
         detached: actor.detached,
+        maintenance: None,
         level: actor.level,
         links: actor.links.values().map(|l| Arc::new(l.clone())).collect(),
     }

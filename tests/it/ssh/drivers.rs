@@ -9,7 +9,7 @@ use peerdeck::clock::{Clock, SystemClock};
 use peerdeck::dns::Resolver;
 use peerdeck::domain::mesh::Cause;
 use peerdeck::domain::reach::{Endpoint, EndpointKey, PeerEvent, PeerRequest};
-use peerdeck::domain::{Basis, Command, DangerClass, Fact, Line, OutcomeState, PeerId, Plan};
+use peerdeck::domain::{Basis, Command, Fact, Line, OutcomeState, PeerId, Plan};
 use peerdeck::drivers::diagnose::{StepName, StepResult, diagnose};
 use peerdeck::drivers::{Dials, JumpHost, Profile, start};
 use peerdeck::proto::observe::{Report, WireDelta, WireIdentity, WireLink, WireRow};
@@ -193,11 +193,12 @@ fn speaker(net: &MemNet, speech: impl Into<Vec<u8>>, hang_up: bool) -> Behaviour
 
 fn plan(peer: &str) -> Plan {
     let peer = PeerId::new(peer);
-    let basis = Basis { membership: Some(3), detached: vec![(peer.clone(), false)] };
+    let basis = Basis { membership: Some(3), ..Basis::default() };
     Plan {
         command: Command::Disconnect { peer, reason: Line::new("disks") },
-        class: DangerClass::Disruptive,
+        evidence: Vec::new(),
         effects: Vec::new(),
+        obstacles: Vec::new(),
         basis,
     }
 }

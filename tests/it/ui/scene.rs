@@ -267,6 +267,7 @@ impl Scene {
             vouched: NOW.before(age),
             via: None,
             detached: tweak.detached.then(|| ago(600)),
+            maintenance: None,
             level,
             links,
         };
