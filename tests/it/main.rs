@@ -11,6 +11,7 @@ mod engine;
 mod hostile;
 mod lab;
 mod layering;
+mod oneshot;
 mod ssh;
 mod support;
 mod terminal;
