@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 
 use strum::{EnumIter, IntoEnumIterator, IntoStaticStr};
 
-use crate::app::keys::{self, Key};
 use crate::domain::DangerClass;
 
 /// Everything that a key can do.
@@ -79,6 +78,8 @@ pub enum Action {
     SwitchButton,
     /// Press the chosen button.
     Press,
+    /// Read keymap, themes and fleet file again.
+    Reload,
     /// Draw the whole screen anew.
     Redraw,
     /// Stop the console as the shell's job control does.
@@ -212,6 +213,7 @@ pub const TABLE: &[Spec] = &[
     },
     look(Action::SwitchButton, &["Tab", "Left", "Right", "h", "l"], &[Question], "other button", "to the other button"),
     look(Action::Press, &["Enter"], &[Question], "", "press the chosen button; does nothing before one was chosen"),
+    look(Action::Reload, &["Ctrl-r"], VIEWS, "", "read keymap, themes and fleet file again now"),
     look(Action::Redraw, &["Ctrl-l"], EVERYWHERE, "", "draw the whole screen anew"),
     look(Action::Suspend, &["Ctrl-z"], EVERYWHERE, "", "stop the console; fg in the shell brings it back"),
     look(Action::Interrupt, &["Ctrl-c"], EVERYWHERE, "", "leave peerdeck, from anywhere"),
@@ -225,15 +227,13 @@ impl Action {
     }
 }
 
-impl Spec {
-    /// The chord that stands in hints.
-    #[must_use]
-    pub fn first_key(&self) -> &'static str {
-        self.keys.first().copied().unwrap_or("")
-    }
-}
-
 impl Scope {
+    /// Its word, as key files write it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.into()
+    }
+
     /// How the help calls it.
     #[must_use]
     pub fn title(self) -> &'static str {
@@ -246,58 +246,6 @@ impl Scope {
             Self::Result => "Diagnosis",
             Self::Question => "Question about a host key",
         }
-    }
-}
-
-/// What keys typed so far mean.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Match {
-    /// An action.
-    Action(Action),
-    /// The beginning of a chord.
-    Prefix,
-    /// Nothing.
-    None,
-}
-
-/// Chords to actions, a scope at a time.
-#[derive(Clone, Debug)]
-pub struct Keymap {
-    bindings: Vec<(Scope, Vec<Key>, Action)>,
-}
-
-impl Keymap {
-    /// What `typed` means in `scope`.
-    #[must_use]
-    pub fn find(&self, scope: Scope, typed: &[Key]) -> Match {
-        let mut prefix = false;
-        for (_, chord, action) in self.bindings.iter().filter(|(s, _, _)| *s == scope) {
-            if chord == typed {
-                return Match::Action(*action);
-            }
-            prefix |= chord.starts_with(typed);
-        }
-        if prefix && !typed.is_empty() { Match::Prefix } else { Match::None }
-    }
-
-    /// All bindings.
-    pub fn bindings(&self) -> impl Iterator<Item = (Scope, &[Key], Action)> {
-        self.bindings.iter().map(|(scope, chord, action)| (*scope, chord.as_slice(), *action))
-    }
-}
-
-impl Default for Keymap {
-    fn default() -> Self {
-        let mut bindings = Vec::new();
-        for spec in TABLE {
-            for scope in spec.scopes {
-                // A key that can't be read is left out here; a test refuses such a table.
-                for chord in spec.keys.iter().filter_map(|k| keys::chord(k).ok()) {
-                    bindings.push((*scope, chord, spec.action));
-                }
-            }
-        }
-        Self { bindings }
     }
 }
 

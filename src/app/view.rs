@@ -351,6 +351,7 @@ impl App {
             | Action::Reject
             | Action::SwitchButton
             | Action::Press
+            | Action::Reload
             | Action::Redraw
             | Action::Suspend
             | Action::Quit
@@ -360,10 +361,11 @@ impl App {
 
     /// Keys and words of what works now, the most needed first.
     #[must_use]
-    pub fn hints(&self, now: Time) -> Vec<(&'static str, &'static str)> {
+    pub fn hints(&self, now: Time) -> Vec<(String, &'static str)> {
         let scope = self.scope();
         let works = |s: &&action::Spec| !s.hint.is_empty() && s.scopes.contains(&scope) && self.can(s.action, now);
-        action::TABLE.iter().filter(works).map(|s| (s.first_key(), self.hint_word(s))).collect()
+        let hint = |s: &action::Spec| Some((self.keymap.first_key(scope, s.action)?, self.hint_word(s)));
+        action::TABLE.iter().filter(works).filter_map(hint).collect()
     }
 
     fn hint_word(&self, spec: &action::Spec) -> &'static str {
@@ -383,7 +385,7 @@ impl App {
         let scope = self.view_scope();
         let low = query.trim().to_lowercase();
         let specs = action::TABLE.iter().filter(|s| s.scopes.contains(&scope) && self.is_offered(s.action));
-        let lines = specs.map(|s| (s.keys.join("  "), s.help, s.action.name()));
+        let lines = specs.map(|s| (self.keymap.keys_of(scope, s.action).join("  "), s.help, s.action.name()));
         lines
             .filter(|(keys, help, name)| [keys.as_str(), help, name].iter().any(|t| super::filter::contains(t, &low)))
             .map(|(keys, help, _)| (keys, help))

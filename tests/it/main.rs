@@ -9,6 +9,7 @@ mod docs;
 mod domain;
 mod engine;
 mod hostile;
+mod keys;
 mod lab;
 mod layering;
 mod oneshot;
