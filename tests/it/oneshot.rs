@@ -119,6 +119,42 @@ fn d7_of_three_peers_the_canary_goes_first_and_the_dead_one_stops_the_rest() {
 }
 
 #[test]
+fn c22_maintenance_of_a_group_is_announced_seen_by_all_and_ended() {
+    let whole = Whole::start("4");
+    let on = ["maintenance", "on", "group:Main_Group", "--for", "2h", "-m", "new racks"];
+    let (doc, code) = whole.act(&[&on[..], &["--dry-run"]].concat());
+    let peers: Vec<&str> = list(&doc, "plans").iter().map(|p| p["plan"]["peer"].as_str().unwrap()).collect();
+    assert_eq!((code, peers.len() > 1), (0, true), "{doc:#}");
+    assert!(list(&doc, "plans").iter().all(|p| p["plan"]["class"] == "reversible"), "{doc:#}");
+    assert_eq!(doc["plans"][0]["plan"]["lasting_s"], 7200, "{doc:#}");
+    let (doc, code) = whole.act(&[&on[..], &["--yes"]].concat());
+    assert_eq!((code, states(&doc)), (0, vec!["observed"; peers.len()]), "{doc:#}");
+    let (doc, _) = whole.json(&["status"]);
+    let told = |f: &&Value| f["kind"] == "maintenance" && f["text"].as_str().unwrap().contains("new racks");
+    assert_eq!(list(&doc, "findings").iter().filter(told).count(), peers.len(), "{doc:#}");
+
+    let (doc, code) = whole.act(&["maintenance", "off", "machine:lab3", "--yes"]);
+    assert_eq!((code, states(&doc)), (1, vec!["refused"]), "{doc:#}");
+    let (doc, code) = whole.act(&["maintenance", "off", "cluster", "--yes"]);
+    let off: Vec<&str> = list(&doc, "plans").iter().map(|p| p["plan"]["peer"].as_str().unwrap()).collect();
+    assert_eq!((code, off), (0, peers), "only those that are in maintenance: {doc:#}");
+    let (doc, code) = whole.act(&["maintenance", "on", "lab3", "--for", "31d", "--yes"]);
+    assert_eq!((code, states(&doc)), (1, vec!["refused"]), "{doc:#}");
+    let long = "x".repeat(201);
+    let cases: [&[&str]; 4] = [
+        &["maintenance", "on", "group:Main_Grup", "--for", "1h", "--yes"],
+        &["maintenance", "on", "lab1", "--yes"],
+        &["maintenance", "lab1"],
+        &["maintenance", "on", "lab1", "--for", "1h", "--yes", "-m", &long],
+    ];
+    for words in cases {
+        let out = whole.run(words);
+        assert_eq!(out.status.code(), Some(64), "{words:?}: {}", text(&out.stderr));
+    }
+    assert!(text(&whole.run(cases[0]).stderr).contains("did you mean \"Main_Group\""));
+}
+
+#[test]
 fn d7_what_cannot_be_written_down_is_not_done() {
     let whole = Whole::start("2");
     let log = whole.audit();
