@@ -19,7 +19,7 @@ use crate::config::span;
 use crate::domain::command::{Command, CommandKind, Outcome, OutcomeState};
 use crate::domain::ids::PeerId;
 use crate::domain::plan::Plan;
-use crate::domain::snapshot::{Cluster, Peer};
+use crate::domain::snapshot::{Cluster, Peer, Snapshot};
 use crate::domain::text::Line;
 use crate::domain::time::Time;
 use crate::engine::bulk::{Bulk, Step, StepState};
@@ -82,6 +82,18 @@ impl Request {
         }
     }
 
+    /// Whom it is about.
+    fn find<'a>(&self, snapshot: &'a Snapshot) -> Result<(&'a Cluster, Vec<PeerId>), String> {
+        resolve(snapshot, &self.words, self.sets(), |p| self.concerns(p, snapshot.at))
+    }
+
+    /// Whether all of them have told lately what they are, by themselves or by way of a fellow.
+    fn is_told(&self, snapshot: &Snapshot) -> bool {
+        self.find(snapshot).map_or(true, |(cluster, ids)| {
+            ids.iter().filter_map(|id| cluster.peer(id)).all(|p| p.is_row_fresh(&cluster.limits, snapshot.at))
+        })
+    }
+
     /// Which machines of a named group it is about.
     fn concerns(&self, peer: &Peer, now: Time) -> bool {
         match self.kind {
@@ -101,16 +113,19 @@ pub fn run(context: &Context, request: &Request) -> anyhow::Result<Done> {
         let mut stop = Stop::new().context("signals can't be received")?;
         let connected = connect::start(&fleet, &context.paths, ONE_SHOT)?;
         let clock = connected.links.clock.clone();
+        let looking = async {
+            let look = once::look(&connected.observer, clock.as_ref(), context.global.timeout, false).await;
+            once::look_on(&connected.observer, clock.as_ref(), look, |s| request.is_told(s)).await
+        };
         let look = tokio::select! {
-            look = once::look(&connected.observer, clock.as_ref(), context.global.timeout, false) => look,
+            look = looking => look,
             signal = stop.wait() => {
                 eprintln!("peerdeck: {signal}: nothing was sent");
                 return Ok(REFUSED);
             }
         };
         let now = look.snapshot.at;
-        let found = resolve(&look.snapshot, &request.words, request.sets(), |p| request.concerns(p, now));
-        let (cluster, ids) = found.map_err(|why| anyhow::Error::msg(with_hint(why, &look)))?;
+        let (cluster, ids) = request.find(&look.snapshot).map_err(|why| anyhow::Error::msg(with_hint(why, &look)))?;
         let commands = ids.into_iter().map(|id| request.command(id)).collect();
         let plans: Vec<Plan> = plans(cluster, commands, now).into_iter().map(|p| hindered(cluster, p)).collect();
         let acting = &request.acting;
