@@ -98,9 +98,14 @@ fn commands(out: &mut String, path: &str, of: &Command) {
             let mut usage = sub.clone().render_usage().to_string();
             usage = usage.trim_start_matches("Usage: ").lines().next().unwrap_or_default().to_owned();
             let _ = writeln!(out, ".SS {}", quoted(&usage));
-            text(out, &format!("{}.", about(sub).trim_end_matches('.')));
+            text(out, &about(sub));
             for arg in sub.get_arguments().filter(|a| !a.is_global_set() && !is_built_in(a)) {
                 option(out, arg);
+            }
+            // The exit codes of actions stand in a section of their own.
+            let after = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
+            if !after.is_empty() && !after.starts_with("Exit code") {
+                let _ = writeln!(out, ".PP\n.nf\n{}\n.fi", escape(&after));
             }
         }
         commands(out, &path, sub);

@@ -204,6 +204,12 @@ pub fn parse(args: &[OsString]) -> Result<Cli, clap::Error> {
     Cli::try_parse_from(args)
 }
 
+/// The man page, in roff.
+#[must_use]
+pub fn man_page() -> String {
+    man::page()
+}
+
 /// The command tree, for documentation and its tests.
 #[must_use]
 pub fn command() -> clap::Command {
