@@ -393,6 +393,7 @@ impl Console<'_> {
                         tokio::spawn(async move { commander.trust_host_key(cluster, peer, fingerprint).await });
                     }
                 }
+                Cmd::Submit { .. } => {}
                 Cmd::DialNow { cluster, peer } => {
                     if let Some(commander) = self.commander.clone() {
                         tokio::spawn(async move { commander.dial_now(cluster, Some(peer)).await });
