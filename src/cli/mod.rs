@@ -1,6 +1,7 @@
 //! The command line: one file per command, wired together here.
 
 pub mod args;
+pub mod audit;
 pub mod checks;
 pub mod config;
 pub mod connect;
