@@ -205,7 +205,6 @@ impl App {
             Action::Results => self.overlay = Some(Overlay::Results { top: 0 }),
             Action::StopRest => self.stop_rest(now),
             Action::Confirm => return self.confirm_by_key(key, now),
-            Action::Cancel => self.overlay = None,
             Action::ReadAgain => self.read_again(now),
             Action::PickObserver => return self.pick(0, now),
             Action::PickObserved => return self.pick(1, now),
@@ -264,7 +263,7 @@ impl App {
             Action::Help => {
                 self.overlay = Some(Overlay::Help { query: TextField::default(), typing: false, top: 0 });
             }
-            Action::Close => self.overlay = None,
+            Action::Close | Action::Cancel => self.overlay = None,
             Action::Accept => return self.answer(Answer::Accepted, now),
             Action::Reject => return self.answer(Answer::Rejected, now),
             Action::SwitchButton if self.questions.open().is_none() => self.shift_focus(true),

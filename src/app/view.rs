@@ -5,6 +5,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::dialog::Dialog;
 use super::filter::{Facts, Filter};
 use super::grid::{Cursor, Grid, Sort, fits_link, fits_peer, is_fault};
 use super::question::Questions;
@@ -333,7 +334,6 @@ impl App {
             Action::Disconnect | Action::Reconnect | Action::MaintenanceOn | Action::MaintenanceOff => {
                 acts::command_of(action).is_some_and(|kind| self.refusal(kind, now).is_none())
             }
-            Action::Mark => !self.options.read_only && self.selected().is_some(),
             Action::Results => !self.runs.is_empty(),
             Action::StopRest => self.runs.unfinished().next().is_some(),
             Action::ReadAgain => self.dialog().is_some_and(|d| !d.changes().is_empty()),
@@ -343,7 +343,7 @@ impl App {
                 self.cluster().is_some_and(|c| has_fault(c, now))
             }
             Action::Diagnose | Action::Zoom => self.selected().is_some(),
-            Action::Redial => !self.options.read_only && self.selected().is_some(),
+            Action::Redial | Action::Mark => !self.options.read_only && self.selected().is_some(),
             Action::Sort | Action::FaultsOnly => links(),
             Action::NextCluster => self.picture().clusters.len() > 1,
             Action::Theme => self.options.themes > 1,
@@ -452,7 +452,7 @@ impl App {
     #[must_use]
     pub fn digest(&self, now: Time) -> u64 {
         let mut hash = DefaultHasher::new();
-        self.dialog().map(|d| d.changes()).hash(&mut hash);
+        self.dialog().map(Dialog::changes).hash(&mut hash);
         let now = self.moment(now);
         let picture = self.picture();
         picture.dropped.hash(&mut hash);

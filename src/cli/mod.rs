@@ -16,6 +16,7 @@ pub mod output;
 pub mod peer;
 mod process;
 mod signals;
+mod submit;
 pub mod trust;
 pub mod watch;
 

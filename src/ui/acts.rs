@@ -207,7 +207,7 @@ fn field_line(
     let left = line.right().saturating_sub(x);
     let room = usize::from(left.saturating_sub(2));
     let text = tail(value.as_str(), room);
-    let x = pen.put(x, line.y, left, &text, Role::Text);
+    let x = pen.put(x, line.y, left, text, Role::Text);
     let x = if focused { pen.put(x, line.y, line.right().saturating_sub(x), " ", Role::Selection) } else { x };
     let left = line.right().saturating_sub(x + 2);
     let shows_note = !note.is_empty() && (field == Focus::Lasting || value.as_str().is_empty());
