@@ -9,7 +9,7 @@ use strum::IntoStaticStr;
 use crate::app::keymap::Keymap;
 use crate::app::keys::Key;
 use crate::domain::finding::Transition;
-use crate::domain::{ClusterName, Finding, HostName, Line, PeerId, Snapshot};
+use crate::domain::{ClusterName, Finding, HostName, Line, Outcome, PeerId, Plan, Snapshot};
 
 /// Something that the console must take note of.
 #[derive(Clone, Debug)]
@@ -35,6 +35,15 @@ pub enum Msg {
     AskHostKey(HostKeyQuestion),
     /// A diagnosis is done.
     Diagnosed(DiagnosisRequest, Diagnosis),
+    /// News of a command that was sent.
+    Outcome {
+        /// Of which run, as [`Cmd::Submit`] named it.
+        run: u64,
+        /// Which of its steps.
+        step: usize,
+        /// How far it came.
+        outcome: Outcome,
+    },
     /// Something to be told for a moment.
     Notice(String),
     /// Something that is wrong, to be told for a moment.
@@ -68,6 +77,17 @@ pub enum Cmd {
         peer: PeerId,
         /// As in [`HostKeyQuestion::fingerprint`].
         fingerprint: Line,
+    },
+    /// Hand this plan to the engine, and write it to the audit log; each news of it comes back as [`Msg::Outcome`].
+    Submit {
+        /// Of which run.
+        run: u64,
+        /// Which of its steps.
+        step: usize,
+        /// In which cluster.
+        cluster: ClusterName,
+        /// What.
+        plan: Plan,
     },
     /// Dial this peer at once.
     DialNow {

@@ -21,6 +21,7 @@ pub mod peer;
 mod process;
 mod signals;
 mod subjects;
+mod submit;
 pub mod trust;
 pub mod watch;
 

@@ -75,6 +75,12 @@ fn must_have(pen: &Pen<'_>, app: &App, now: Time) -> Vec<Piece> {
         };
         badge(format!("PAUSED {}{news}", text::calm_span(now.since(since))), Role::BadgeLoud);
     }
+    let worked_on = app.in_maintenance(now);
+    match worked_on.as_slice() {
+        [] => {}
+        [one] => badge(format!("MAINTENANCE {}", text::cut_middle(one, 12, pen.glyphs().ellipsis)), Role::Badge),
+        several => badge(format!("MAINTENANCE {}", several.len()), Role::Badge),
+    }
     let mut any = false;
     for (severity, count) in app.finding_counts() {
         if count > 0 && !(any && severity == Severity::Notice) {
@@ -134,6 +140,9 @@ fn tabs(pen: &mut Pen<'_>, area: Rect, app: &App) {
     }
     // What hides something is always told.
     let mut notes = Vec::new();
+    if !app.marks().is_empty() {
+        notes.push(format!("{} marked", app.marks().len()));
+    }
     if !app.filter().text.is_empty() {
         notes.push(format!("filter: {}", app.filter().text));
     }
