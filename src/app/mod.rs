@@ -8,11 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub mod action;
+pub mod copy;
 pub mod field;
 pub mod filter;
 pub mod grid;
 pub mod keys;
 pub mod message;
+pub mod mouse;
 pub mod question;
 mod update;
 mod view;
@@ -51,6 +53,8 @@ pub struct Options {
     pub utc: bool,
     /// Whether a new critical finding sounds the bell.
     pub bell: bool,
+    /// Whether the terminal tells about the mouse.
+    pub mouse: bool,
     /// Columns of the terminal.
     pub width: u16,
     /// Lines of the terminal.
