@@ -167,6 +167,12 @@ impl Keymap {
         if prefix && !typed.is_empty() { Match::Prefix } else { Match::None }
     }
 
+    /// Chords of `scope` that begin with `typed` and go on.
+    pub fn after(&self, scope: Scope, typed: &[Key]) -> impl Iterator<Item = (&[Key], Action)> {
+        let goes_on = move |chord: &[Key]| chord.len() > typed.len() && chord.starts_with(typed);
+        self.bindings().filter(move |(s, chord, _)| *s == scope && goes_on(chord)).map(|(_, chord, a)| (chord, a))
+    }
+
     /// All bindings.
     pub fn bindings(&self) -> impl Iterator<Item = (Scope, &[Key], Action)> {
         self.bindings.iter().map(|b| (b.scope, b.chord.as_slice(), b.action))

@@ -131,6 +131,31 @@ pub struct Console {
     /// Keep the target as ~/.config/peerdeck/NAME.toml
     #[arg(long, value_name = "NAME", requires = "target")]
     pub save: Option<String>,
+    /// How the terminal is used.
+    #[command(flatten)]
+    pub screen: Screen,
+}
+
+/// How a console uses the terminal.
+#[derive(Clone, Copy, Debug, Default, Args)]
+#[command(next_help_heading = "Terminal")]
+#[expect(clippy::struct_excessive_bools, reason = "switches that have nothing to do with each other")]
+pub struct Screen {
+    /// Signs and text in ASCII only, whatever the terminal says
+    #[arg(long, conflicts_with = "unicode")]
+    pub ascii: bool,
+    /// Unicode signs, without asking the terminal how wide it draws them
+    #[arg(long)]
+    pub unicode: bool,
+    /// Clicks and the wheel from the start (M switches them)
+    #[arg(long)]
+    pub mouse: bool,
+    /// Leave the window's title alone
+    #[arg(long)]
+    pub no_title: bool,
+    /// No bell on new critical findings (B switches it)
+    #[arg(long)]
+    pub no_bell: bool,
 }
 
 /// Arguments of `lab`.
@@ -155,6 +180,9 @@ pub struct Lab {
     /// How often peers ping each other [default: 1s, longer with more than 44 peers]
     #[arg(long, value_name = "TIME", value_parser = span::parse)]
     pub ping_interval: Option<Duration>,
+    /// How the terminal is used.
+    #[command(flatten)]
+    pub screen: Screen,
 }
 
 /// Commands to a running lab.

@@ -9,6 +9,7 @@ mod confirm;
 pub mod connect;
 pub mod console;
 pub mod diagnose;
+mod dump;
 pub mod events;
 pub mod generate;
 pub mod lab;
@@ -19,8 +20,10 @@ pub mod open;
 pub mod output;
 pub mod peer;
 mod process;
+pub mod shell;
 mod signals;
 mod subjects;
+mod submit;
 pub mod trust;
 pub mod watch;
 
