@@ -269,6 +269,13 @@ impl App {
         self.cluster()?.peers.iter().filter_map(|p| p.row_age(now)).min()
     }
 
+    /// Peers of the cluster on screen that somebody works on.
+    #[must_use]
+    pub fn in_maintenance(&self, now: Time) -> usize {
+        let now = self.moment(now);
+        self.cluster().map_or(0, |c| c.peers.iter().filter(|p| p.maintenance(now).is_some()).count())
+    }
+
     /// Raised findings of each severity.
     #[must_use]
     pub fn finding_counts(&self) -> [(Severity, usize); 3] {

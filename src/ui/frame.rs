@@ -75,6 +75,10 @@ fn must_have(pen: &Pen<'_>, app: &App, now: Time) -> Vec<Piece> {
         };
         badge(format!("PAUSED {}{news}", text::calm_span(now.since(since))), Role::BadgeLoud);
     }
+    match app.in_maintenance(now) {
+        0 => {}
+        n => badge(format!("MAINTENANCE {n}"), Role::Badge),
+    }
     let mut any = false;
     for (severity, count) in app.finding_counts() {
         if count > 0 && !(any && severity == Severity::Notice) {

@@ -21,6 +21,8 @@ pub struct Glyphs {
     pub level: &'static str,
     /// Disconnected on purpose.
     pub detached: &'static str,
+    /// Beside a peer that somebody works on.
+    pub maintenance: &'static str,
     /// Nobody told us, or too long ago.
     pub unknown: &'static str,
     /// A peer and itself.
@@ -65,6 +67,7 @@ pub const UNICODE: Glyphs = Glyphs {
     one_sided: "◐",
     level: "v",
     detached: "⊘",
+    maintenance: "◆",
     unknown: "?",
     own: "·",
     relayed: "↷",
@@ -92,6 +95,7 @@ pub const ASCII: Glyphs = Glyphs {
     one_sided: "~",
     level: "v",
     detached: "-",
+    maintenance: "*",
     unknown: "?",
     own: "\\",
     relayed: ">",
