@@ -36,7 +36,7 @@ struct Tweak {
     age: Option<Duration>,
     late: Duration,
     detached: bool,
-    maintenance: bool,
+    maintenance: Option<Duration>,
     level: Option<u32>,
     lost: bool,
     silent: bool,
@@ -141,7 +141,7 @@ impl Scene {
 
     /// Somebody works on `i`.
     pub fn maintain(&mut self, i: usize) -> &mut Self {
-        self.tweak(i).maintenance = true;
+        self.tweak(i).maintenance = Some(Duration::from_mins(90));
         let text = format!("lab{} is in maintenance until 2026-03-14 04:24 UTC, announced by admin: new disk", i + 1);
         let peer = self.id(i);
         self.finding(FindingKind::Maintenance, Subject::Peer(peer), 1200, &text)
@@ -277,9 +277,9 @@ impl Scene {
             vouched: NOW.before(age),
             via: None,
             detached: tweak.detached.then(|| ago(600)),
-            maintenance: tweak.maintenance.then(|| {
+            maintenance: tweak.maintenance.map(|span| {
                 let by = Line::new("admin from 10.0.0.9, at lab1.example.com");
-                Maintenance::lasting(ago(1200), Duration::from_mins(90), by, Line::new("new disk"))
+                Maintenance::lasting(ago(1200), span, by, Line::new("new disk"))
             }),
             level,
             links,
