@@ -37,6 +37,8 @@ pub struct Glyphs {
     pub level: &'static str,
     /// Disconnected on purpose.
     pub detached: &'static str,
+    /// Beside a peer that somebody works on.
+    pub maintenance: &'static str,
     /// Nobody told us, or too long ago.
     pub unknown: &'static str,
     /// A peer and itself.
@@ -86,6 +88,7 @@ pub const UNICODE: Glyphs = Glyphs {
     one_sided: "◐",
     level: "v",
     detached: "⊘",
+    maintenance: "◆",
     unknown: "?",
     own: "·",
     relayed: "↷",
@@ -116,6 +119,7 @@ pub const ASCII: Glyphs = Glyphs {
     one_sided: "~",
     level: "v",
     detached: "-",
+    maintenance: "*",
     unknown: "?",
     own: "\\",
     relayed: ">",

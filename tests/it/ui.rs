@@ -133,6 +133,19 @@ fn troubled(n: usize) -> Scene {
 }
 
 #[test]
+fn c22_maintenance_is_marked_in_header_row_and_detail() {
+    let mut scene = Scene::lab(6);
+    scene.maintain(2);
+    check("maintenance-link-80x24", scene.build(), (80, 24), "j j <right> <right> <right>", &terminal());
+    check("maintenance-peer-120x40", scene.build(), (120, 40), "j j <right> <right>", &terminal());
+    let narrow = app(scene.build(), (40, 10), "");
+    let shown = text(&render(&narrow, (40, 10), &terminal(), NOW));
+    assert!(shown.contains("MAINTENANCE 1"), "{shown}");
+    let later = text(&render(&narrow, (40, 10), &terminal(), NOW + Duration::from_hours(2)));
+    assert!(!later.contains("MAINTENANCE"), "it has ended by itself: {later}");
+}
+
+#[test]
 fn a_well_mesh_at_four_sizes() {
     for (w, h) in SIZES {
         check(&format!("well-{w}x{h}"), Scene::lab(6).build(), (w, h), "", &terminal());

@@ -211,6 +211,10 @@ impl<'a> Context<'a> {
     fn row_mark(&self, pen: &Pen<'_>, peer: &Peer) -> (&'static str, Role) {
         let g = pen.glyphs();
         let level = peer.row.as_ref().map(|r| r.level).or(peer.identity.as_ref().map(|i| i.level));
+        // It explains whatever else may be seen of the peer.
+        if peer.maintenance(self.now).is_some() {
+            return (g.maintenance, Role::Warn);
+        }
         match peer.reach.state {
             ReachState::AskHostKey => ("?", Role::Warn),
             ReachState::Unreachable if peer.observed => (g.unreached, Role::Crit),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use peerdeck::domain::event::{Event, EventKind};
+use peerdeck::domain::maintenance::Maintenance;
 use peerdeck::domain::mesh::link::Probe;
 use peerdeck::domain::mesh::verdict::Verdict;
 use peerdeck::domain::mesh::{DnsCheck, DnsResult, Pulse};
@@ -35,6 +36,7 @@ struct Tweak {
     age: Option<Duration>,
     late: Duration,
     detached: bool,
+    maintenance: Option<Duration>,
     level: Option<u32>,
     lost: bool,
     silent: bool,
@@ -135,6 +137,14 @@ impl Scene {
     pub fn level(&mut self, i: usize, level: u32) -> &mut Self {
         self.tweak(i).level = Some(level);
         self
+    }
+
+    /// Somebody works on `i`.
+    pub fn maintain(&mut self, i: usize) -> &mut Self {
+        self.tweak(i).maintenance = Some(Duration::from_mins(90));
+        let text = format!("lab{} is in maintenance until 2026-03-14 04:24 UTC, announced by admin: new disk", i + 1);
+        let peer = self.id(i);
+        self.finding(FindingKind::Maintenance, Subject::Peer(peer), 1200, &text)
     }
 
     /// `i` is disconnected on purpose.
@@ -267,7 +277,10 @@ impl Scene {
             vouched: NOW.before(age),
             via: None,
             detached: tweak.detached.then(|| ago(600)),
-            maintenance: None,
+            maintenance: tweak.maintenance.map(|span| {
+                let by = Line::new("admin from 10.0.0.9, at lab1.example.com");
+                Maintenance::lasting(ago(1200), span, by, Line::new("new disk"))
+            }),
             level,
             links,
         };
