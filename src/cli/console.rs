@@ -20,14 +20,16 @@ use russh::keys::ssh_key::Fingerprint;
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;
 
+use super::follow::{News, ThemesNow};
+use super::reload::Reload;
 use crate::app::keys::{Code, Key};
-use crate::app::{self, App, Cmd, Diagnosis, DiagnosisRequest, HostKeyQuestion, Msg};
+use crate::app::{self, App, Cmd, Diagnosis, DiagnosisRequest, HostKeyQuestion, Keymap, Msg, ThemeList};
 use crate::clock::Clock;
 use crate::domain::{ClusterName, Line, PeerId, ReachState, Snapshot};
 use crate::engine::runtime::{Commander, Fed, Observer};
 use crate::term::{self, Guard, Hangup, Signal, Signals};
 use crate::ui::theme::MONO;
-use crate::ui::{self, Depth, Look, Themes, glyphs};
+use crate::ui::{self, Depth, Look, Theme, Themes, glyphs};
 
 /// Data draws no more often than this.
 const FRAME: Duration = Duration::from_millis(33);
@@ -42,14 +44,21 @@ const OUTPUT: usize = 1 << 16;
 pub type Diagnose = Arc<dyn Fn(DiagnosisRequest) -> BoxFuture<'static, Diagnosis> + Send + Sync>;
 
 /// What the console is started with.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct ConsoleOptions {
     /// The peers are those of an embedded lab.
     pub lab: bool,
-    /// Name of the theme; `None` is the terminal's own, or no colour where none is wanted.
+    /// Name of the theme, whatever the fleet file says; `None`: the cluster's, else the terminal's own, or no colour
+    /// where none is wanted.
     pub theme: Option<String>,
-    /// The user's own themes: file name and text.
-    pub own_themes: Vec<(String, String)>,
+    /// The themes, and which cluster has which.
+    pub themes: ThemesNow,
+    /// What keys do.
+    pub keymap: Keymap,
+    /// What was wrong with files, to be told at the start.
+    pub problems: Vec<String>,
+    /// Brings what changes in files; `None`: nothing is followed.
+    pub reload: Option<Reload>,
     /// Signs: ASCII or not; `None` asks the locale.
     pub ascii: Option<bool>,
     /// Whether times are UTC at the start.
@@ -65,7 +74,10 @@ impl Default for ConsoleOptions {
         Self {
             lab: false,
             theme: None,
-            own_themes: Vec::new(),
+            themes: ThemesNow { themes: Themes::load(&[]).0, of_clusters: Vec::new() },
+            keymap: Keymap::default(),
+            problems: Vec::new(),
+            reload: None,
             ascii: None,
             utc: false,
             bell: true,
@@ -82,7 +94,7 @@ impl Default for ConsoleOptions {
 /// When there is no terminal fit for it, the terminal fails, or the engine ended. A theme that does not exist or
 /// can't be read is told on screen and does not keep the console from starting.
 pub async fn run(
-    options: ConsoleOptions,
+    mut options: ConsoleOptions,
     observer: Observer,
     commander: Option<Commander>,
     diagnose: Diagnose,
@@ -90,7 +102,9 @@ pub async fn run(
 ) -> io::Result<()> {
     let env = Environment::read();
     term::check(env.term.as_deref()).map_err(io::Error::other)?;
-    let (looks, problems) = Looks::new(&options, &env);
+    let (looks, wrong) = Looks::new(&options, &env);
+    let mut problems = std::mem::take(&mut options.problems);
+    problems.extend(wrong);
     term::install_hook();
     let signals = Signals::listen()?;
     let guard = Guard::take()?;
@@ -99,8 +113,7 @@ pub async fn run(
     let app_options = app::Options {
         lab: options.lab,
         read_only: commander.is_none(),
-        themes: looks.themes.len(),
-        theme: looks.first,
+        themes: looks.list(),
         utc: options.utc,
         bell: options.bell,
         width: size.width,
@@ -108,10 +121,12 @@ pub async fn run(
     };
     let snapshot = Arc::clone(&observer.snapshots.borrow());
     let mut app = App::new(app_options, snapshot, clock.now());
+    app.update(Msg::Keymap(options.keymap), clock.now());
     for problem in problems {
         tracing::warn!("{problem}");
-        app.update(Msg::Notice(problem), clock.now());
+        app.update(Msg::Warning(problem), clock.now());
     }
+    let (ask, news) = options.reload.map(|r| (r.ask, r.news)).unzip();
     let (results, results_in) = mpsc::channel(8);
     let console = Console {
         app,
@@ -122,6 +137,7 @@ pub async fn run(
         diagnose,
         clock,
         results,
+        ask,
         asked: BTreeMap::new(),
         title: String::new(),
         digest: 0,
@@ -131,7 +147,7 @@ pub async fn run(
         started: options.started,
         complete: false,
     };
-    term::own(console.run(observer, signals, results_in)).await
+    term::own(console.run(observer, signals, results_in, news)).await
 }
 
 /// The variables that decide how the screen looks.
@@ -160,25 +176,18 @@ impl Environment {
 
 /// All looks that the theme key walks through.
 struct Looks {
-    themes: Themes,
+    now: ThemesNow,
+    /// Named on the command line.
+    wanted: Option<String>,
     depth: Depth,
     look: Look,
-    first: usize,
-    shown: usize,
+    shown: Option<usize>,
 }
 
 impl Looks {
-    /// The looks, and what is wrong with the themes.
-    fn new(options: &ConsoleOptions, env: &Environment) -> (Self, Vec<String>) {
-        let (themes, errors) = Themes::load(&options.own_themes);
-        let mut problems: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    /// The looks, and what is wrong with the theme that was named.
+    fn new(options: &ConsoleOptions, env: &Environment) -> (Self, Option<String>) {
         let depth = ui::colour::detect(env.colorterm.as_deref(), env.term.as_deref(), env.no_color.as_deref());
-        let usual = if depth == Depth::None { MONO } else { "terminal" };
-        let wanted = options.theme.as_deref().unwrap_or(usual);
-        if themes.position(wanted).is_none() {
-            problems.push(format!("there is no theme `{wanted}`; there are {}", themes.names().join(", ")));
-        }
-        let first = themes.position(wanted).or_else(|| themes.position(usual)).unwrap_or(0);
         let unicode = term::shows_unicode(
             env.lc_all.as_deref(),
             env.lc_ctype.as_deref(),
@@ -187,17 +196,38 @@ impl Looks {
         );
         let ascii = options.ascii.unwrap_or(!unicode);
         let look = Look {
-            theme: themes.get(first, depth),
+            theme: Theme::plain(),
             glyphs: if ascii { glyphs::ASCII } else { glyphs::UNICODE },
             zone: jiff::tz::TimeZone::system(),
         };
-        (Self { themes, depth, look, first, shown: first }, problems)
+        let looks = Self { now: options.themes.clone(), wanted: options.theme.clone(), depth, look, shown: None };
+        let themes = &looks.now.themes;
+        let unknown = looks.wanted.as_deref().filter(|w| themes.position(w).is_none()).map(|w| themes.unknown(w));
+        (looks, unknown)
+    }
+
+    /// What the state needs to know of them.
+    fn list(&self) -> ThemeList {
+        let themes = &self.now.themes;
+        let names = themes.names().into_iter().map(str::to_owned).collect();
+        let place = |name: &str| themes.position(name);
+        let usual = if self.depth == Depth::None { MONO } else { "terminal" };
+        let named = self.wanted.as_deref().and_then(place);
+        // Neither a word on the command line nor a wish for no colours is overruled by a file.
+        let free = named.is_none() && self.depth != Depth::None;
+        let of_clusters = self.now.of_clusters.iter().filter(|_| free).map(|n| place(n.as_deref()?)).collect();
+        ThemeList { names, usual: named.or_else(|| place(usual)).unwrap_or(0), of_clusters }
+    }
+
+    fn change(&mut self, now: ThemesNow) {
+        self.now = now;
+        self.shown = None;
     }
 
     fn show(&mut self, place: usize) {
-        if place != self.shown {
-            self.look.theme = self.themes.get(place, self.depth);
-            self.shown = place;
+        if self.shown != Some(place) {
+            self.look.theme = self.now.themes.get(place, self.depth);
+            self.shown = Some(place);
         }
     }
 }
@@ -211,6 +241,8 @@ struct Console<'a> {
     diagnose: Diagnose,
     clock: Arc<dyn Clock>,
     results: mpsc::Sender<(DiagnosisRequest, Diagnosis)>,
+    /// Asks for the files to be read again.
+    ask: Option<mpsc::Sender<()>>,
     /// Fingerprints that the person was asked about, as long as the peer waits for the answer.
     asked: BTreeMap<(ClusterName, PeerId), Line>,
     title: String,
@@ -235,6 +267,7 @@ impl Console<'_> {
         mut observer: Observer,
         mut signals: Signals,
         mut results: mpsc::Receiver<(DiagnosisRequest, Diagnosis)>,
+        mut news: Option<mpsc::Receiver<News>>,
     ) -> io::Result<()> {
         let mut input = EventStream::new();
         let mut alerts = observer.alerts();
@@ -276,6 +309,10 @@ impl Console<'_> {
                     self.update(Msg::Diagnosed(request, diagnosis))?;
                     self.wants_draw = true;
                 }
+                item = next(&mut news), if news.is_some() => match item {
+                    Some(item) => self.take(item)?,
+                    None => news = None,
+                },
                 changed = observer.snapshots.changed(), if !paused => {
                     changed.map_err(|_| ended())?;
                     let snapshot = Arc::clone(&observer.snapshots.borrow_and_update());
@@ -378,7 +415,11 @@ impl Console<'_> {
                 Cmd::Quit => return Ok(Next::End),
                 Cmd::Suspend => term::stop_group()?,
                 Cmd::Redraw => self.forget_screen()?,
-                Cmd::Reload => {}
+                Cmd::Reload => match &self.ask {
+                    // One that is asked for already is enough.
+                    Some(ask) => drop(ask.try_send(())),
+                    None => {}
+                },
                 Cmd::Bell => term::bell(self.terminal.backend_mut())?,
                 Cmd::Diagnose(request) => {
                     let work = (self.diagnose)(request.clone());
@@ -402,6 +443,24 @@ impl Console<'_> {
             }
         }
         Ok(Next::On)
+    }
+
+    /// Takes over what changed in files.
+    fn take(&mut self, news: News) -> io::Result<()> {
+        let msg = match news {
+            News::Keymap(keymap) => Msg::Keymap(keymap),
+            News::Themes(themes) => {
+                self.looks.change(themes);
+                Msg::Themes(self.looks.list())
+            }
+            News::Wrong(text) => Msg::Warning(text),
+            News::Good(text) => Msg::Notice(text),
+            // The engine has it already.
+            News::Fleet(_) => return Ok(()),
+        };
+        self.update(msg)?;
+        self.wants_draw = true;
+        Ok(())
     }
 
     fn draw(&mut self) -> io::Result<()> {
@@ -453,6 +512,14 @@ impl Console<'_> {
     fn forget_screen(&mut self) -> io::Result<()> {
         let size = self.terminal.size()?;
         self.terminal.resize(Rect::new(0, 0, size.width, size.height))
+    }
+}
+
+/// The next item; never, where nothing is followed.
+async fn next(news: &mut Option<mpsc::Receiver<News>>) -> Option<News> {
+    match news {
+        Some(news) => news.recv().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -2,15 +2,16 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 
 use super::args::{Color, Console};
 use super::connect::{self, Face};
 use super::console::{self, ConsoleOptions};
-use super::{Context, Done, diagnose};
-use crate::config::{Choice, Fleet, Via, load};
+use super::follow::{Files, Follower, News};
+use super::{Context, Done, diagnose, reload};
+use crate::config::{Choice, Fleet, Via};
 use crate::lab::{Lab, Options};
 use crate::ui::theme::MONO;
 
@@ -22,7 +23,7 @@ const FACE: Face = Face { name: "console", interactive: true, one_shot: false };
 /// When a named fleet is missing or can't be used, or there is none and no terminal.
 pub fn bare(context: &Context) -> anyhow::Result<Done> {
     match context.fleet_if_any()? {
-        Some(fleet) => show(context, &fleet, false),
+        Some(fleet) => show(context, fleet, false),
         None if on_terminal() && context.global.cluster.is_none() => {
             eprintln!(
                 "peerdeck: there is no fleet file, so this is a lab of made-up peers. A real fleet: \
@@ -31,7 +32,7 @@ pub fn bare(context: &Context) -> anyhow::Result<Done> {
             );
             lab(context, Options::default())
         }
-        None => context.fleet().and_then(|fleet| show(context, &fleet, false)),
+        None => context.fleet().and_then(|fleet| show(context, fleet, false)),
     }
 }
 
@@ -40,14 +41,14 @@ pub fn bare(context: &Context) -> anyhow::Result<Done> {
 /// # Errors
 /// When there is no fleet, or it can't be used or kept.
 pub fn console(context: &Context, args: &Console) -> anyhow::Result<Done> {
-    let Some(target) = &args.target else { return show(context, &context.fleet()?, args.read_only) };
+    let Some(target) = &args.target else { return show(context, context.fleet()?, args.read_only) };
     if context.choice() != Choice::Default {
         anyhow::bail!("either --fleet or a target, not both");
     }
     if let Some(name) = &args.save {
         save(context, name, target)?;
     }
-    show(context, &Fleet::of_target(target), args.read_only)
+    show(context, Fleet::of_target(target), args.read_only)
 }
 
 fn on_terminal() -> bool {
@@ -65,25 +66,35 @@ pub fn lab(context: &Context, options: Options) -> anyhow::Result<Done> {
     super::process::lock_no_memory();
     super::process::peer_runtime()?.block_on(async {
         let lab = Lab::start(options).await?;
-        let fleet = Choice::File(lab.fleet_path()).load(&context.paths)?.context("the lab has no fleet file")?;
-        let shown = run(context, &fleet, false).await;
+        let choice = Choice::File(lab.fleet_path());
+        let fleet = choice.load(&context.paths)?.context("the lab has no fleet file")?;
+        let shown = run(context, Some(choice), fleet, false).await;
         lab.shutdown().await;
         shown
     })
 }
 
-fn show(context: &Context, fleet: &Fleet, read_only: bool) -> anyhow::Result<Done> {
+fn show(context: &Context, fleet: Fleet, read_only: bool) -> anyhow::Result<Done> {
+    // One that was named by a target comes from no file that could change.
+    let choice = fleet.file.is_some().then(|| context.choice());
     // The screen has a thread of its own, so that a hundred handshakes don't delay a key.
-    super::process::peer_runtime()?.block_on(run(context, fleet, read_only))
+    super::process::peer_runtime()?.block_on(run(context, choice, fleet, read_only))
 }
 
-async fn run(context: &Context, fleet: &Fleet, read_only: bool) -> anyhow::Result<Done> {
-    let connected = connect::start(fleet, &context.paths, FACE)?;
-    let theme = fleet.clusters.iter().find_map(|c| c.theme.as_ref()).map(|t| t.value.clone());
+async fn run(context: &Context, choice: Option<Choice>, fleet: Fleet, read_only: bool) -> anyhow::Result<Done> {
+    let connected = connect::start(&fleet, &context.paths, FACE)?;
+    let lab = fleet.is_lab();
+    let files = Files { paths: context.paths.clone(), choice, cluster: context.global.cluster.clone() };
+    let (follower, told) = Follower::new(files, fleet);
+    let wrong = |news: News| if let News::Wrong(text) = news { Some(text) } else { None };
     let options = ConsoleOptions {
-        lab: fleet.is_lab(),
-        theme: if context.global.color == Color::Never { Some(MONO.to_owned()) } else { theme },
-        own_themes: own_themes(&context.paths.config.join("themes")),
+        lab,
+        theme: (context.global.color == Color::Never).then(|| MONO.to_owned()),
+        themes: follower.themes(),
+        keymap: follower.keymap().clone(),
+        problems: told.into_iter().filter_map(wrong).collect(),
+        // A console that can't act follows its files all the same.
+        reload: Some(reload::follow(follower, Arc::clone(&connected.links), connected.commander.reconfigurer())),
         ..ConsoleOptions::default()
     };
     let commander = (!read_only).then_some(connected.commander);
@@ -91,22 +102,6 @@ async fn run(context: &Context, fleet: &Fleet, read_only: bool) -> anyhow::Resul
     let clock = connected.links.clock.clone();
     console::run(options, connected.observer, commander, diagnose, clock).await?;
     Ok(0)
-}
-
-/// The user's themes: name and text of every file that nobody else may write.
-fn own_themes(folder: &Path) -> Vec<(String, String)> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
-    let mut files: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path())).collect();
-    files.retain(|f| f.extension().is_some_and(|e| e == "toml"));
-    files.sort();
-    let named = |file: PathBuf| match load::read(&file) {
-        Ok(text) => Some((file.file_stem()?.to_str()?.to_owned(), text)),
-        Err(why) => {
-            tracing::warn!("{why}");
-            None
-        }
-    };
-    files.into_iter().filter_map(named).collect()
 }
 
 /// Writes a fleet file for `target`; one that is there is never overwritten.
@@ -139,6 +134,8 @@ fn fleet_text(name: &str, target: &Via) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]

@@ -12,6 +12,7 @@ pub mod settings;
 pub mod span;
 mod table;
 pub mod template;
+pub mod watch;
 
 pub use fleet::{Fleet, FleetCluster, FleetPeer};
 pub use load::{Choice, Paths};

@@ -15,5 +15,6 @@ mod layering;
 mod ssh;
 mod support;
 mod terminal;
+mod themes;
 mod ui;
 mod whole;
