@@ -49,8 +49,6 @@ pub struct Glyphs {
     pub hatch: &'static str,
     /// A peer that this console does not reach.
     pub unreached: &'static str,
-    /// A peer that is worked on.
-    pub maintenance: &'static str,
     /// A peer that the person has marked.
     pub mark: &'static str,
     /// A finding.
@@ -94,7 +92,6 @@ pub const UNICODE: Glyphs = Glyphs {
     relayed: "↷",
     hatch: "╱",
     unreached: "!",
-    maintenance: "m",
     mark: "◆",
     finding: "▲",
     upright: "│",
@@ -125,7 +122,6 @@ pub const ASCII: Glyphs = Glyphs {
     relayed: ">",
     hatch: "/",
     unreached: "!",
-    maintenance: "m",
     mark: "*",
     finding: "!",
     upright: "|",

@@ -16,5 +16,6 @@ mod oneshot;
 mod ssh;
 mod support;
 mod terminal;
+mod themes;
 mod ui;
 mod whole;

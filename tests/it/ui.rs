@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use peerdeck::app::keys::Key;
-use peerdeck::app::{App, Cmd, Diagnosis, DiagnosisStep, HostKeyQuestion, Msg, Options, StepResult};
+use peerdeck::app::{App, Cmd, Diagnosis, DiagnosisStep, HostKeyQuestion, Msg, Options, StepResult, ThemeList};
 use peerdeck::domain::event::EventKind;
 use peerdeck::domain::{Cause, FindingKind, Line, LinkState, Snapshot, Subject, Time};
 use peerdeck::ui::{Depth, Look, Themes, glyphs};
@@ -27,9 +27,14 @@ pub fn look(theme: &str, ascii: bool, depth: Depth) -> Look {
     }
 }
 
+fn themes() -> ThemeList {
+    let names = peerdeck::ui::theme::embedded_names().into_iter().map(str::to_owned).collect();
+    ThemeList { names, ..ThemeList::default() }
+}
+
 /// The console over a scene, after some keys.
 pub fn app(snapshot: Snapshot, size: (u16, u16), keys: &str) -> App {
-    let options = Options { lab: true, themes: 6, width: size.0, height: size.1, ..Options::default() };
+    let options = Options { lab: true, themes: themes(), width: size.0, height: size.1, ..Options::default() };
     let mut app = App::new(options, Arc::new(snapshot), NOW);
     press(&mut app, keys, NOW);
     app

@@ -7,7 +7,7 @@ use strum::IntoEnumIterator;
 
 use super::asked::Waiting;
 use super::{Core, Effect, RequestId};
-use crate::domain::command::{CommandKind, OutcomeState, REASON_MAX};
+use crate::domain::command::{CommandKind, OutcomeState};
 use crate::domain::ids::PeerId;
 use crate::domain::mesh::route::Route;
 use crate::domain::text::{Line, clean};

@@ -222,8 +222,6 @@ impl<'a> Context<'a> {
             ReachState::Unreachable | ReachState::Connecting | ReachState::Connected => {
                 if peer.detached().is_some() {
                     (g.detached, Role::Detached)
-                } else if peer.maintenance(self.now).is_some() {
-                    (g.maintenance, Role::Detached)
                 } else if level.is_some() && level != self.level {
                     (g.level, Role::Warn)
                 } else if peer.health.is_late() {
