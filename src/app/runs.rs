@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 
 use super::{App, Cmd, plural};
 use crate::domain::{ClusterName, CommandKind, Line, Outcome, OutcomeState, Plan, Severity, Time};
-use crate::engine::bulk::{Bulk, StepState};
+use crate::engine::bulk::Bulk;
+
+pub use crate::engine::bulk::StepState;
 
 /// Runs that are kept.
 const KEPT: usize = 32;

@@ -11,7 +11,7 @@ use super::grid::{Cursor, Grid, Sort, fits_link, fits_peer, is_fault};
 use super::question::Questions;
 use super::{Action, App, Keymap, Options, Overlay, Scope, Toast, View, action, acts};
 use crate::app::keys::Key;
-use crate::domain::{Cluster, Event, Finding, Line, LinkState, Peer, Severity, Snapshot, Subject, Time};
+use crate::domain::{Cluster, DangerClass, Event, Finding, Line, LinkState, Peer, Severity, Snapshot, Subject, Time};
 
 impl App {
     /// What it was started with.
@@ -337,7 +337,12 @@ impl App {
             Action::Results => !self.runs.is_empty(),
             Action::StopRest => self.runs.unfinished().next().is_some(),
             Action::ReadAgain => self.dialog().is_some_and(|d| !d.changes().is_empty()),
-            Action::Confirm => self.dialog().is_none_or(|d| self.cluster().is_some_and(|c| d.obstacle(c).is_none())),
+            Action::Confirm => self.dialog().is_none_or(|d| {
+                !d.is_typing()
+                    && d.class() != DangerClass::Critical
+                    && self.cluster().is_some_and(|c| d.obstacle(c).is_none())
+            }),
+            Action::SwitchButton | Action::SwitchBack => self.dialog().is_none_or(|d| d.changes().is_empty()),
             Action::NextFault | Action::PreviousFault => {
                 let now = self.moment(now);
                 self.cluster().is_some_and(|c| has_fault(c, now))
@@ -368,8 +373,6 @@ impl App {
             | Action::Close
             | Action::Accept
             | Action::Reject
-            | Action::SwitchButton
-            | Action::SwitchBack
             | Action::Press
             | Action::Cancel
             | Action::PickObserver
@@ -403,6 +406,7 @@ impl App {
             (Action::Open, View::Mesh) => "connections",
             (Action::Open, View::Findings) => "evidence",
             (Action::Zoom, _) if self.zoom => "grid",
+            (Action::SwitchButton, _) if self.questions.open().is_none() => "next field",
             _ => spec.hint,
         }
     }

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod app;
+mod app_acts;
 mod config;
 mod daemon;
 mod dns;
@@ -14,5 +15,6 @@ mod layering;
 mod ssh;
 mod support;
 mod terminal;
+mod terminal_acts;
 mod ui;
 mod whole;
