@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 
 use strum::{EnumIter, IntoEnumIterator, IntoStaticStr};
 
-use crate::app::keys::{self, Key};
 use crate::domain::DangerClass;
 
 /// Everything that a key can do.
@@ -105,6 +104,8 @@ pub enum Action {
     SwitchBack,
     /// Press the chosen button.
     Press,
+    /// Read keymap, themes and fleet file again.
+    Reload,
     /// Draw the whole screen anew.
     Redraw,
     /// Stop the console as the shell's job control does.
@@ -200,6 +201,15 @@ pub const TABLE: &[Spec] = &[
         "open",
         "connections of the row's peer; evidence and advice of a finding",
     ),
+    look(Action::NextFault, &["n"], LINKS, "next fault", "to the next link that is down"),
+    look(Action::PreviousFault, &["N"], LINKS, "", "to the previous link that is down"),
+    look(
+        Action::Diagnose,
+        &["d"],
+        LINKS,
+        "diagnose",
+        "try each step to the observed peer: DNS, TCP, keys, login, version",
+    ),
     Spec {
         action: Action::Disconnect,
         hint: "act",
@@ -218,8 +228,6 @@ pub const TABLE: &[Spec] = &[
     change(Action::MaintenanceOff, DangerClass::Reversible, &["a M"], "the work is done: alerts are raised again"),
     look(Action::Mark, &["Space"], LINKS, "mark", "mark or unmark the row's peer; a then acts on all marked peers"),
     look(Action::Results, &["A"], VIEWS, "results", "what became of the last commands, a line for each peer"),
-    look(Action::NextFault, &["n"], LINKS, "next fault", "to the next link that is down"),
-    look(Action::PreviousFault, &["N"], LINKS, "", "to the previous link that is down"),
     look(
         Action::Filter,
         &["/"],
@@ -228,13 +236,6 @@ pub const TABLE: &[Spec] = &[
         "filter: text, !text, host: group: state: cause:",
     ),
     look(Action::FaultsOnly, &["f"], LINKS, "faults only", "show only peers and links in trouble"),
-    look(
-        Action::Diagnose,
-        &["d"],
-        LINKS,
-        "diagnose",
-        "try each step to the observed peer: DNS, TCP, keys, login, version",
-    ),
     Spec {
         action: Action::Redial,
         hint: "redial",
@@ -300,6 +301,7 @@ pub const TABLE: &[Spec] = &[
         "",
         "press the chosen button; does nothing before one was chosen",
     ),
+    look(Action::Reload, &["Ctrl-r"], VIEWS, "", "read keymap, themes and fleet file again now"),
     look(Action::Redraw, &["Ctrl-l"], EVERYWHERE, "", "draw the whole screen anew"),
     look(Action::Suspend, &["Ctrl-z"], EVERYWHERE, "", "stop the console; fg in the shell brings it back"),
     look(Action::Interrupt, &["Ctrl-c"], EVERYWHERE, "", "leave peerdeck, from anywhere"),
@@ -313,15 +315,13 @@ impl Action {
     }
 }
 
-impl Spec {
-    /// The chord that stands in hints.
-    #[must_use]
-    pub fn first_key(&self) -> &'static str {
-        self.keys.first().copied().unwrap_or("")
-    }
-}
-
 impl Scope {
+    /// Its word, as key files write it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.into()
+    }
+
     /// How the help calls it.
     #[must_use]
     pub fn title(self) -> &'static str {
@@ -337,64 +337,6 @@ impl Scope {
             Self::Choice => "Which of two peers",
             Self::Outcomes => "Results",
         }
-    }
-}
-
-/// What keys typed so far mean.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Match {
-    /// An action.
-    Action(Action),
-    /// The beginning of a chord.
-    Prefix,
-    /// Nothing.
-    None,
-}
-
-/// Chords to actions, a scope at a time.
-#[derive(Clone, Debug)]
-pub struct Keymap {
-    bindings: Vec<(Scope, Vec<Key>, Action)>,
-}
-
-impl Keymap {
-    /// What `typed` means in `scope`.
-    #[must_use]
-    pub fn find(&self, scope: Scope, typed: &[Key]) -> Match {
-        let mut prefix = false;
-        for (_, chord, action) in self.bindings.iter().filter(|(s, _, _)| *s == scope) {
-            if chord == typed {
-                return Match::Action(*action);
-            }
-            prefix |= chord.starts_with(typed);
-        }
-        if prefix && !typed.is_empty() { Match::Prefix } else { Match::None }
-    }
-
-    /// Chords of `scope` that begin with `typed` and go on.
-    pub fn after(&self, scope: Scope, typed: &[Key]) -> impl Iterator<Item = (&[Key], Action)> {
-        let goes_on = move |chord: &[Key]| chord.len() > typed.len() && chord.starts_with(typed);
-        self.bindings().filter(move |(s, chord, _)| *s == scope && goes_on(chord)).map(|(_, chord, a)| (chord, a))
-    }
-
-    /// All bindings.
-    pub fn bindings(&self) -> impl Iterator<Item = (Scope, &[Key], Action)> {
-        self.bindings.iter().map(|(scope, chord, action)| (*scope, chord.as_slice(), *action))
-    }
-}
-
-impl Default for Keymap {
-    fn default() -> Self {
-        let mut bindings = Vec::new();
-        for spec in TABLE {
-            for scope in spec.scopes {
-                // A key that can't be read is left out here; a test refuses such a table.
-                for chord in spec.keys.iter().filter_map(|k| keys::chord(k).ok()) {
-                    bindings.push((*scope, chord, spec.action));
-                }
-            }
-        }
-        Self { bindings }
     }
 }
 

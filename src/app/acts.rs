@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use strum::IntoEnumIterator;
 
-use super::action::{self, Action, Match, Scope};
+use super::action::{self, Action, Scope};
 use super::dialog::{Dialog, Focus, refusal};
 use super::field::Edit;
+use super::keymap::Match;
 use super::keys::{self, Key};
 use super::question::TYPE_AHEAD;
 use super::{App, Cmd, Overlay, View, plural};

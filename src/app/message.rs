@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use strum::IntoStaticStr;
 
+use crate::app::keymap::Keymap;
 use crate::app::keys::Key;
 use crate::domain::finding::Transition;
 use crate::domain::{ClusterName, Finding, HostName, Line, Outcome, PeerId, Plan, Snapshot};
@@ -45,6 +46,10 @@ pub enum Msg {
     },
     /// Something to be told for a moment.
     Notice(String),
+    /// Something that is wrong, to be told for a moment.
+    Warning(String),
+    /// Keys do this from now on.
+    Keymap(Keymap),
     /// Time has passed.
     Tick,
 }
@@ -58,6 +63,8 @@ pub enum Cmd {
     Suspend,
     /// Draw every cell anew.
     Redraw,
+    /// Read keymap, themes and fleet file again.
+    Reload,
     /// Sound the terminal's bell.
     Bell,
     /// Find out step by step why a peer is not reached.

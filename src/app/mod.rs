@@ -13,6 +13,7 @@ pub mod dialog;
 pub mod field;
 pub mod filter;
 pub mod grid;
+pub mod keymap;
 pub mod keys;
 pub mod marks;
 pub mod message;
@@ -20,8 +21,10 @@ pub mod question;
 pub mod runs;
 mod update;
 mod view;
+pub mod words;
 
-pub use action::{Action, Keymap, Scope};
+pub use action::{Action, Scope};
+pub use keymap::Keymap;
 pub use message::{Cmd, Diagnosis, DiagnosisRequest, DiagnosisStep, HostKeyQuestion, Msg, StepResult};
 pub use view::{calm_sentence, labels, plural};
 
@@ -74,13 +77,23 @@ pub enum View {
 }
 
 impl View {
-    /// Its key and its name on the tab.
+    /// Its name on the tab.
     #[must_use]
-    pub fn tab(self) -> (char, &'static str) {
+    pub fn name(self) -> &'static str {
         match self {
-            Self::Mesh => ('1', "Mesh"),
-            Self::Findings => ('4', "Findings"),
-            Self::Events => ('5', "Events"),
+            Self::Mesh => "Mesh",
+            Self::Findings => "Findings",
+            Self::Events => "Events",
+        }
+    }
+
+    /// What shows it.
+    #[must_use]
+    pub fn action(self) -> Action {
+        match self {
+            Self::Mesh => Action::Mesh,
+            Self::Findings => Action::Findings,
+            Self::Events => Action::Events,
         }
     }
 

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::action::Match;
 use super::acts::READ_ONLY;
 use super::field::{Edit, TextField};
 use super::grid::{Grid, Order};
+use super::keymap::Match;
 use super::question::{Answer, Button};
 use super::{Action, App, Cmd, DiagnosisRequest, Held, HostKeyQuestion, Msg, Overlay, Scope, View};
 use crate::app::keys::{Code, Key};
@@ -54,6 +54,15 @@ impl App {
             Msg::Outcome { run, step, outcome } => self.outcome(run, step, outcome, now),
             Msg::Notice(text) => {
                 self.toast(text, Severity::Notice, now);
+                Vec::new()
+            }
+            Msg::Warning(text) => {
+                self.toast(text, Severity::Warning, now);
+                Vec::new()
+            }
+            Msg::Keymap(keymap) => {
+                self.keymap = keymap;
+                self.pending.clear();
                 Vec::new()
             }
             Msg::Tick => {
@@ -222,6 +231,7 @@ impl App {
             Action::SwitchBack => self.shift_focus(false),
             Action::Suspend => return vec![Cmd::Suspend],
             Action::Redraw => return vec![Cmd::Redraw],
+            Action::Reload => return vec![Cmd::Reload],
             Action::Up => self.step(-1, 0, now),
             Action::Down => self.step(1, 0, now),
             Action::Left => self.step(0, -1, now),

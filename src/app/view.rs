@@ -377,6 +377,7 @@ impl App {
             | Action::Cancel
             | Action::PickObserver
             | Action::PickObserved
+            | Action::Reload
             | Action::Redraw
             | Action::Suspend
             | Action::Quit
@@ -386,17 +387,18 @@ impl App {
 
     /// Keys and words of what works now, the most needed first.
     #[must_use]
-    pub fn hints(&self, now: Time) -> Vec<(&'static str, &'static str)> {
+    pub fn hints(&self, now: Time) -> Vec<(String, &'static str)> {
         let scope = self.scope();
         // The leader is hinted as one, whichever of its actions are possible now.
         let leads = |s: &action::Spec| acts::command_of(s.action).is_some();
         let can = |s: &action::Spec| if leads(s) { self.can_act() } else { self.can(s.action, now) };
         let works = |s: &&action::Spec| !s.hint.is_empty() && s.scopes.contains(&scope) && can(s);
-        let key = |s: &action::Spec| {
-            let keys = s.first_key();
-            if leads(s) { keys.split(' ').next().unwrap_or(keys) } else { keys }
+        let hint = |s: &action::Spec| {
+            let keys = self.keymap.first_key(scope, s.action)?;
+            let first = keys.split(' ').next().unwrap_or(&keys);
+            Some((if leads(s) { first.to_owned() } else { keys }, self.hint_word(s)))
         };
-        action::TABLE.iter().filter(works).map(|s| (key(s), self.hint_word(s))).collect()
+        action::TABLE.iter().filter(works).filter_map(hint).collect()
     }
 
     fn hint_word(&self, spec: &action::Spec) -> &'static str {
@@ -417,7 +419,7 @@ impl App {
         let scope = self.view_scope();
         let low = query.trim().to_lowercase();
         let specs = action::TABLE.iter().filter(|s| s.scopes.contains(&scope) && self.is_offered(s.action));
-        let lines = specs.map(|s| (s.keys.join("  "), s.help, s.action.name()));
+        let lines = specs.map(|s| (self.keymap.keys_of(scope, s.action).join("  "), s.help, s.action.name()));
         lines
             .filter(|(keys, help, name)| [keys.as_str(), help, name].iter().any(|t| super::filter::contains(t, &low)))
             .map(|(keys, help, _)| (keys, help))

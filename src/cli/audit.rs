@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::connect::own_user_name;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Paths;
 use crate::domain::command::Outcome;
@@ -49,8 +48,10 @@ pub struct AuditError {
 /// Who acts, as this machine knows it.
 #[derive(Clone, Debug, Serialize)]
 struct Who {
-    user: String,
+    user: Option<String>,
     uid: u32,
+    /// Who became this user by sudo.
+    sudo_user: Option<String>,
     host: String,
     tty: Option<String>,
     ssh_client: Option<String>,
@@ -248,15 +249,28 @@ impl Who {
         let tty = [rustix::stdio::stdin(), rustix::stdio::stderr()]
             .into_iter()
             .find_map(|fd| rustix::termios::ttyname(fd, Vec::new()).ok());
-        let ssh = ["SSH_CONNECTION", "SSH_CLIENT"].into_iter().find_map(|name| std::env::var(name).ok());
+        let var = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
+        let ssh = var("SSH_CONNECTION").or_else(|| var("SSH_CLIENT"));
+        let uid = rustix::process::getuid().as_raw();
+        // What the system says comes before what the environment says.
+        let user = name_of(uid).or_else(|| var("USER")).or_else(|| var("LOGNAME"));
         Self {
-            user: clean(&own_user_name()),
-            uid: rustix::process::getuid().as_raw(),
+            user: user.map(|u| clean(&u)),
+            uid,
+            sudo_user: var("SUDO_USER").map(|u| clean(&u)),
             host: clean(&rustix::system::uname().nodename().to_string_lossy()),
             tty: tty.map(|name| clean(&name.to_string_lossy())),
             ssh_client: ssh.and_then(|s| s.split_whitespace().next().map(clean)),
         }
     }
+}
+
+/// The name of a local user.
+fn name_of(uid: u32) -> Option<String> {
+    let text = fs::read_to_string("/etc/passwd").ok()?;
+    let fields = |line: &str| line.split(':').map(str::to_owned).collect::<Vec<_>>();
+    let fits = |f: &Vec<String>| f.get(2).is_some_and(|n| n.parse() == Ok(uid));
+    text.lines().map(fields).find(fits).and_then(|f| f.into_iter().next())
 }
 
 #[cfg(test)]
@@ -332,7 +346,7 @@ mod tests {
         assert_eq!((&end["basis"]["membership"], &end["basis"]["links"]["B2"]), (&3.into(), &true.into()));
         assert_eq!(end["outcome"]["state"], "observed");
         assert_eq!(end["outcome"]["observed_at"], "1970-01-01T00:00:01.000Z");
-        assert!(end["who"]["user"].is_string() && end["who"]["host"].is_string(), "{end}");
+        assert!(end["who"]["uid"].is_u64() && end["who"]["host"].is_string(), "{end}");
         assert!(end["at"].as_str().unwrap().parse::<jiff::Timestamp>().is_ok());
         let mode = |p: &Path| fs::metadata(p).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&path), mode(&paths.state)), (0o600, 0o700));

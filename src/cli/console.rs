@@ -415,6 +415,7 @@ impl Console<'_> {
                 Cmd::Quit => return Ok(Next::End),
                 Cmd::Suspend => term::stop_group()?,
                 Cmd::Redraw => self.forget_screen()?,
+                Cmd::Reload => {}
                 Cmd::Bell => term::bell(self.terminal.backend_mut())?,
                 Cmd::Diagnose(request) => {
                     let work = (self.diagnose)(request.clone());
@@ -537,6 +538,8 @@ fn key_of(event: KeyEvent) -> Option<Key> {
         KeyCode::End => Code::End,
         KeyCode::PageUp => Code::PageUp,
         KeyCode::PageDown => Code::PageDown,
+        KeyCode::Insert => Code::Insert,
+        KeyCode::F(n @ 1..=12) => Code::F(n),
         _ => return None,
     };
     let ctrl = event.modifiers.contains(KeyModifiers::CONTROL);

@@ -4,6 +4,7 @@
 //! problems of a file are reported at once. A file that somebody else may write is not read at all.
 
 pub mod fleet;
+pub mod keymap;
 mod keys;
 pub mod load;
 pub mod problem;

@@ -128,9 +128,10 @@ fn width_of(pieces: &[Piece]) -> usize {
 fn tabs(pen: &mut Pen<'_>, area: Rect, app: &App) {
     let mut x = area.x + 1;
     for view in View::iter() {
-        let (key, name) = view.tab();
+        let name = view.name();
+        let key = app.keymap().first_key(app.view_scope(), view.action()).map_or_else(String::new, |k| format!("{k} "));
         let role = if view == app.view() { Role::TabActive } else { Role::Tab };
-        x = pen.put(x, area.y, area.right().saturating_sub(x), &format!(" {key} {name} "), role) + 1;
+        x = pen.put(x, area.y, area.right().saturating_sub(x), &format!(" {key}{name} "), role) + 1;
     }
     if let Some(peer) = app.connections_of() {
         let crumb =
@@ -178,11 +179,11 @@ fn hints(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) {
         x = pen.put(x, area.y, area.width, &format!("{typed} {}  ", pen.glyphs().ellipsis), Role::Accent);
     }
     for (key, word) in app.hints(now) {
-        let wide = text::width(key) + text::width(word) + 3;
+        let wide = text::width(&key) + text::width(word) + 3;
         if usize::from(x) + wide > usize::from(area.right()) {
             break;
         }
-        x = pen.put(x, area.y, area.width, key, Role::Key);
+        x = pen.put(x, area.y, area.width, &key, Role::Key);
         x = pen.put(x + 1, area.y, area.width, word, Role::Muted) + 2;
     }
 }
