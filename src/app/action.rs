@@ -187,13 +187,7 @@ pub const TABLE: &[Spec] = &[
     look(Action::Quit, &["q"], VIEWS, "quit", "leave peerdeck"),
     look(Action::Help, &["?"], VIEWS, "help", "all keys of this view; / searches them"),
     look(Action::Close, &["Esc", "q", "Enter"], &[Help, Result, Outcomes], "close", "close what lies over the view"),
-    look(
-        Action::Back,
-        &["Esc"],
-        VIEWS,
-        "back",
-        "one step back: end the filter, the detail, the list of connections, the marks",
-    ),
+    look(Action::Back, &["Esc"], VIEWS, "back", "one step back: filter, detail, list, marks"),
     look(
         Action::Open,
         &["Enter"],
@@ -203,13 +197,7 @@ pub const TABLE: &[Spec] = &[
     ),
     look(Action::NextFault, &["n"], LINKS, "next fault", "to the next link that is down"),
     look(Action::PreviousFault, &["N"], LINKS, "", "to the previous link that is down"),
-    look(
-        Action::Diagnose,
-        &["d"],
-        LINKS,
-        "diagnose",
-        "try each step to the observed peer: DNS, TCP, keys, login, version",
-    ),
+    look(Action::Diagnose, &["d"], LINKS, "diagnose", "find out why: DNS, TCP, keys, login, version, in steps"),
     Spec {
         action: Action::Disconnect,
         hint: "act",
@@ -223,10 +211,15 @@ pub const TABLE: &[Spec] = &[
         Action::MaintenanceOn,
         DangerClass::Reversible,
         &["a m"],
-        "announce work on it: alerts are held back meanwhile",
+        "maintenance: announce work on it, hold back its alerts",
     ),
-    change(Action::MaintenanceOff, DangerClass::Reversible, &["a M"], "the work is done: alerts are raised again"),
-    look(Action::Mark, &["Space"], LINKS, "mark", "mark or unmark the row's peer; a then acts on all marked peers"),
+    change(
+        Action::MaintenanceOff,
+        DangerClass::Reversible,
+        &["a M"],
+        "end the maintenance: its alerts are raised again",
+    ),
+    look(Action::Mark, &["Space"], LINKS, "mark", "mark or unmark the row's peer: a acts on all marked ones"),
     look(Action::Results, &["A"], VIEWS, "results", "what became of the last commands, a line for each peer"),
     look(
         Action::Filter,
@@ -285,7 +278,7 @@ pub const TABLE: &[Spec] = &[
     look(Action::ReadAgain, &["R"], &[Dialog], "read again", "take the facts as they are now, and look at them again"),
     look(Action::PickObserver, &["1"], &[Choice], "observer", "the peer of the row: who observes"),
     look(Action::PickObserved, &["2"], &[Choice], "observed", "the peer of the column: who is observed"),
-    look(Action::StopRest, &["x"], &[Outcomes], "stop the rest", "send nothing more of what still waits"),
+    look(Action::StopRest, &["s"], &[Outcomes], "stop the rest", "send nothing more of what still waits"),
     look(
         Action::SwitchButton,
         &["Tab", "Left", "Right", "h", "l"],

@@ -39,6 +39,12 @@ impl Run {
         }
     }
 
+    /// Whether something of it is not sent yet.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.bulk.steps().iter().any(|s| s.state == StepState::Waiting)
+    }
+
     /// What is to be told when it is over.
     fn summary(&self) -> (String, Severity) {
         let title = self.title();

@@ -9,6 +9,7 @@ use super::dialog::Dialog;
 use super::filter::{Facts, Filter};
 use super::grid::{Cursor, Grid, Sort, fits_link, fits_peer, is_fault};
 use super::question::Questions;
+use super::runs::Run;
 use super::{Action, App, Keymap, Options, Overlay, Scope, Toast, View, action, acts};
 use crate::app::keys::Key;
 use crate::domain::{Cluster, DangerClass, Event, Finding, Line, LinkState, Peer, Severity, Snapshot, Subject, Time};
@@ -335,14 +336,16 @@ impl App {
                 acts::command_of(action).is_some_and(|kind| self.refusal(kind, now).is_none())
             }
             Action::Results => !self.runs.is_empty(),
-            Action::StopRest => self.runs.unfinished().next().is_some(),
+            Action::StopRest => self.runs.unfinished().any(Run::is_waiting),
             Action::ReadAgain => self.dialog().is_some_and(|d| !d.changes().is_empty()),
             Action::Confirm => self.dialog().is_none_or(|d| {
                 !d.is_typing()
                     && d.class() != DangerClass::Critical
                     && self.cluster().is_some_and(|c| d.obstacle(c).is_none())
             }),
-            Action::SwitchButton | Action::SwitchBack => self.dialog().is_none_or(|d| d.changes().is_empty()),
+            Action::SwitchButton | Action::SwitchBack => {
+                self.questions.open().is_some() || self.dialog().is_some_and(|d| d.changes().is_empty())
+            }
             Action::NextFault | Action::PreviousFault => {
                 let now = self.moment(now);
                 self.cluster().is_some_and(|c| has_fault(c, now))

@@ -300,7 +300,8 @@ fn run_lines(pen: &Pen<'_>, run: &Run, columns: usize, now: Time, lines: &mut Ve
         };
         let name = text::pad(&text::cut_middle(name, names, g.ellipsis), names);
         let room = columns.saturating_sub(names + 15);
-        let mut detail = text::wrap(detail, room, 2, g.ellipsis).into_iter();
+        let detail = if detail == word { "" } else { detail };
+        let mut detail = text::wrap(detail, room, 4, g.ellipsis).into_iter();
         lines.push(vec![
             piece(format!("  {sign} "), role),
             piece(format!("{name} "), Role::Text),

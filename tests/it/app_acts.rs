@@ -192,7 +192,7 @@ fn d7_three_marked_with_one_failing_stop_there_and_each_has_a_result() {
 #[test]
 fn the_rest_of_several_can_be_stopped() {
     let mut app = after(Scene::lab(6).build(), "<Space> j <Space> j <Space> a d");
-    press(&mut app, "3 <Enter> x", ms(900));
+    press(&mut app, "3 <Enter> s", ms(900));
     assert_eq!(outcome(&mut app, 0, 0, OutcomeState::Observed, "", ms(1000)), []);
     let run = app.runs().newest_first().next().unwrap();
     assert_eq!(run.bulk.steps().iter().filter(|s| s.state == StepState::Skipped).count(), 2);
@@ -406,4 +406,34 @@ fn marks_and_maintenance_stand_in_the_grid() {
 #[test]
 fn the_dialog_fits_the_smallest_screen() {
     same("acts-disconnect-40x10", &on_lab3("a d"), (40, 10), ms(400));
+}
+
+#[test]
+fn d7_the_key_that_opens_a_dialog_never_confirms_it_whatever_it_is_bound_to() {
+    use peerdeck::app::keymap::{Change, Keymap};
+    use peerdeck::app::keys::chord;
+    let change = Change { scope: None, chord: chord("a y").unwrap(), action: Some(Action::Disconnect), line: 1 };
+    let mut app = after(Scene::lab(6).build(), "j j l l");
+    app.update(Msg::Keymap(Keymap::with(&[change]).unwrap().0), NOW);
+    press(&mut app, "a y", NOW);
+    assert_eq!(press(&mut app, "y y", ms(900)), []);
+    assert!(app.dialog().is_some());
+    assert_eq!(sent(&press(&mut app, "<Tab> <Enter>", ms(900))), [own(LAB3)], "a button still does");
+    let enter = Change {
+        scope: Some(peerdeck::app::Scope::Dialog),
+        chord: chord("Enter").unwrap(),
+        action: Some(Action::Confirm),
+        line: 1,
+    };
+    assert!(Keymap::with(&[enter]).is_err(), "Enter alone never confirms");
+}
+
+#[test]
+fn a_wrong_key_behind_the_leader_and_escape_only_close_its_menu() {
+    let mut app = on_lab3("<Space> a");
+    assert_eq!(press(&mut app, "q", NOW), [], "it was meant for the menu");
+    assert!(app.menu(NOW).is_none());
+    press(&mut app, "a <Esc>", NOW);
+    assert!(app.menu(NOW).is_none());
+    assert_eq!(app.marks().len(), 1, "the marks are kept");
 }
