@@ -9,7 +9,7 @@ use super::grid::{Grid, Order};
 use super::keymap::Match;
 use super::question::{Answer, Button};
 use super::{Action, App, Cmd, DiagnosisRequest, Held, HostKeyQuestion, Msg, Overlay, Scope, View};
-use crate::app::keys::Key;
+use crate::app::keys::{Code, Key};
 use crate::domain::finding::Transition;
 use crate::domain::{ClusterName, Event, Finding, LinkState, ReachState, Severity, Snapshot, Time};
 
@@ -163,6 +163,12 @@ impl App {
         } else if self.key_of_dialog(key, now) || (self.is_typing() && self.type_key(key)) {
             return Vec::new();
         }
+        if !self.pending.is_empty() && key == Key::plain(Code::Esc) {
+            // Closes the menu of the keys that could follow, and nothing else.
+            self.pending.clear();
+            return Vec::new();
+        }
+        let leading = self.is_leading(scope, &self.pending);
         self.pending.push(key);
         loop {
             match self.keymap.find(scope, &self.pending) {
@@ -176,6 +182,11 @@ impl App {
                     return Vec::new();
                 }
                 Match::Prefix => return Vec::new(),
+                // Behind the leader a wrong key does nothing: it was meant for the menu.
+                Match::None if leading && !key.ctrl => {
+                    self.pending.clear();
+                    return Vec::new();
+                }
                 // A chord that leads nowhere: its last key may still mean something by itself.
                 Match::None if self.pending.len() > 1 => self.pending = vec![key],
                 Match::None => {

@@ -9,9 +9,10 @@ use super::dialog::Dialog;
 use super::filter::{Facts, Filter};
 use super::grid::{Cursor, Grid, Sort, fits_link, fits_peer, is_fault};
 use super::question::Questions;
+use super::runs::Run;
 use super::{Action, App, Keymap, Options, Overlay, Scope, Toast, View, action, acts};
 use crate::app::keys::Key;
-use crate::domain::{Cluster, Event, Finding, Line, LinkState, Peer, Severity, Snapshot, Subject, Time};
+use crate::domain::{Cluster, DangerClass, Event, Finding, Line, LinkState, Peer, Severity, Snapshot, Subject, Time};
 
 /// The worst finding in the terminal's title is cut to this; no word of it changes with time alone.
 const TITLE_FINDING: usize = 80;
@@ -341,9 +342,16 @@ impl App {
                 acts::command_of(action).is_some_and(|kind| self.refusal(kind, now).is_none())
             }
             Action::Results => !self.runs.is_empty(),
-            Action::StopRest => self.runs.unfinished().next().is_some(),
+            Action::StopRest => self.runs.unfinished().any(Run::is_waiting),
             Action::ReadAgain => self.dialog().is_some_and(|d| !d.changes().is_empty()),
-            Action::Confirm => self.dialog().is_none_or(|d| self.cluster().is_some_and(|c| d.obstacle(c).is_none())),
+            Action::Confirm => self.dialog().is_none_or(|d| {
+                !d.is_typing()
+                    && d.class() != DangerClass::Critical
+                    && self.cluster().is_some_and(|c| d.obstacle(c).is_none())
+            }),
+            Action::SwitchButton | Action::SwitchBack => {
+                self.questions.open().is_some() || self.dialog().is_some_and(|d| d.changes().is_empty())
+            }
             Action::NextFault | Action::PreviousFault => {
                 let now = self.moment(now);
                 self.cluster().is_some_and(|c| has_fault(c, now))
@@ -379,8 +387,6 @@ impl App {
             | Action::Close
             | Action::Accept
             | Action::Reject
-            | Action::SwitchButton
-            | Action::SwitchBack
             | Action::Press
             | Action::Reload
             | Action::Cancel
@@ -416,6 +422,7 @@ impl App {
             (Action::Open, View::Mesh) => "connections",
             (Action::Open, View::Findings) => "evidence",
             (Action::Zoom, _) if self.zoom => "grid",
+            (Action::SwitchButton, _) if self.questions.open().is_none() => "next field",
             _ => spec.hint,
         }
     }

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod app;
+mod app_acts;
 mod config;
 mod daemon;
 mod dns;
@@ -16,6 +17,7 @@ mod oneshot;
 mod ssh;
 mod support;
 mod terminal;
+mod terminal_acts;
 mod themes;
 mod ui;
 mod whole;

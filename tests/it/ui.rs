@@ -110,6 +110,14 @@ fn styled(buf: &Buffer) -> String {
     out
 }
 
+/// Compares the screen of `app` with the snapshot `name`.
+pub fn same(name: &str, app: &App, size: (u16, u16), now: Time) {
+    let buf = render(app, size, &terminal(), now);
+    insta::with_settings!({ prepend_module_to_snapshot => false, omit_expression => true }, {
+        insta::assert_snapshot!(name, styled(&buf));
+    });
+}
+
 /// Draws and compares with the snapshot `name`.
 fn check(name: &str, snapshot: Snapshot, size: (u16, u16), keys: &str, look: &Look) {
     let app = app(snapshot, size, keys);

@@ -246,7 +246,7 @@ fn peer_sheet(sheet: &mut Sheet<'_>, pen: &Pen<'_>, app: &App, cluster: &Cluster
     sheet.plain("seen by", format!("{} of {}", seen.count(), cluster.peers.len().saturating_sub(1)));
     if let Some(since) = peer.detached() {
         let text = format!("on purpose, {} ago", time::human(now.since(since)));
-        sheet.field("detached", vec![piece(text, Role::Detached)]);
+        sheet.field("detach", vec![piece(text, Role::Detached)]);
     }
     work_lines(sheet, pen, app, None, peer, now);
     if let Some(group) = &peer.group {

@@ -437,7 +437,7 @@ fn draw_row(
     let role = if cx.meant[i] { Role::BadgeLoud } else { role };
     pen.put(x, area.y, plan.name, &name, role);
     if cx.app.marks().holds(&peer.id) {
-        pen.put(area.x, area.y, 1, pen.look.glyphs.mark, Role::Accent);
+        pen.put(x.saturating_sub(1), area.y, 1, pen.look.glyphs.mark, Role::Accent);
     }
     x += plan.name;
     pen.hit(Rect { x: area.x, width: x - area.x, ..area }, || Hit::Row(peer.id.clone()));

@@ -5,15 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use peerdeck::domain::event::{Event, EventKind};
-use peerdeck::domain::maintenance::Maintenance;
 use peerdeck::domain::mesh::link::Probe;
 use peerdeck::domain::mesh::verdict::Verdict;
 use peerdeck::domain::mesh::{DnsCheck, DnsResult, Pulse};
 use peerdeck::domain::observation::{Health, Identity};
 use peerdeck::domain::snapshot::Limits;
 use peerdeck::domain::{
-    BootId, Cause, Cluster, Finding, FindingId, FindingKind, GroupName, HostName, Line, Link, LinkState, Peer, PeerId,
-    Reach, ReachState, Row, Snapshot, Subject, Time,
+    BootId, Cause, Cluster, Finding, FindingId, FindingKind, GroupName, HostName, Line, Link, LinkState, Maintenance,
+    Peer, PeerId, Reach, ReachState, Row, Snapshot, Subject, Time,
 };
 
 /// 2026-03-14 03:14:21 UTC.
@@ -36,10 +35,10 @@ struct Tweak {
     age: Option<Duration>,
     late: Duration,
     detached: bool,
-    maintenance: Option<Duration>,
     level: Option<u32>,
     lost: bool,
     silent: bool,
+    maintenance: Option<Maintenance>,
 }
 
 pub fn ago(seconds: u64) -> Time {
@@ -141,10 +140,20 @@ impl Scene {
 
     /// Somebody works on `i`.
     pub fn maintain(&mut self, i: usize) -> &mut Self {
-        self.tweak(i).maintenance = Some(Duration::from_mins(90));
+        let by = Line::new("admin from 10.0.0.9, at lab1.example.com");
+        self.tweak(i).maintenance =
+            Some(Maintenance::lasting(ago(1200), Duration::from_mins(90), by, Line::new("new disk")));
         let text = format!("lab{} is in maintenance until 2026-03-14 04:24 UTC, announced by admin: new disk", i + 1);
         let peer = self.id(i);
         self.finding(FindingKind::Maintenance, Subject::Peer(peer), 1200, &text)
+    }
+
+    /// `i` is worked on for another half an hour.
+    pub fn announce(&mut self, i: usize, reason: &str) -> &mut Self {
+        let until = NOW + Duration::from_mins(30);
+        self.tweak(i).maintenance =
+            Some(Maintenance { since: ago(600), until, by: Line::new("admin"), reason: Line::new(reason) });
+        self
     }
 
     /// `i` is disconnected on purpose.
@@ -277,10 +286,7 @@ impl Scene {
             vouched: NOW.before(age),
             via: None,
             detached: tweak.detached.then(|| ago(600)),
-            maintenance: tweak.maintenance.map(|span| {
-                let by = Line::new("admin from 10.0.0.9, at lab1.example.com");
-                Maintenance::lasting(ago(1200), span, by, Line::new("new disk"))
-            }),
+            maintenance: tweak.maintenance.clone(),
             level,
             links,
         };
