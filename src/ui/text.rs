@@ -144,7 +144,7 @@ pub fn short_rtt(span: Duration) -> String {
     }
 }
 
-/// A moment as a clock shows it; with its day when it lies more than half a day away.
+/// A moment as a clock shows it; with its day when it lies more than half a day back.
 #[must_use]
 pub fn clock(at: Time, now: Time, zone: &TimeZone) -> String {
     let ms = i64::try_from(at.as_millis()).unwrap_or(i64::MAX);

@@ -153,7 +153,7 @@ fn c22_maintenance_is_marked_in_header_row_and_detail() {
     check("maintenance-peer-120x40", scene.build(), (120, 40), "j j <right> <right>", &terminal());
     let narrow = app(scene.build(), (40, 10), "");
     let shown = text(&render(&narrow, (40, 10), &terminal(), NOW));
-    assert!(shown.contains("MAINTENANCE 1"), "{shown}");
+    assert!(shown.contains("MAINTENANCE lab3"), "{shown}");
     let later = text(&render(&narrow, (40, 10), &terminal(), NOW + Duration::from_hours(2)));
     assert!(!later.contains("MAINTENANCE"), "it has ended by itself: {later}");
 }

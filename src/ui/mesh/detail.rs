@@ -206,11 +206,10 @@ fn told_line(sheet: &mut Sheet<'_>, cluster: &Cluster, observer: &Peer, now: Tim
 fn work_lines(sheet: &mut Sheet<'_>, pen: &Pen<'_>, app: &App, name: Option<&str>, peer: &Peer, now: Time) {
     let Some(m) = peer.maintenance(now) else { return };
     let who = name.map_or_else(String::new, |name| format!("{name} "));
-    let left = text::calm_span(m.until.since(now));
-    let because = if m.reason.is_empty() { String::new() } else { format!(": {}", m.reason) };
     let until = clock(pen, app, m.until, now);
-    let text = format!("{who}in maintenance until {until} ({left} more) by {}{because}", m.by);
-    sheet.sentence("work", &text, Role::Warn);
+    let why = if m.reason.is_empty() { "no reason given" } else { m.reason.as_str() };
+    let left = text::calm_span(m.until.since(now));
+    sheet.sentence("maint", &format!("{who}until {until} (in {left}) by {}: {why}", m.by), Role::Detached);
 }
 
 fn peer_sheet(sheet: &mut Sheet<'_>, pen: &Pen<'_>, app: &App, cluster: &Cluster, peer: &Peer, now: Time) {

@@ -213,7 +213,7 @@ impl<'a> Context<'a> {
         let level = peer.row.as_ref().map(|r| r.level).or(peer.identity.as_ref().map(|i| i.level));
         // It explains whatever else may be seen of the peer.
         if peer.maintenance(self.now).is_some() {
-            return (g.maintenance, Role::Warn);
+            return (g.maintenance, Role::Detached);
         }
         match peer.reach.state {
             ReachState::AskHostKey => ("?", Role::Warn),
