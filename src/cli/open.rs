@@ -3,14 +3,18 @@
 use std::io::{self, IsTerminal, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context as _;
+use tokio::runtime::Runtime;
 
 use super::args::{Color, Console};
 use super::connect::{self, Face};
-use super::console::{self, ConsoleOptions};
+use super::console::{self, ConsoleOptions, Diagnose};
 use super::{Context, Done, diagnose};
+use crate::app::Diagnosis;
 use crate::config::{Choice, Fleet, Via, load};
+use crate::domain::Line;
 use crate::lab::{Lab, Options};
 use crate::ui::theme::MONO;
 
@@ -63,22 +67,30 @@ pub fn lab(context: &Context, options: Options) -> anyhow::Result<Done> {
         anyhow::bail!("the console needs a terminal; `peerdeck lab --headless` runs without one");
     }
     super::process::lock_no_memory();
-    super::process::peer_runtime()?.block_on(async {
-        let lab = Lab::start(options).await?;
-        let fleet = Choice::File(lab.fleet_path()).load(&context.paths)?.context("the lab has no fleet file")?;
-        let shown = run(context, &fleet, false).await;
-        lab.shutdown().await;
-        shown
-    })
+    let network = super::process::peer_runtime()?;
+    let lab = network.block_on(Lab::start(options))?;
+    let shown = match Choice::File(lab.fleet_path()).load(&context.paths) {
+        Ok(fleet) => fleet.context("the lab has no fleet file").and_then(|fleet| run(context, &network, &fleet, false)),
+        Err(e) => Err(e.into()),
+    };
+    network.block_on(lab.shutdown());
+    shown
 }
 
 fn show(context: &Context, fleet: &Fleet, read_only: bool) -> anyhow::Result<Done> {
-    // The screen has a thread of its own, so that a hundred handshakes don't delay a key.
-    super::process::peer_runtime()?.block_on(run(context, fleet, read_only))
+    let network = super::process::network_runtime()?;
+    let shown = run(context, &network, fleet, read_only);
+    network.shutdown_background();
+    shown
 }
 
-async fn run(context: &Context, fleet: &Fleet, read_only: bool) -> anyhow::Result<Done> {
-    let connected = connect::start(fleet, &context.paths, FACE)?;
+/// The screen has a thread with timers of its own: a hundred handshakes don't delay a key, and a second that passes
+/// wakes no thread but this one.
+fn run(context: &Context, network: &Runtime, fleet: &Fleet, read_only: bool) -> anyhow::Result<Done> {
+    let connected = {
+        let _within = network.enter();
+        connect::start(fleet, &context.paths, FACE)?
+    };
     let theme = fleet.clusters.iter().find_map(|c| c.theme.as_ref()).map(|t| t.value.clone());
     let options = ConsoleOptions {
         lab: fleet.is_lab(),
@@ -87,10 +99,21 @@ async fn run(context: &Context, fleet: &Fleet, read_only: bool) -> anyhow::Resul
         ..ConsoleOptions::default()
     };
     let commander = (!read_only).then_some(connected.commander);
-    let diagnose = diagnose::for_console(connected.observer.clone(), connected.links.clone());
+    let diagnose = beside(network, diagnose::for_console(connected.observer.clone(), connected.links.clone()));
     let clock = connected.links.clock.clone();
-    console::run(options, connected.observer, commander, diagnose, clock).await?;
+    let screen = super::process::small_runtime()?;
+    screen.block_on(console::run(options, connected.observer, commander, diagnose, clock))?;
     Ok(0)
+}
+
+/// Diagnoses where the connections live, not on the thread of the screen.
+fn beside(network: &Runtime, diagnose: Diagnose) -> Diagnose {
+    let handle = network.handle().clone();
+    Arc::new(move |request| {
+        let task = handle.spawn(diagnose(request));
+        let failed = |e| Diagnosis { title: Line::new(&format!("the diagnosis ended early: {e}")), steps: Vec::new() };
+        Box::pin(async move { task.await.unwrap_or_else(failed) })
+    })
 }
 
 /// The user's themes: name and text of every file that nobody else may write.

@@ -5,11 +5,13 @@
 
 use std::io::{self, IsTerminal, Write};
 
+mod alarm;
 mod guard;
 mod hangup;
 mod panic;
 mod signals;
 
+pub use alarm::Alarm;
 pub use guard::Guard;
 pub use hangup::Hangup;
 pub use panic::{install_hook, own, take_foreign_panic};

@@ -449,7 +449,7 @@ fn draw_cell(pen: &mut Pen<'_>, x: u16, y: u16, cx: &Context<'_>, plan: &Plan, a
         }
         if numbers {
             let number = match (cell.state, cell.link) {
-                (LinkState::Connected, Some(link)) => link.rtt.map(text::short_rtt).unwrap_or_default(),
+                (LinkState::Connected, Some(_)) => cell.rtt.map(text::short_rtt).unwrap_or_default(),
                 (LinkState::Down | LinkState::Detached | LinkState::Connecting, Some(link)) => {
                     text::short_span(cx.now.since(link.since))
                 }
