@@ -87,12 +87,12 @@ pub fn measure(fleet: &str, dir: &Path, last: impl FnOnce(u32)) -> Figures {
 /// byte of the frame, both at the master's side of the PTY.
 fn press_keys(frames: &Receiver<Frame>, writer: &mut dyn Write) -> Keys {
     let mut screen = vt100::Parser::new(ROWS, COLS, 0);
-    frames.try_iter().for_each(|f| screen.process(&f.bytes));
+    catch_up(frames, &mut screen);
     let (mut took, mut sizes) = (Vec::new(), Vec::new());
     for n in 0..KEYS {
         // Down and right, and back: the cross-hair moves, and in large meshes the grid scrolls.
         let key = [b'j', b'l', b'k', b'h'][n / 25 % 4];
-        frames.try_iter().for_each(|f| screen.process(&f.bytes));
+        catch_up(frames, &mut screen);
         let before = selected(&screen);
         let sent = Instant::now();
         writer.write_all(&[key]).unwrap();
@@ -113,6 +113,13 @@ fn press_keys(frames: &Receiver<Frame>, writer: &mut dyn Write) -> Keys {
     took.sort_unstable();
     sizes.sort_unstable();
     Keys { took, bytes: sizes }
+}
+
+/// Puts what was drawn meanwhile on the screen.
+fn catch_up(frames: &Receiver<Frame>, screen: &mut vt100::Parser) {
+    for frame in frames.try_iter() {
+        screen.process(&frame.bytes);
+    }
 }
 
 /// The title of the selected link, as the detail shows it.

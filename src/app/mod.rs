@@ -10,6 +10,7 @@ use std::time::Duration;
 pub mod action;
 pub mod field;
 pub mod filter;
+pub mod fold;
 pub mod grid;
 pub mod keys;
 pub mod message;
@@ -158,6 +159,8 @@ pub struct App {
     /// Whether Mesh shows the list of connections of the cursor's row instead of the grid.
     connections: bool,
     zoom: bool,
+    /// Whether equal rows are one line; `None` leaves it to how many there are.
+    fold: Option<bool>,
     cursor: Cursor,
     order: Order,
     faults_only: bool,
@@ -187,6 +190,7 @@ impl App {
             view: View::Mesh,
             connections: false,
             zoom: false,
+            fold: None,
             cursor: Cursor::default(),
             order: Order::default(),
             faults_only: false,

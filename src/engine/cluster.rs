@@ -100,6 +100,7 @@ impl Extra {
     }
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "facts that hold independently of each other")]
 pub(super) struct ClusterState {
     pub config: ClusterConfig,
     /// The picture, always current; shared out by [`Self::share`].

@@ -106,9 +106,8 @@ impl Engine {
     /// When the next [`Event::Tick`] is due at the latest because of what happened since it was asked last;
     /// `None` leaves it where it was.
     pub fn look_sooner(&mut self, now: Time) -> Option<Time> {
-        let sooner = |c: &mut ClusterState| match std::mem::take(&mut c.shifted) {
-            true => Some(c.next_look(now)),
-            false => c.look_by(),
+        let sooner = |c: &mut ClusterState| {
+            if std::mem::take(&mut c.shifted) { Some(c.next_look(now)) } else { c.look_by() }
         };
         self.clusters.iter_mut().filter_map(sooner).min()
     }

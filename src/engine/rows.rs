@@ -1,7 +1,6 @@
 //! What peers report: rows first of all, their own and those that they pass on.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::cluster::ClusterState;
 use super::out::Out;
@@ -222,7 +221,7 @@ impl ClusterState {
         if changes {
             self.change_row(at, delta, out);
         }
-        self.take_pings(at, &delta.pings);
+        self.take_pings(at, delta);
         changes
     }
 
@@ -273,8 +272,8 @@ impl ClusterState {
     }
 
     /// New round trips, in the order of the row. The links themselves stay as they were told and shared.
-    fn take_pings(&mut self, at: usize, pings: &[Option<Option<Duration>>]) {
-        if pings.is_empty() {
+    fn take_pings(&mut self, at: usize, delta: &RowDelta) {
+        if delta.pings.is_empty() {
             return;
         }
         let Some(row) = self.cluster.peers[at].row.clone() else { return };
@@ -285,7 +284,7 @@ impl ClusterState {
         }
         let places = std::mem::take(&mut extra.places);
         let pulses = Arc::make_mut(&mut self.peer_quietly(at).pulses);
-        for (place, ping) in places.iter().zip(pings) {
+        for (place, ping) in places.iter().zip(&delta.pings) {
             if let (Some(j), Some(ping)) = (place, ping) {
                 pulses[*j].push(*ping);
             }

@@ -27,15 +27,15 @@ const NUMBERS_CELL: u16 = 9;
 
 /// What the grid is drawn from.
 pub struct Context<'a> {
-    app: &'a App,
-    cluster: &'a Cluster,
-    grid: &'a Grid,
-    now: Time,
-    labels: Vec<&'a str>,
+    pub(super) app: &'a App,
+    pub(super) cluster: &'a Cluster,
+    pub(super) grid: &'a Grid,
+    pub(super) now: Time,
+    pub(super) labels: Vec<&'a str>,
     /// Over others there is a way, per cell of the cluster; only for rows with a link that is down.
     relayed: Vec<Vec<bool>>,
     level: Option<u32>,
-    grouped: bool,
+    pub(super) grouped: bool,
 }
 
 /// How columns are headed and how wide cells are.
@@ -94,7 +94,8 @@ impl<'a> Context<'a> {
             grid,
             now,
             labels: labels(cluster),
-            relayed: relayed(cluster, grid, now),
+            // A sign that stands beside others needs a column of its own.
+            relayed: if grid.is_large() { Vec::new() } else { relayed(cluster, grid, now) },
             level: common_level(cluster),
             grouped,
         }
@@ -191,12 +192,12 @@ impl<'a> Context<'a> {
         plan
     }
 
-    fn is_border(&self, before: usize, after: usize) -> bool {
+    pub(super) fn is_border(&self, before: usize, after: usize) -> bool {
         self.grouped && self.cluster.peers[before].group != self.cluster.peers[after].group
     }
 
     /// The sign beside a row's name and what it says: the worst that is wrong with the observer.
-    fn row_mark(&self, pen: &Pen<'_>, peer: &Peer) -> (&'static str, Role) {
+    pub(super) fn row_mark(&self, pen: &Pen<'_>, peer: &Peer) -> (&'static str, Role) {
         let g = pen.glyphs();
         let level = peer.row.as_ref().map(|r| r.level).or(peer.identity.as_ref().map(|i| i.level));
         match peer.reach.state {
@@ -471,6 +472,6 @@ fn draw_cell(pen: &mut Pen<'_>, x: u16, y: u16, cx: &Context<'_>, plan: &Plan, a
 }
 
 /// Green only as long as it is young: from two thirds of the limit on it fades.
-fn is_fading(cell: &Cell<'_>, stale: Duration) -> bool {
+pub(super) fn is_fading(cell: &Cell<'_>, stale: Duration) -> bool {
     cell.state == LinkState::Connected && cell.age.is_some_and(|age| age * 3 > stale * 2)
 }
