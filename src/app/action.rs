@@ -42,6 +42,8 @@ pub enum Action {
     Sort,
     /// The detail alone, or grid and detail.
     Zoom,
+    /// Equal rows as one line, or each by itself.
+    Fold,
     /// Step by step, why a peer is not reached.
     Diagnose,
     /// Dial a peer at once.
@@ -250,6 +252,13 @@ pub const TABLE: &[Spec] = &[
         keys: &["r"],
     },
     look(Action::Sort, &["s"], LINKS, "sort", "order: group, name, state, faults first; it changes only on this key"),
+    look(
+        Action::Fold,
+        &["F"],
+        &[Mesh],
+        "fold",
+        "equal rows as one line, or each by itself; above 60 rows they are one",
+    ),
     look(Action::Zoom, &["z"], &[Mesh], "zoom", "the detail of the selected link alone, and back"),
     look(Action::Pause, &["P"], VIEWS, "pause", "the display stands still; collecting goes on"),
     look(Action::NextView, &["Tab"], VIEWS, "next view", "the next view"),

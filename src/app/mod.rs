@@ -13,6 +13,7 @@ pub mod copy;
 pub mod dialog;
 pub mod field;
 pub mod filter;
+pub mod fold;
 pub mod grid;
 pub mod keymap;
 pub mod keys;
@@ -195,6 +196,8 @@ pub struct App {
     /// Whether Mesh shows the list of connections of the cursor's row instead of the grid.
     connections: bool,
     zoom: bool,
+    /// Whether equal rows are one line; `None` leaves it to how many there are.
+    fold: Option<bool>,
     cursor: Cursor,
     order: Order,
     faults_only: bool,
@@ -227,6 +230,7 @@ impl App {
             view: View::Mesh,
             connections: false,
             zoom: false,
+            fold: None,
             cursor: Cursor::default(),
             order: Order::default(),
             faults_only: false,

@@ -269,6 +269,7 @@ impl App {
             Action::FaultsOnly => self.faults_only = !self.faults_only,
             Action::Sort => self.sort_next(now),
             Action::Zoom => self.zoom = !self.zoom,
+            Action::Fold => self.fold = Some(!self.is_folded(&self.grid(now))),
             Action::Diagnose => return self.diagnose(),
             Action::Redial => return self.redial(now),
             Action::Mesh => self.show(View::Mesh),

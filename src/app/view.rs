@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::dialog::Dialog;
 use super::filter::{Facts, Filter};
-use super::grid::{Cursor, Grid, Sort, fits_link, fits_peer, is_fault};
+use super::grid::{Cursor, Grid, MANY, Sort, fits_link, fits_peer, is_fault};
 use super::question::Questions;
 use super::runs::Run;
 use super::{Action, App, Keymap, Options, Overlay, Scope, Toast, View, action, acts};
@@ -85,6 +85,12 @@ impl App {
     #[must_use]
     pub fn is_zoomed(&self) -> bool {
         self.zoom
+    }
+
+    /// Whether equal rows of `grid` are shown as one line.
+    #[must_use]
+    pub fn is_folded(&self, grid: &Grid) -> bool {
+        self.fold.unwrap_or(grid.rows.len() > MANY)
     }
 
     /// The selected cell.
@@ -359,6 +365,7 @@ impl App {
             Action::Diagnose | Action::Zoom => self.selected().is_some(),
             Action::Redial | Action::Mark | Action::Shell => !self.options.read_only && self.selected().is_some(),
             Action::Sort | Action::FaultsOnly => links(),
+            Action::Fold => self.cluster().is_some_and(|c| c.peers.len() > MANY),
             Action::NextCluster => self.picture().clusters.len() > 1,
             Action::Theme => self.options.themes.names.len() > 1,
             Action::Up
@@ -423,6 +430,7 @@ impl App {
             (Action::Open, View::Findings) => "evidence",
             (Action::Zoom, _) if self.zoom => "grid",
             (Action::SwitchButton, _) if self.questions.open().is_none() => "next field",
+            (Action::Fold, _) if self.fold.unwrap_or(true) => "unfold",
             _ => spec.hint,
         }
     }

@@ -20,7 +20,6 @@ use ratatui::backend::CrosstermBackend;
 use ratatui::layout::Rect;
 use russh::keys::ssh_key::Fingerprint;
 use tokio::sync::mpsc;
-use tokio::time::sleep_until;
 
 use super::follow::{News as FileNews, ThemesNow};
 use super::reload::Reload;
@@ -30,9 +29,10 @@ use crate::app::keys::{Code, Key};
 use crate::app::{self, App, Cmd, Diagnosis, DiagnosisRequest, HostKeyQuestion, Keymap, Msg, ThemeList};
 use crate::clock::Clock;
 use crate::config::Paths;
-use crate::domain::{ClusterName, Line, Outcome, OutcomeState, PeerId, Plan, ReachState, Snapshot};
+use crate::domain::time::millis;
+use crate::domain::{ClusterName, Line, Outcome, OutcomeState, PeerId, Plan, ReachState, Snapshot, Time};
 use crate::engine::runtime::{Commander, Fed, Observer};
-use crate::term::{self, Caps, Guard, Hangup, Locale, PlainColours, Signal, Signals, clipboard};
+use crate::term::{self, Alarm, Caps, Guard, Hangup, Locale, PlainColours, Signal, Signals, clipboard};
 use crate::ui::theme::MONO;
 use crate::ui::{self, Depth, Hits, Look, Theme, Themes, glyphs};
 
@@ -40,7 +40,7 @@ mod terminal;
 
 /// Data draws no more often than this.
 const FRAME: Duration = Duration::from_millis(33);
-/// Running ages are drawn this often.
+/// Running ages are drawn this often, on whole seconds: what else waits for one wakes the process only once.
 const AGES: Duration = Duration::from_secs(1);
 /// Events that are taken from the terminal before the screen is drawn.
 const BATCH: usize = 256;
@@ -187,6 +187,7 @@ pub async fn run(
         title: String::new(),
         digest: 0,
         drawn: None,
+        drawn_at: None,
         wants_draw: true,
         stopped: false,
         started: options.started,
@@ -321,6 +322,7 @@ struct Console<'a> {
     title: String,
     digest: u64,
     drawn: Option<Instant>,
+    drawn_at: Option<Time>,
     wants_draw: bool,
     /// The terminal is somebody else's until we go on.
     stopped: bool,
@@ -348,6 +350,7 @@ impl Console<'_> {
         let Inbox { mut results, mut news, mut files, typed } = inbox;
         let mut input = EventStream::new();
         let mut alerts = observer.alerts();
+        let alarm = Alarm::new();
         let hangup = Hangup::watch();
         let mut gone = pin!(hangup.gone());
         self.ask_host_keys(&Arc::clone(&observer.snapshots.borrow_and_update()));
@@ -371,7 +374,8 @@ impl Console<'_> {
             let tick = self.app.next_wake(now).map(|wait| Instant::now() + wait);
             let paused = self.app.paused_at().is_some();
             // Counted from the last frame, or a steady stream of pictures would put it off for ever.
-            let ages = self.drawn.filter(|_| !paused && !self.stopped).map(|d| d + AGES);
+            let ages = self.drawn_at.filter(|_| !paused && !self.stopped);
+            let ages = ages.map(|at| Instant::now() + ages_due(at).since(now));
             let wake = [frame, tick, ages].into_iter().flatten().min();
             tokio::select! {
                 biased;
@@ -414,8 +418,13 @@ impl Console<'_> {
                     let snapshot = Arc::clone(&observer.snapshots.borrow_and_update());
                     self.snapshot(snapshot)?;
                 }
-                () = sleep_until(wake.unwrap_or_else(Instant::now).into()), if wake.is_some() => {
+                () = alarm.at(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {
                     self.update(Msg::Tick)?;
+                    if !paused {
+                        // Newer ages and round trips are not announced.
+                        let snapshot = Arc::clone(&observer.snapshots.borrow_and_update());
+                        self.update(Msg::Snapshot(snapshot))?;
+                    }
                     if let Some(text) = term::take_foreign_panic() {
                         self.update(Msg::Notice(format!("a part of peerdeck failed: {text}")))?;
                     }
@@ -605,6 +614,7 @@ impl Console<'_> {
         queue!(self.terminal.backend_mut(), EndSynchronizedUpdate)?;
         Write::flush(self.terminal.backend_mut())?;
         self.drawn = Some(Instant::now());
+        self.drawn_at = Some(now);
         self.wants_draw = false;
         self.digest = self.app.digest(now);
         let title = if self.titled { self.app.title() } else { String::new() };
@@ -653,6 +663,12 @@ async fn next(news: &mut Option<mpsc::Receiver<FileNews>>) -> Option<FileNews> {
         Some(news) => news.recv().await,
         None => std::future::pending().await,
     }
+}
+
+/// When the ages of a frame of `at` are to be drawn anew.
+fn ages_due(at: Time) -> Time {
+    let step = millis(AGES);
+    Time::from_millis((at.as_millis() / step + 1) * step)
 }
 
 fn ended() -> io::Error {

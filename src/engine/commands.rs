@@ -115,7 +115,7 @@ impl ClusterState {
         }
         let (peer, now) = (&self.cluster.peers[at], out.now);
         let id = peer.id.clone();
-        let vouched = peer.row.as_ref().map_or(Time::ZERO, |r| r.vouched);
+        let vouched = peer.vouched().unwrap_or(Time::ZERO);
         let name = self.cluster.label(&id).to_owned();
         let shows = |p: &Pending| (*p.target() == id && vouched >= p.sent).then(|| seen(p, peer, &name, now)).flatten();
         let mut done = Vec::new();

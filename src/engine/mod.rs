@@ -71,7 +71,7 @@ pub enum Event {
         /// What.
         event: PeerEvent,
     },
-    /// Time has passed; at least every 250 ms.
+    /// Time has passed; at the latest when [`Engine::next_look`] says.
     Tick,
     /// Somebody with the right to act has submitted a plan.
     Submit {

@@ -13,6 +13,7 @@ use super::{
     seconds, serial,
 };
 use crate::domain::ids::PeerId;
+use crate::domain::mesh::link::Link;
 use crate::domain::mesh::route::{Edges, Route, routes};
 use crate::domain::snapshot::{Cluster, Snapshot};
 use crate::domain::time::{Time, human, human_rtt};
@@ -131,7 +132,7 @@ impl Seen<'_> {
             to: cluster.peers[self.to].host.to_string(),
             state: self.cell.state.as_str(),
             cause: self.cell.cause.map(super::super::domain::mesh::link::Cause::as_str),
-            rtt_ms: known.filter(|_| self.cell.state == LinkState::Connected).and_then(|l| l.rtt).map(milliseconds),
+            rtt_ms: known.and(self.cell.rtt).filter(|_| self.cell.state == LinkState::Connected).map(milliseconds),
             since: known.map(|l| rfc3339(l.since)),
             via: self.via.as_ref().map(|v| v.iter().map(|id| host(cluster, id)).collect()),
             age_s: self.cell.age.map(seconds),
@@ -168,10 +169,11 @@ fn for_each_link(cluster: &Cluster, now: Time, mut f: impl FnMut(Seen<'_>)) {
 fn edges(cluster: &Cluster, now: Time) -> Edges {
     let fresh = cluster.peers.iter().filter(|p| p.is_row_fresh(&cluster.limits, now));
     fresh
-        .filter_map(|p| p.row.as_ref())
-        .map(|row| {
+        .filter_map(|p| p.row.as_ref().map(|row| (p, row)))
+        .map(|(p, row)| {
             let up = row.links.iter().filter(|l| l.state == LinkState::Connected);
-            (row.origin.clone(), up.map(|l| (l.to.clone(), l.rtt.unwrap_or_default())).collect())
+            let rtt = |l: &Link| cluster.index.get(&l.to).and_then(|to| p.rtt(*to)).or(l.rtt).unwrap_or_default();
+            (row.origin.clone(), up.map(|l| (l.to.clone(), rtt(l))).collect())
         })
         .collect()
 }
@@ -390,7 +392,7 @@ fn link_row(table: &mut Table, cluster: &Cluster, now: Time, seen: &Seen<'_>, st
         return;
     }
     let known = seen.cell.link.filter(|_| seen.cell.state != LinkState::Unknown);
-    let rtt = known.filter(|_| seen.cell.state == LinkState::Connected).and_then(|l| l.rtt);
+    let rtt = known.and(seen.cell.rtt).filter(|_| seen.cell.state == LinkState::Connected);
     let via = seen.via.iter().flatten().map(|id| cluster.label(id)).collect::<Vec<_>>().join(", ");
     let detail = match known {
         Some(l) => l.detail.to_string(),

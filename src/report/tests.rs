@@ -99,6 +99,7 @@ fn peer(n: usize) -> Arc<Peer> {
         identity: (n != N).then(|| Arc::new(identity)),
         cells: cells.collect(),
         pulses: vec![Pulse::default(); N].into(),
+        confirmed: Time::ZERO,
         row: (n != N).then(|| Arc::new(row)),
         health: Health::default(),
         sessions: Arc::default(),

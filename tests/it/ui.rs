@@ -1,5 +1,6 @@
 //! Drawing: every view and dialog at several sizes, with its styles.
 
+mod large;
 pub mod scene;
 
 use std::sync::Arc;

@@ -102,7 +102,7 @@ fn link_sheet(sheet: &mut Sheet<'_>, pen: &Pen<'_>, app: &App, cluster: &Cluster
     }
     route_line(sheet, cluster, (observer, other), cell.state, now);
     let mut way_back = vec![piece(format!("{} {}", g.cell(&back), cell_word(&back)), cell_role(&back))];
-    if let Some(rtt) = back.link.and_then(|l| l.rtt).filter(|_| back.state == LinkState::Connected) {
+    if let Some(rtt) = back.rtt.filter(|_| back.state == LinkState::Connected) {
         way_back.push(piece(format!("  {}", time::human_rtt(rtt)), Role::Text));
     }
     sheet.field("back", way_back);
@@ -110,7 +110,7 @@ fn link_sheet(sheet: &mut Sheet<'_>, pen: &Pen<'_>, app: &App, cluster: &Cluster
         work_lines(sheet, pen, app, Some(name), peer, now);
     }
     let pulse = observer.pulses.get(at.1).copied().unwrap_or_default();
-    ping_line(sheet, pen, &pulse, link.rtt.filter(|_| cell.state == LinkState::Connected));
+    ping_line(sheet, pen, &pulse, cell.rtt.filter(|_| cell.state == LinkState::Connected));
     dns_lines(sheet, g.arrow, &link.dns);
     if let Some(address) = link.address {
         sheet.plain("address", address.to_string());
@@ -196,8 +196,8 @@ fn ping_line(sheet: &mut Sheet<'_>, pen: &Pen<'_>, pulse: &Pulse, rtt: Option<st
 
 /// Who told it, and how long ago.
 fn told_line(sheet: &mut Sheet<'_>, cluster: &Cluster, observer: &Peer, now: Time) {
-    let Some(row) = &observer.row else { return };
-    let age = time::human(now.since(row.vouched));
+    let (Some(row), Some(age)) = (&observer.row, observer.row_age(now)) else { return };
+    let age = time::human(age);
     let by = row.via.as_ref().map_or_else(String::new, |via| format!(", passed on by {}", cluster.label(via)));
     sheet.plain("told", format!("{age} ago{by}"));
 }

@@ -29,15 +29,15 @@ const NUMBERS_CELL: u16 = 9;
 
 /// What the grid is drawn from.
 pub struct Context<'a> {
-    app: &'a App,
-    cluster: &'a Cluster,
-    grid: &'a Grid,
-    now: Time,
-    labels: Vec<&'a str>,
+    pub(super) app: &'a App,
+    pub(super) cluster: &'a Cluster,
+    pub(super) grid: &'a Grid,
+    pub(super) now: Time,
+    pub(super) labels: Vec<&'a str>,
     /// Over others there is a way, per cell of the cluster; only for rows with a link that is down.
     relayed: Vec<Vec<bool>>,
     level: Option<u32>,
-    grouped: bool,
+    pub(super) grouped: bool,
     /// Whom the open dialog is about, by position; and whether their links would change.
     meant: Vec<bool>,
     cuts: bool,
@@ -99,7 +99,8 @@ impl<'a> Context<'a> {
             grid,
             now,
             labels: labels(cluster),
-            relayed: relayed(cluster, grid, now),
+            // A sign that stands beside others needs a column of its own.
+            relayed: if grid.is_large() { Vec::new() } else { relayed(cluster, grid, now) },
             level: common_level(cluster),
             grouped,
             meant: cluster.peers.iter().map(|p| app.dialog().is_some_and(|d| d.is_about(&p.id))).collect(),
@@ -203,12 +204,12 @@ impl<'a> Context<'a> {
         plan
     }
 
-    fn is_border(&self, before: usize, after: usize) -> bool {
+    pub(super) fn is_border(&self, before: usize, after: usize) -> bool {
         self.grouped && self.cluster.peers[before].group != self.cluster.peers[after].group
     }
 
     /// The sign beside a row's name and what it says: the worst that is wrong with the observer.
-    fn row_mark(&self, pen: &Pen<'_>, peer: &Peer) -> (&'static str, Role) {
+    pub(super) fn row_mark(&self, pen: &Pen<'_>, peer: &Peer) -> (&'static str, Role) {
         let g = pen.glyphs();
         let level = peer.row.as_ref().map(|r| r.level).or(peer.identity.as_ref().map(|i| i.level));
         // It explains whatever else may be seen of the peer.
@@ -481,7 +482,7 @@ fn draw_cell(pen: &mut Pen<'_>, x: u16, y: u16, cx: &Context<'_>, plan: &Plan, a
         }
         if numbers {
             let number = match (cell.state, cell.link) {
-                (LinkState::Connected, Some(link)) => link.rtt.map(text::short_rtt).unwrap_or_default(),
+                (LinkState::Connected, Some(_)) => cell.rtt.map(text::short_rtt).unwrap_or_default(),
                 (LinkState::Down | LinkState::Detached | LinkState::Connecting, Some(link)) => {
                     text::short_span(cx.now.since(link.since))
                 }
@@ -506,6 +507,6 @@ fn draw_cell(pen: &mut Pen<'_>, x: u16, y: u16, cx: &Context<'_>, plan: &Plan, a
 }
 
 /// Green only as long as it is young: from two thirds of the limit on it fades.
-fn is_fading(cell: &Cell<'_>, stale: Duration) -> bool {
+pub(super) fn is_fading(cell: &Cell<'_>, stale: Duration) -> bool {
     cell.state == LinkState::Connected && cell.age.is_some_and(|age| age * 3 > stale * 2)
 }

@@ -318,6 +318,7 @@ impl Scene {
             identity: (!tweak.silent).then(|| Arc::new(identity)),
             cells: if tweak.silent { vec![None; n].into() } else { cells.into() },
             row: (!tweak.silent).then(|| Arc::new(row)),
+            confirmed: Time::ZERO,
             pulses,
             health: Health { clock_offset_ms: 3, late: tweak.late, dropped: 0 },
             sessions: Arc::new([]),
@@ -331,6 +332,7 @@ impl Scene {
             let lost = link.state == LinkState::Down && k >= 12;
             pulse.push((!lost).then(|| Duration::from_micros(300 + (k * 37 % 11) * 150)));
         }
+        pulse.set_rtt(link.rtt);
         pulse
     }
 }
