@@ -66,6 +66,18 @@ pub enum Action {
     Theme,
     /// The bell on new criticals, on or off.
     Bell,
+    /// What the cursor stands on into the clipboard.
+    CopyCell,
+    /// Its line into the clipboard.
+    CopyRow,
+    /// All lines into the clipboard.
+    CopyTable,
+    /// The mouse, on or off.
+    Mouse,
+    /// The screen into a file.
+    Dump,
+    /// A shell on a peer.
+    Shell,
     /// This help.
     Help,
     /// Close what lies over the view.
@@ -246,6 +258,12 @@ pub const TABLE: &[Spec] = &[
     look(Action::Theme, &["T"], VIEWS, "theme", "the next theme"),
     look(Action::Clock, &["U"], VIEWS, "local/UTC", "times local or UTC"),
     look(Action::Bell, &["B"], VIEWS, "", "the bell on a new critical finding, on or off"),
+    look(Action::CopyCell, &["y c"], VIEWS, "", "copy what the cursor stands on to the terminal's clipboard (OSC 52)"),
+    look(Action::CopyRow, &["y r"], VIEWS, "", "copy the cursor's line, with tabs between its values"),
+    look(Action::CopyTable, &["y t"], VIEWS, "", "copy all lines that pass the filter, with titles"),
+    look(Action::Shell, &["!"], LINKS, "shell", "ssh to the row's peer; the console comes back when it ends"),
+    look(Action::Dump, &["S"], EVERYWHERE, "", "write the screen to a file, as text and with its colours"),
+    look(Action::Mouse, &["M"], VIEWS, "", "the mouse on or off; off, the terminal selects text"),
     look(Action::Mesh, &["1"], VIEWS, "", "the Mesh view: who sees whom"),
     look(Action::Findings, &["4"], VIEWS, "", "the Findings view: what is wrong now"),
     look(Action::Events, &["5"], VIEWS, "", "the Events view: what changed, newest at the bottom"),

@@ -8,6 +8,7 @@ use strum::IntoStaticStr;
 
 use crate::app::keymap::Keymap;
 use crate::app::keys::Key;
+use crate::app::mouse::Mouse;
 use crate::domain::finding::Transition;
 use crate::domain::{ClusterName, Finding, HostName, Line, Outcome, PeerId, Plan, Snapshot};
 
@@ -16,6 +17,8 @@ use crate::domain::{ClusterName, Finding, HostName, Line, Outcome, PeerId, Plan,
 pub enum Msg {
     /// A key was pressed.
     Key(Key),
+    /// Something was done with the mouse.
+    Mouse(Mouse),
     /// Text was pasted.
     Paste(String),
     /// The terminal has another size.
@@ -67,6 +70,19 @@ pub enum Cmd {
     Reload,
     /// Sound the terminal's bell.
     Bell,
+    /// Put this into the clipboard of the person's terminal.
+    Copy(String),
+    /// Clicks and the wheel are wanted, or not any more.
+    Mouse(bool),
+    /// Write the screen to a file.
+    Dump,
+    /// Lend the terminal to a shell on this peer.
+    Shell {
+        /// Of which cluster.
+        cluster: ClusterName,
+        /// Which.
+        peer: PeerId,
+    },
     /// Find out step by step why a peer is not reached.
     Diagnose(DiagnosisRequest),
     /// The person accepts this host key.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 pub mod action;
 pub mod acts;
+pub mod copy;
 pub mod dialog;
 pub mod field;
 pub mod filter;
@@ -17,6 +18,7 @@ pub mod keymap;
 pub mod keys;
 pub mod marks;
 pub mod message;
+pub mod mouse;
 pub mod question;
 pub mod runs;
 mod update;
@@ -58,6 +60,8 @@ pub struct Options {
     pub utc: bool,
     /// Whether a new critical finding sounds the bell.
     pub bell: bool,
+    /// Whether the terminal tells about the mouse.
+    pub mouse: bool,
     /// Columns of the terminal.
     pub width: u16,
     /// Lines of the terminal.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::acts::READ_ONLY;
+use super::copy::Extent;
 use super::field::{Edit, TextField};
 use super::grid::{Grid, Order};
 use super::keymap::Match;
@@ -17,6 +18,7 @@ impl App {
     pub fn update(&mut self, msg: Msg, now: Time) -> Vec<Cmd> {
         let cmds = match msg {
             Msg::Key(key) => self.key(key, now),
+            Msg::Mouse(mouse) => self.mouse(mouse, now),
             Msg::Paste(text) => {
                 self.paste(&text, now);
                 Vec::new()
@@ -214,7 +216,7 @@ impl App {
         true
     }
 
-    fn act(&mut self, action: Action, key: Option<Key>, now: Time) -> Vec<Cmd> {
+    pub(super) fn act(&mut self, action: Action, key: Option<Key>, now: Time) -> Vec<Cmd> {
         match action {
             Action::Quit => return self.quit(now),
             Action::Interrupt => return vec![Cmd::Quit],
@@ -281,6 +283,12 @@ impl App {
                 let text = if self.options.bell { "bell on" } else { "bell off" };
                 self.toast(text.to_owned(), Severity::Notice, now);
             }
+            Action::CopyCell => return self.copy(Extent::Cell, now),
+            Action::CopyRow => return self.copy(Extent::Row, now),
+            Action::CopyTable => return self.copy(Extent::Table, now),
+            Action::Mouse => return self.switch_mouse(now),
+            Action::Dump => return vec![Cmd::Dump],
+            Action::Shell => return self.shell(now),
             Action::Help => {
                 self.overlay = Some(Overlay::Help { query: TextField::default(), typing: false, top: 0 });
             }
@@ -303,7 +311,7 @@ impl App {
         Vec::new()
     }
 
-    fn show(&mut self, view: View) {
+    pub(super) fn show(&mut self, view: View) {
         if view == View::Mesh && self.view == View::Mesh {
             self.connections = false;
         }
@@ -314,7 +322,7 @@ impl App {
         isize::from(i16::try_from(self.options.height / 2).unwrap_or(i16::MAX)).max(1)
     }
 
-    fn step(&mut self, down: isize, right: isize, now: Time) {
+    pub(super) fn step(&mut self, down: isize, right: isize, now: Time) {
         match &mut self.overlay {
             Some(Overlay::Help { top, query, .. }) => {
                 let query = query.as_str().to_owned();
@@ -462,6 +470,16 @@ impl App {
         }
         self.toast(format!("dialling {name} now"), Severity::Notice, now);
         vec![cmd]
+    }
+
+    /// A shell can change what it likes: a read-only console has none.
+    fn shell(&mut self, now: Time) -> Vec<Cmd> {
+        if self.options.read_only {
+            self.toast("no shell from a read-only console".to_owned(), Severity::Notice, now);
+            return Vec::new();
+        }
+        let (Some(cluster), Some(peer)) = (self.cluster(), self.cursor.from()) else { return Vec::new() };
+        vec![Cmd::Shell { cluster: cluster.name.clone(), peer: peer.clone() }]
     }
 
     fn answer(&mut self, answer: Answer, now: Time) -> Vec<Cmd> {

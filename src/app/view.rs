@@ -14,6 +14,9 @@ use super::{Action, App, Keymap, Options, Overlay, Scope, Toast, View, action, a
 use crate::app::keys::Key;
 use crate::domain::{Cluster, DangerClass, Event, Finding, Line, LinkState, Peer, Severity, Snapshot, Subject, Time};
 
+/// The worst finding in the terminal's title is cut to this; no word of it changes with time alone.
+const TITLE_FINDING: usize = 80;
+
 impl App {
     /// What it was started with.
     #[must_use]
@@ -307,11 +310,14 @@ impl App {
         let count =
             |s| self.live.clusters.iter().map(|c| c.findings.iter().filter(|f| f.severity == s).count()).sum::<usize>();
         let state = match (count(Severity::Critical), count(Severity::Warning)) {
-            (0, 0) => "ok".to_owned(),
+            (0, 0) => return format!("peerdeck {name}: ok"),
             (0, w) => format!("{w} warning"),
             (c, _) => format!("{c} critical"),
         };
-        format!("peerdeck {name}: {state}")
+        let all = self.live.clusters.iter().flat_map(|c| c.findings.iter());
+        let worst = all.max_by_key(|f| (f.severity, std::cmp::Reverse(f.since)));
+        let text: String = worst.map_or("", |f| f.text.as_str()).chars().take(TITLE_FINDING).collect();
+        format!("peerdeck {name}: {state}: {text}")
     }
 
     /// Whether `action` would do something now: only such actions are hinted.
@@ -351,7 +357,7 @@ impl App {
                 self.cluster().is_some_and(|c| has_fault(c, now))
             }
             Action::Diagnose | Action::Zoom => self.selected().is_some(),
-            Action::Redial | Action::Mark => !self.options.read_only && self.selected().is_some(),
+            Action::Redial | Action::Mark | Action::Shell => !self.options.read_only && self.selected().is_some(),
             Action::Sort | Action::FaultsOnly => links(),
             Action::NextCluster => self.picture().clusters.len() > 1,
             Action::Theme => self.options.themes > 1,
@@ -372,15 +378,20 @@ impl App {
             | Action::Pause
             | Action::Clock
             | Action::Bell
+            | Action::CopyCell
+            | Action::CopyRow
+            | Action::CopyTable
+            | Action::Mouse
+            | Action::Dump
             | Action::Help
             | Action::Close
             | Action::Accept
             | Action::Reject
             | Action::Press
+            | Action::Reload
             | Action::Cancel
             | Action::PickObserver
             | Action::PickObserved
-            | Action::Reload
             | Action::Redraw
             | Action::Suspend
             | Action::Quit
@@ -398,8 +409,8 @@ impl App {
         let works = |s: &&action::Spec| !s.hint.is_empty() && s.scopes.contains(&scope) && can(s);
         let hint = |s: &action::Spec| {
             let keys = self.keymap.first_key(scope, s.action)?;
-            let first = keys.split(' ').next().unwrap_or(&keys);
-            Some((if leads(s) { first.to_owned() } else { keys }, self.hint_word(s)))
+            let shown = if leads(s) { keys.split(' ').next().unwrap_or(&keys).to_owned() } else { keys };
+            Some((shown, self.hint_word(s)))
         };
         action::TABLE.iter().filter(works).filter_map(hint).collect()
     }
@@ -431,7 +442,8 @@ impl App {
 
     /// Whether the action exists at all in this session: a read-only console has none that acts.
     fn is_offered(&self, action: Action) -> bool {
-        !(self.options.read_only && acts::is_for_acting(action))
+        let acts = action == Action::Shell || acts::is_for_acting(action);
+        !(self.options.read_only && acts)
     }
 
     /// How long until the screen shows something else by mere passing of time; `None`: never.

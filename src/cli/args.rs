@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{Choice, Via, span};
+use crate::domain::command::REASON_MAX;
 
 /// See and steer every peer of a cluster of mail gateways at once.
 #[derive(Debug, Parser)]
@@ -130,6 +131,31 @@ pub struct Console {
     /// Keep the target as ~/.config/peerdeck/NAME.toml
     #[arg(long, value_name = "NAME", requires = "target")]
     pub save: Option<String>,
+    /// How the terminal is used.
+    #[command(flatten)]
+    pub screen: Screen,
+}
+
+/// How a console uses the terminal.
+#[derive(Clone, Copy, Debug, Default, Args)]
+#[command(next_help_heading = "Terminal")]
+#[expect(clippy::struct_excessive_bools, reason = "switches that have nothing to do with each other")]
+pub struct Screen {
+    /// Signs and text in ASCII only, whatever the terminal says
+    #[arg(long, conflicts_with = "unicode")]
+    pub ascii: bool,
+    /// Unicode signs, without asking the terminal how wide it draws them
+    #[arg(long)]
+    pub unicode: bool,
+    /// Clicks and the wheel from the start (M switches them)
+    #[arg(long)]
+    pub mouse: bool,
+    /// Leave the window's title alone
+    #[arg(long)]
+    pub no_title: bool,
+    /// No bell on new critical findings (B switches it)
+    #[arg(long)]
+    pub no_bell: bool,
 }
 
 /// Arguments of `lab`.
@@ -154,6 +180,9 @@ pub struct Lab {
     /// How often peers ping each other [default: 1s, longer with more than 44 peers]
     #[arg(long, value_name = "TIME", value_parser = span::parse)]
     pub ping_interval: Option<Duration>,
+    /// How the terminal is used.
+    #[command(flatten)]
+    pub screen: Screen,
 }
 
 /// Commands to a running lab.
@@ -235,8 +264,8 @@ pub struct Watch {
 /// What every action takes.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Acting {
-    /// Why; everybody sees it
-    #[arg(short = 'm', long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    /// Why: told to the peer, kept in the audit log, and in maintenance shown to everybody
+    #[arg(short = 'm', long, value_name = "TEXT", value_parser = reason, default_value = "", hide_default_value = true)]
     pub reason: String,
     /// Only show the plan: evidence, effects, what stands against it, and its basis
     #[arg(long)]
@@ -337,5 +366,13 @@ fn heartbeat(text: &str) -> Result<Duration, String> {
     match span::parse(text)? {
         span if span < Duration::from_millis(100) => Err("at least 100ms".into()),
         span => Ok(span),
+    }
+}
+
+fn reason(text: &str) -> Result<String, String> {
+    let clean = crate::domain::text::clean(text, usize::MAX);
+    match clean.chars().count() {
+        0..=REASON_MAX => Ok(clean),
+        n => Err(format!("a reason has at most {REASON_MAX} characters, not {n}")),
     }
 }

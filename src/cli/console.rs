@@ -4,7 +4,9 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Stdout, Write};
+use std::path::PathBuf;
 use std::pin::pin;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,6 +22,7 @@ use russh::keys::ssh_key::Fingerprint;
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;
 
+use super::shell::Shells;
 use super::submit::{News, Submitter};
 use crate::app::keys::{Code, Key};
 use crate::app::{self, App, Cmd, Diagnosis, DiagnosisRequest, HostKeyQuestion, Msg};
@@ -27,9 +30,11 @@ use crate::clock::Clock;
 use crate::config::Paths;
 use crate::domain::{ClusterName, Line, Outcome, OutcomeState, PeerId, Plan, ReachState, Snapshot};
 use crate::engine::runtime::{Commander, Fed, Observer};
-use crate::term::{self, Guard, Hangup, Signal, Signals};
+use crate::term::{self, Caps, Guard, Hangup, Locale, PlainColours, Signal, Signals, clipboard};
 use crate::ui::theme::MONO;
-use crate::ui::{self, Depth, Look, Themes, glyphs};
+use crate::ui::{self, Depth, Hits, Look, Themes, glyphs};
+
+mod terminal;
 
 /// Data draws no more often than this.
 const FRAME: Duration = Duration::from_millis(33);
@@ -45,6 +50,7 @@ pub type Diagnose = Arc<dyn Fn(DiagnosisRequest) -> BoxFuture<'static, Diagnosis
 
 /// What the console is started with.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "switches that have nothing to do with each other")]
 pub struct ConsoleOptions {
     /// The peers are those of an embedded lab.
     pub lab: bool,
@@ -60,6 +66,14 @@ pub struct ConsoleOptions {
     pub bell: bool,
     /// Where the audit log is; without it nothing can be done to peers.
     pub audit: Option<Paths>,
+    /// Whether the terminal tells about the mouse at the start.
+    pub mouse: bool,
+    /// Whether the window's title tells how things stand.
+    pub title: bool,
+    /// Where screen dumps go; `None`: there are none.
+    pub dumps: Option<PathBuf>,
+    /// How a shell on a peer is opened; `None`: there is none.
+    pub shells: Option<Shells>,
     /// When the process started, for the log.
     pub started: Instant,
 }
@@ -74,6 +88,10 @@ impl Default for ConsoleOptions {
             utc: false,
             bell: true,
             audit: None,
+            mouse: false,
+            title: true,
+            dumps: None,
+            shells: None,
             started: Instant::now(),
         }
     }
@@ -95,11 +113,18 @@ pub async fn run(
 ) -> io::Result<()> {
     let env = Environment::read();
     term::check(env.term.as_deref()).map_err(io::Error::other)?;
-    let (looks, problems) = Looks::new(&options, &env);
+    let caps = Caps::of(env.term.as_deref(), env.tmux.as_deref(), env.sty.as_deref());
+    let (mut looks, problems) = Looks::new(&options, &env);
     term::install_hook();
     let signals = Signals::listen()?;
-    let guard = Guard::take()?;
-    let terminal = Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(OUTPUT, io::stdout())))?;
+    let guard = Guard::take(&caps)?;
+    let (signs, typed) = terminal::choose_signs(options.ascii, caps, env.locale()).await?;
+    looks.look.glyphs = signs;
+    if options.mouse {
+        guard.mouse(true)?;
+    }
+    let out = PlainColours::new(BufWriter::with_capacity(OUTPUT, io::stdout()), caps.palette);
+    let terminal = Terminal::new(CrosstermBackend::new(out))?;
     let size = terminal.size()?;
     let app_options = app::Options {
         lab: options.lab,
@@ -108,6 +133,7 @@ pub async fn run(
         theme: looks.first,
         utc: options.utc,
         bell: options.bell,
+        mouse: options.mouse,
         width: size.width,
         height: size.height,
     };
@@ -129,7 +155,13 @@ pub async fn run(
         app,
         terminal,
         guard: &guard,
+        caps,
         looks,
+        titled: options.title && caps.commands,
+        dumps: options.dumps,
+        shells: options.shells,
+        shell: None,
+        hits: Vec::new(),
         commander,
         submitter,
         diagnose,
@@ -144,7 +176,8 @@ pub async fn run(
         started: options.started,
         complete: false,
     };
-    let (ended, left_behind) = term::own(console.run(observer, signals, Inbox { results: results_in, news })).await;
+    let (ended, left_behind) =
+        term::own(Box::pin(console.run(observer, signals, Inbox { results: results_in, news, typed }))).await;
     drop(guard);
     for line in left_behind {
         eprintln!("peerdeck: {line}");
@@ -156,6 +189,8 @@ pub async fn run(
 struct Inbox {
     results: mpsc::Receiver<(DiagnosisRequest, Diagnosis)>,
     news: mpsc::Receiver<News>,
+    /// Keys that came while the terminal was asked about its signs.
+    typed: Vec<Input>,
 }
 
 /// The variables that decide how the screen looks.
@@ -166,6 +201,8 @@ struct Environment {
     lc_all: Option<String>,
     lc_ctype: Option<String>,
     lang: Option<String>,
+    tmux: Option<String>,
+    sty: Option<String>,
 }
 
 impl Environment {
@@ -178,7 +215,13 @@ impl Environment {
             lc_all: var("LC_ALL"),
             lc_ctype: var("LC_CTYPE"),
             lang: var("LANG"),
+            tmux: var("TMUX"),
+            sty: var("STY"),
         }
+    }
+
+    fn locale(&self) -> Locale {
+        term::locale(self.lc_all.as_deref(), self.lc_ctype.as_deref(), self.lang.as_deref())
     }
 }
 
@@ -203,16 +246,10 @@ impl Looks {
             problems.push(format!("there is no theme `{wanted}`; there are {}", themes.names().join(", ")));
         }
         let first = themes.position(wanted).or_else(|| themes.position(usual)).unwrap_or(0);
-        let unicode = term::shows_unicode(
-            env.lc_all.as_deref(),
-            env.lc_ctype.as_deref(),
-            env.lang.as_deref(),
-            env.term.as_deref(),
-        );
-        let ascii = options.ascii.unwrap_or(!unicode);
         let look = Look {
             theme: themes.get(first, depth),
-            glyphs: if ascii { glyphs::ASCII } else { glyphs::UNICODE },
+            // Until the terminal was asked.
+            glyphs: glyphs::ASCII,
             zone: jiff::tz::TimeZone::system(),
         };
         (Self { themes, depth, look, first, shown: first }, problems)
@@ -226,10 +263,20 @@ impl Looks {
     }
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each says something else about the screen")]
 struct Console<'a> {
     app: App,
-    terminal: Terminal<CrosstermBackend<BufWriter<Stdout>>>,
+    terminal: Terminal<CrosstermBackend<PlainColours<BufWriter<Stdout>>>>,
     guard: &'a Guard,
+    caps: Caps,
+    /// Whether the window's title is ours.
+    titled: bool,
+    dumps: Option<PathBuf>,
+    shells: Option<Shells>,
+    /// A shell that was asked for: the terminal is lent to it as soon as nobody reads from it any more.
+    shell: Option<(String, Command)>,
+    /// What a click would hit on the last frame.
+    hits: Hits,
     looks: Looks,
     commander: Option<Commander>,
     submitter: Option<Submitter>,
@@ -265,14 +312,26 @@ impl Console<'_> {
     }
 
     async fn turn(&mut self, mut observer: Observer, mut signals: Signals, inbox: Inbox) -> io::Result<()> {
-        let Inbox { mut results, mut news } = inbox;
+        let Inbox { mut results, mut news, typed } = inbox;
         let mut input = EventStream::new();
         let mut alerts = observer.alerts();
         let hangup = Hangup::watch();
         let mut gone = pin!(hangup.gone());
         self.ask_host_keys(&Arc::clone(&observer.snapshots.borrow_and_update()));
+        for event in typed {
+            if matches!(self.event(event)?, Next::End) {
+                return Ok(());
+            }
+        }
         self.draw()?;
         loop {
+            if let Some((name, command)) = self.shell.take() {
+                drop(input);
+                if matches!(self.lend(&name, command, &mut signals).await?, Next::End) {
+                    return Ok(());
+                }
+                input = EventStream::new();
+            }
             let now = self.clock.now();
             // What waits to be drawn is drawn when its frame is due; otherwise only passing time changes ages.
             let frame = (self.wants_draw && !self.stopped).then(|| self.drawn.map_or_else(Instant::now, |d| d + FRAME));
@@ -344,20 +403,14 @@ impl Console<'_> {
                 // End of input or a read error: nobody is there any more.
                 Some(None | Some(Err(_))) => return Ok(Next::End),
                 Some(Some(Ok(event))) => {
-                    let end = match event {
-                        Input::Resize(width, height) => {
-                            resized = Some(Msg::Resize { width, height });
-                            Next::On
-                        }
-                        Input::Key(key) => match key_of(key) {
-                            Some(key) => self.update(Msg::Key(key))?,
-                            None => Next::On,
-                        },
-                        Input::Paste(text) => self.update(Msg::Paste(text))?,
-                        Input::FocusGained | Input::FocusLost | Input::Mouse(_) => Next::On,
-                    };
-                    if matches!(end, Next::End) {
+                    if let Input::Resize(width, height) = event {
+                        resized = Some(Msg::Resize { width, height });
+                    } else if matches!(self.event(event)?, Next::End) {
                         return Ok(Next::End);
+                    }
+                    if self.shell.is_some() {
+                        // What comes now is the shell's.
+                        break;
                     }
                 }
                 None => break,
@@ -366,8 +419,26 @@ impl Console<'_> {
         }
         if let Some(msg) = resized {
             self.update(msg)?;
+            // Even to the size that it had: a terminal that was smaller in between has lost what did not fit.
+            self.forget_screen()?;
         }
         Ok(Next::On)
+    }
+
+    /// Takes one event of the terminal that is no change of its size.
+    fn event(&mut self, event: Input) -> io::Result<Next> {
+        match event {
+            Input::Key(key) => match key_of(key) {
+                Some(key) => self.update(Msg::Key(key)),
+                None => Ok(Next::On),
+            },
+            Input::Paste(text) => self.update(Msg::Paste(text)),
+            Input::Mouse(event) => match self.mouse_of(event) {
+                Some(mouse) => self.update(Msg::Mouse(mouse)),
+                None => Ok(Next::On),
+            },
+            Input::FocusGained | Input::FocusLost | Input::Resize(..) => Ok(Next::On),
+        }
     }
 
     fn snapshot(&mut self, snapshot: Arc<Snapshot>) -> io::Result<()> {
@@ -417,6 +488,13 @@ impl Console<'_> {
                 Cmd::Redraw => self.forget_screen()?,
                 Cmd::Reload => {}
                 Cmd::Bell => term::bell(self.terminal.backend_mut())?,
+                Cmd::Copy(text) if self.caps.commands => {
+                    clipboard::copy(self.terminal.backend_mut(), &text, self.caps.multiplexer)?;
+                }
+                Cmd::Copy(_) => self.tell("nothing was copied: this terminal has no clipboard".to_owned()),
+                Cmd::Mouse(on) => self.guard.mouse(on)?,
+                Cmd::Dump => self.dump(),
+                Cmd::Shell { cluster, peer } => self.open_shell(&cluster, &peer),
                 Cmd::Diagnose(request) => {
                     let work = (self.diagnose)(request.clone());
                     let results = self.results.clone();
@@ -463,13 +541,14 @@ impl Console<'_> {
         self.looks.show(self.app.theme());
         let (app, look) = (&self.app, &self.looks.look);
         queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
-        self.terminal.draw(|frame| ui::draw(frame.buffer_mut(), app, look, now))?;
+        let hits = &mut self.hits;
+        self.terminal.draw(|frame| *hits = ui::draw_with_hits(frame.buffer_mut(), app, look, now))?;
         queue!(self.terminal.backend_mut(), EndSynchronizedUpdate)?;
         Write::flush(self.terminal.backend_mut())?;
         self.drawn = Some(Instant::now());
         self.wants_draw = false;
         self.digest = self.app.digest(now);
-        let title = self.app.title();
+        let title = if self.titled { self.app.title() } else { String::new() };
         if title != self.title {
             term::set_title(self.terminal.backend_mut(), &title)?;
             self.title = title;
@@ -503,6 +582,8 @@ impl Console<'_> {
     /// is, and wait two seconds for one that does not answer.)
     fn forget_screen(&mut self) -> io::Result<()> {
         let size = self.terminal.size()?;
+        // Nothing is shown before the frame that follows ends the update.
+        queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
         self.terminal.resize(Rect::new(0, 0, size.width, size.height))
     }
 }

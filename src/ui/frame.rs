@@ -3,6 +3,7 @@
 use ratatui::layout::Rect;
 use strum::IntoEnumIterator;
 
+use crate::app::mouse::Hit;
 use crate::app::{App, View, plural};
 use crate::domain::{Severity, Time, time};
 use crate::ui::glyphs::severity_role;
@@ -131,7 +132,9 @@ fn tabs(pen: &mut Pen<'_>, area: Rect, app: &App) {
         let name = view.name();
         let key = app.keymap().first_key(app.view_scope(), view.action()).map_or_else(String::new, |k| format!("{k} "));
         let role = if view == app.view() { Role::TabActive } else { Role::Tab };
+        let start = x;
         x = pen.put(x, area.y, area.right().saturating_sub(x), &format!(" {key}{name} "), role) + 1;
+        pen.hit(Rect { x: start, width: x - start, ..area }, || Hit::Tab(view));
     }
     if let Some(peer) = app.connections_of() {
         let crumb =

@@ -5,6 +5,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Style};
 
+use crate::app::mouse::Hit;
 use crate::ui::glyphs::Glyphs;
 use crate::ui::text;
 use crate::ui::theme::{Role, Theme};
@@ -50,12 +51,34 @@ pub struct Pen<'a> {
     pub look: &'a Look,
     /// The role whose ground other roles stand on.
     pub base: Role,
+    /// Where a click would hit what; `None` when nobody asks.
+    hits: Option<Hits>,
 }
+
+/// What places of the screen stand for, in the order in which they were drawn.
+pub type Hits = Vec<(Rect, Hit)>;
 
 impl<'a> Pen<'a> {
     /// A pen for `buf`.
     pub fn new(buf: &'a mut Buffer, look: &'a Look) -> Self {
-        Self { buf, look, base: Role::Text }
+        Self { buf, look, base: Role::Text, hits: None }
+    }
+
+    /// Also notes what a click would hit.
+    pub fn note_hits(&mut self) {
+        self.hits = Some(Vec::new());
+    }
+
+    /// What was noted.
+    pub fn take_hits(&mut self) -> Hits {
+        self.hits.take().unwrap_or_default()
+    }
+
+    /// Notes that a click in `area` hits something.
+    pub fn hit(&mut self, area: Rect, what: impl FnOnce() -> Hit) {
+        if let Some(hits) = &mut self.hits {
+            hits.push((area.intersection(self.buf.area), what()));
+        }
     }
 
     /// The signs.

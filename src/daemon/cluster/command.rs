@@ -7,7 +7,7 @@ use strum::IntoEnumIterator;
 
 use super::asked::Waiting;
 use super::{Core, Effect, RequestId};
-use crate::domain::command::{CommandKind, OutcomeState};
+use crate::domain::command::{CommandKind, OutcomeState, REASON_MAX};
 use crate::domain::ids::PeerId;
 use crate::domain::mesh::route::Route;
 use crate::domain::text::{Line, clean};
@@ -17,9 +17,6 @@ use crate::proto::rpc::{ExecuteParams, ExecuteResult};
 
 /// Hops that a command may take.
 const TTL: u8 = 16;
-
-/// Longest reason that is kept.
-const REASON_MAX: usize = 200;
 
 /// How a command came that a fellow passed on.
 pub(super) struct Came {

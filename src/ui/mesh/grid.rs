@@ -7,6 +7,7 @@ use ratatui::layout::Rect;
 
 use crate::app::dialog::Dialog;
 use crate::app::grid::{Grid, Sort};
+use crate::app::mouse::Hit;
 use crate::app::{App, labels};
 use crate::domain::snapshot::Cell;
 use crate::domain::{Cluster, LinkState, Peer, ReachState, Time};
@@ -324,6 +325,7 @@ fn heads(
     lines: usize,
 ) {
     let below = area.y + plan.head_lines() - 1;
+    pen.hit(Rect { height: plan.head_lines(), ..area }, || Hit::Titles);
     let g = pen.glyphs();
     pen.put(area.x + plan.left().saturating_sub(5), area.y, 4, " to ", Role::Muted);
     let len = cx.grid.rows.len();
@@ -436,12 +438,17 @@ fn draw_row(
         pen.put(x.saturating_sub(1), area.y, 1, pen.look.glyphs.mark, Role::Accent);
     }
     x += plan.name;
+    pen.hit(Rect { x: area.x, width: x - area.x, ..area }, || Hit::Row(peer.id.clone()));
     let (mark, mark_role) = cx.row_mark(pen, peer);
     pen.put(x, area.y, 1, mark, mark_role);
     for (c, x) in cols {
         let j = cx.grid.cols[*c];
         let selected = under_cursor && *c == cx.app.cursor().col();
         draw_cell(pen, *x, area.y, cx, plan, (i, j), selected);
+        pen.hit(Rect { x: *x, width: plan.cell, ..area }, || Hit::Cell {
+            from: peer.id.clone(),
+            to: cx.cluster.peers[j].id.clone(),
+        });
     }
     gutters(pen, area.y, cx, plan, cols);
 }
