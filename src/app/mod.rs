@@ -21,6 +21,7 @@ pub mod message;
 pub mod mouse;
 pub mod question;
 pub mod runs;
+pub mod themes;
 mod update;
 mod view;
 pub mod words;
@@ -28,6 +29,7 @@ pub mod words;
 pub use action::{Action, Scope};
 pub use keymap::Keymap;
 pub use message::{Cmd, Diagnosis, DiagnosisRequest, DiagnosisStep, HostKeyQuestion, Msg, StepResult};
+pub use themes::ThemeList;
 pub use view::{calm_sentence, labels, plural};
 
 use field::TextField;
@@ -52,10 +54,8 @@ pub struct Options {
     pub lab: bool,
     /// Nothing can be done from here.
     pub read_only: bool,
-    /// How many themes there are.
-    pub themes: usize,
-    /// Which of them is on at the start.
-    pub theme: usize,
+    /// The themes that can be chosen.
+    pub themes: ThemeList,
     /// Whether times are shown as UTC at the start.
     pub utc: bool,
     /// Whether a new critical finding sounds the bell.
@@ -186,6 +186,8 @@ pub struct FilterState {
 pub struct App {
     options: Options,
     keymap: Keymap,
+    /// The theme that was chosen by hand, for this session.
+    theme: Option<String>,
     live: Arc<Snapshot>,
     held: Option<Held>,
     cluster: usize,
@@ -218,6 +220,7 @@ impl App {
         let mut app = Self {
             options,
             keymap: Keymap::default(),
+            theme: None,
             live: snapshot,
             held: None,
             cluster: 0,

@@ -11,7 +11,7 @@ use super::question::{Answer, Button};
 use super::{Action, App, Cmd, DiagnosisRequest, Held, HostKeyQuestion, Msg, Overlay, Scope, View};
 use crate::app::keys::{Code, Key};
 use crate::domain::finding::Transition;
-use crate::domain::{Event, Finding, LinkState, ReachState, Severity, Snapshot, Time};
+use crate::domain::{ClusterName, Event, Finding, LinkState, ReachState, Severity, Snapshot, Time};
 
 impl App {
     /// Takes note of `msg` and says what shall be done.
@@ -29,6 +29,7 @@ impl App {
                 Vec::new()
             }
             Msg::Snapshot(snapshot) => {
+                self.follow_cluster(&snapshot);
                 self.live = snapshot;
                 let live = Arc::clone(&self.live);
                 self.questions.keep(|q| is_asked(&live, q), now);
@@ -62,6 +63,10 @@ impl App {
                 self.toast(text, Severity::Warning, now);
                 Vec::new()
             }
+            Msg::Themes(themes) => {
+                self.options.themes = themes;
+                Vec::new()
+            }
             Msg::Keymap(keymap) => {
                 self.keymap = keymap;
                 self.pending.clear();
@@ -74,6 +79,16 @@ impl App {
         };
         self.settle(now);
         cmds
+    }
+
+    /// The cluster on screen stays the same one when the fleet file puts it elsewhere.
+    fn follow_cluster(&mut self, snapshot: &Snapshot) {
+        let place = |name: &ClusterName| snapshot.clusters.iter().position(|c| c.name == *name);
+        if let Some(shown) = self.live.clusters.get(self.cluster)
+            && let Some(place) = place(&shown.name)
+        {
+            self.cluster = place;
+        }
     }
 
     /// Keeps selections on what is there.
@@ -277,7 +292,12 @@ impl App {
                 }
             }
             Action::Clock => self.options.utc = !self.options.utc,
-            Action::Theme => self.options.theme = (self.options.theme + 1) % self.options.themes.max(1),
+            Action::Theme => {
+                if let Some(name) = self.options.themes.after(self.theme()).map(str::to_owned) {
+                    self.toast(format!("theme: {name}"), Severity::Notice, now);
+                    self.theme = Some(name);
+                }
+            }
             Action::Bell => {
                 self.options.bell = !self.options.bell;
                 let text = if self.options.bell { "bell on" } else { "bell off" };

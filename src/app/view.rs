@@ -118,10 +118,10 @@ impl App {
         self.options.utc
     }
 
-    /// Which theme is on.
+    /// The place of the theme that is on.
     #[must_use]
     pub fn theme(&self) -> usize {
-        self.options.theme
+        self.options.themes.shown(self.theme.as_deref(), self.cluster)
     }
 
     /// What lies over the view.
@@ -360,7 +360,7 @@ impl App {
             Action::Redial | Action::Mark | Action::Shell => !self.options.read_only && self.selected().is_some(),
             Action::Sort | Action::FaultsOnly => links(),
             Action::NextCluster => self.picture().clusters.len() > 1,
-            Action::Theme => self.options.themes > 1,
+            Action::Theme => self.options.themes.names.len() > 1,
             Action::Up
             | Action::Down
             | Action::Left

@@ -22,17 +22,19 @@ use russh::keys::ssh_key::Fingerprint;
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;
 
+use super::follow::{News as FileNews, ThemesNow};
+use super::reload::Reload;
 use super::shell::Shells;
 use super::submit::{News, Submitter};
 use crate::app::keys::{Code, Key};
-use crate::app::{self, App, Cmd, Diagnosis, DiagnosisRequest, HostKeyQuestion, Msg};
+use crate::app::{self, App, Cmd, Diagnosis, DiagnosisRequest, HostKeyQuestion, Keymap, Msg, ThemeList};
 use crate::clock::Clock;
 use crate::config::Paths;
 use crate::domain::{ClusterName, Line, Outcome, OutcomeState, PeerId, Plan, ReachState, Snapshot};
 use crate::engine::runtime::{Commander, Fed, Observer};
 use crate::term::{self, Caps, Guard, Hangup, Locale, PlainColours, Signal, Signals, clipboard};
 use crate::ui::theme::MONO;
-use crate::ui::{self, Depth, Hits, Look, Themes, glyphs};
+use crate::ui::{self, Depth, Hits, Look, Theme, Themes, glyphs};
 
 mod terminal;
 
@@ -49,15 +51,22 @@ const OUTPUT: usize = 1 << 16;
 pub type Diagnose = Arc<dyn Fn(DiagnosisRequest) -> BoxFuture<'static, Diagnosis> + Send + Sync>;
 
 /// What the console is started with.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "switches that have nothing to do with each other")]
 pub struct ConsoleOptions {
     /// The peers are those of an embedded lab.
     pub lab: bool,
-    /// Name of the theme; `None` is the terminal's own, or no colour where none is wanted.
+    /// Name of the theme, whatever the fleet file says; `None`: the cluster's, else the terminal's own, or no colour
+    /// where none is wanted.
     pub theme: Option<String>,
-    /// The user's own themes: file name and text.
-    pub own_themes: Vec<(String, String)>,
+    /// The themes, and which cluster has which.
+    pub themes: ThemesNow,
+    /// What keys do.
+    pub keymap: Keymap,
+    /// What was wrong with files, to be told at the start.
+    pub problems: Vec<String>,
+    /// Brings what changes in files; `None`: nothing is followed.
+    pub reload: Option<Reload>,
     /// Signs: ASCII or not; `None` asks the locale.
     pub ascii: Option<bool>,
     /// Whether times are UTC at the start.
@@ -83,7 +92,10 @@ impl Default for ConsoleOptions {
         Self {
             lab: false,
             theme: None,
-            own_themes: Vec::new(),
+            themes: ThemesNow { themes: Themes::load(&[]).0, of_clusters: Vec::new() },
+            keymap: Keymap::default(),
+            problems: Vec::new(),
+            reload: None,
             ascii: None,
             utc: false,
             bell: true,
@@ -105,7 +117,7 @@ impl Default for ConsoleOptions {
 /// When there is no terminal fit for it, the terminal fails, or the engine ended. A theme that does not exist or
 /// can't be read is told on screen and does not keep the console from starting.
 pub async fn run(
-    options: ConsoleOptions,
+    mut options: ConsoleOptions,
     observer: Observer,
     commander: Option<Commander>,
     diagnose: Diagnose,
@@ -114,7 +126,9 @@ pub async fn run(
     let env = Environment::read();
     term::check(env.term.as_deref()).map_err(io::Error::other)?;
     let caps = Caps::of(env.term.as_deref(), env.tmux.as_deref(), env.sty.as_deref());
-    let (mut looks, problems) = Looks::new(&options, &env);
+    let (mut looks, wrong) = Looks::new(&options, &env);
+    let mut problems = std::mem::take(&mut options.problems);
+    problems.extend(wrong);
     term::install_hook();
     let signals = Signals::listen()?;
     let guard = Guard::take(&caps)?;
@@ -129,8 +143,7 @@ pub async fn run(
     let app_options = app::Options {
         lab: options.lab,
         read_only: commander.is_none(),
-        themes: looks.themes.len(),
-        theme: looks.first,
+        themes: looks.list(),
         utc: options.utc,
         bell: options.bell,
         mouse: options.mouse,
@@ -139,10 +152,12 @@ pub async fn run(
     };
     let snapshot = Arc::clone(&observer.snapshots.borrow());
     let mut app = App::new(app_options, snapshot, clock.now());
+    app.update(Msg::Keymap(options.keymap), clock.now());
     for problem in problems {
         tracing::warn!("{problem}");
-        app.update(Msg::Notice(problem), clock.now());
+        app.update(Msg::Warning(problem), clock.now());
     }
+    let (ask, files) = options.reload.map(|r| (r.ask, r.news)).unzip();
     let (results, results_in) = mpsc::channel(8);
     let (submitter, news) = match &commander {
         Some(commander) => {
@@ -167,6 +182,7 @@ pub async fn run(
         diagnose,
         clock,
         results,
+        ask,
         asked: BTreeMap::new(),
         title: String::new(),
         digest: 0,
@@ -177,7 +193,7 @@ pub async fn run(
         complete: false,
     };
     let (ended, left_behind) =
-        term::own(Box::pin(console.run(observer, signals, Inbox { results: results_in, news, typed }))).await;
+        term::own(Box::pin(console.run(observer, signals, Inbox { results: results_in, news, files, typed }))).await;
     drop(guard);
     for line in left_behind {
         eprintln!("peerdeck: {line}");
@@ -189,6 +205,7 @@ pub async fn run(
 struct Inbox {
     results: mpsc::Receiver<(DiagnosisRequest, Diagnosis)>,
     news: mpsc::Receiver<News>,
+    files: Option<mpsc::Receiver<FileNews>>,
     /// Keys that came while the terminal was asked about its signs.
     typed: Vec<Input>,
 }
@@ -227,38 +244,52 @@ impl Environment {
 
 /// All looks that the theme key walks through.
 struct Looks {
-    themes: Themes,
+    now: ThemesNow,
+    /// Named on the command line.
+    wanted: Option<String>,
     depth: Depth,
     look: Look,
-    first: usize,
-    shown: usize,
+    shown: Option<usize>,
 }
 
 impl Looks {
-    /// The looks, and what is wrong with the themes.
-    fn new(options: &ConsoleOptions, env: &Environment) -> (Self, Vec<String>) {
-        let (themes, errors) = Themes::load(&options.own_themes);
-        let mut problems: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    /// The looks, and what is wrong with the theme that was named.
+    fn new(options: &ConsoleOptions, env: &Environment) -> (Self, Option<String>) {
         let depth = ui::colour::detect(env.colorterm.as_deref(), env.term.as_deref(), env.no_color.as_deref());
-        let usual = if depth == Depth::None { MONO } else { "terminal" };
-        let wanted = options.theme.as_deref().unwrap_or(usual);
-        if themes.position(wanted).is_none() {
-            problems.push(format!("there is no theme `{wanted}`; there are {}", themes.names().join(", ")));
-        }
-        let first = themes.position(wanted).or_else(|| themes.position(usual)).unwrap_or(0);
         let look = Look {
-            theme: themes.get(first, depth),
+            theme: Theme::plain(),
             // Until the terminal was asked.
             glyphs: glyphs::ASCII,
             zone: jiff::tz::TimeZone::system(),
         };
-        (Self { themes, depth, look, first, shown: first }, problems)
+        let looks = Self { now: options.themes.clone(), wanted: options.theme.clone(), depth, look, shown: None };
+        let themes = &looks.now.themes;
+        let unknown = looks.wanted.as_deref().filter(|w| themes.position(w).is_none()).map(|w| themes.unknown(w));
+        (looks, unknown)
+    }
+
+    /// What the state needs to know of them.
+    fn list(&self) -> ThemeList {
+        let themes = &self.now.themes;
+        let names = themes.names().into_iter().map(str::to_owned).collect();
+        let place = |name: &str| themes.position(name);
+        let usual = if self.depth == Depth::None { MONO } else { "terminal" };
+        let named = self.wanted.as_deref().and_then(place);
+        // Neither a word on the command line nor a wish for no colours is overruled by a file.
+        let free = named.is_none() && self.depth != Depth::None;
+        let of_clusters = self.now.of_clusters.iter().filter(|_| free).map(|n| place(n.as_deref()?)).collect();
+        ThemeList { names, usual: named.or_else(|| place(usual)).unwrap_or(0), of_clusters }
+    }
+
+    fn change(&mut self, now: ThemesNow) {
+        self.now = now;
+        self.shown = None;
     }
 
     fn show(&mut self, place: usize) {
-        if place != self.shown {
-            self.look.theme = self.themes.get(place, self.depth);
-            self.shown = place;
+        if self.shown != Some(place) {
+            self.look.theme = self.now.themes.get(place, self.depth);
+            self.shown = Some(place);
         }
     }
 }
@@ -283,6 +314,8 @@ struct Console<'a> {
     diagnose: Diagnose,
     clock: Arc<dyn Clock>,
     results: mpsc::Sender<(DiagnosisRequest, Diagnosis)>,
+    /// Asks for the files to be read again.
+    ask: Option<mpsc::Sender<()>>,
     /// Fingerprints that the person was asked about, as long as the peer waits for the answer.
     asked: BTreeMap<(ClusterName, PeerId), Line>,
     title: String,
@@ -312,7 +345,7 @@ impl Console<'_> {
     }
 
     async fn turn(&mut self, mut observer: Observer, mut signals: Signals, inbox: Inbox) -> io::Result<()> {
-        let Inbox { mut results, mut news, typed } = inbox;
+        let Inbox { mut results, mut news, mut files, typed } = inbox;
         let mut input = EventStream::new();
         let mut alerts = observer.alerts();
         let hangup = Hangup::watch();
@@ -372,6 +405,10 @@ impl Console<'_> {
                     })?;
                     self.wants_draw = true;
                 }
+                item = next(&mut files), if files.is_some() => match item {
+                    Some(item) => self.take(item)?,
+                    None => files = None,
+                },
                 changed = observer.snapshots.changed(), if !paused => {
                     changed.map_err(|_| ended())?;
                     let snapshot = Arc::clone(&observer.snapshots.borrow_and_update());
@@ -486,7 +523,11 @@ impl Console<'_> {
                 Cmd::Quit => return Ok(Next::End),
                 Cmd::Suspend => term::stop_group()?,
                 Cmd::Redraw => self.forget_screen()?,
-                Cmd::Reload => {}
+                Cmd::Reload => match &self.ask {
+                    // One that is asked for already is enough.
+                    Some(ask) => drop(ask.try_send(())),
+                    None => {}
+                },
                 Cmd::Bell => term::bell(self.terminal.backend_mut())?,
                 Cmd::Copy(text) if self.caps.commands => {
                     clipboard::copy(self.terminal.backend_mut(), &text, self.caps.multiplexer)?;
@@ -530,6 +571,24 @@ impl Console<'_> {
         let detail = Line::new("this console can't act, or the cluster is gone; nothing was sent");
         let outcome = Outcome { state: OutcomeState::Refused, at: self.clock.now(), detail };
         self.update(Msg::Outcome { run, step, outcome })?;
+        Ok(())
+    }
+
+    /// Takes over what changed in files.
+    fn take(&mut self, news: FileNews) -> io::Result<()> {
+        let msg = match news {
+            FileNews::Keymap(keymap) => Msg::Keymap(keymap),
+            FileNews::Themes(themes) => {
+                self.looks.change(themes);
+                Msg::Themes(self.looks.list())
+            }
+            FileNews::Wrong(text) => Msg::Warning(text),
+            FileNews::Good(text) => Msg::Notice(text),
+            // The engine has it already.
+            FileNews::Fleet(_) => return Ok(()),
+        };
+        self.update(msg)?;
+        self.wants_draw = true;
         Ok(())
     }
 
@@ -585,6 +644,14 @@ impl Console<'_> {
         // Nothing is shown before the frame that follows ends the update.
         queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
         self.terminal.resize(Rect::new(0, 0, size.width, size.height))
+    }
+}
+
+/// The next item; never, where nothing is followed.
+async fn next(news: &mut Option<mpsc::Receiver<FileNews>>) -> Option<FileNews> {
+    match news {
+        Some(news) => news.recv().await,
+        None => std::future::pending().await,
     }
 }
 

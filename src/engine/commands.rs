@@ -143,6 +143,14 @@ impl ClusterState {
         }
     }
 
+    /// Nobody will look any more: what was not observed yet is unknown.
+    pub fn abandon_commands(&mut self, out: &mut Out<'_>) {
+        for pending in std::mem::take(&mut self.commands) {
+            let why = "its cluster was taken out of the fleet file before anything was observed";
+            self.say(pending.id, &pending.plan, OutcomeState::Unknown, why, out);
+        }
+    }
+
     /// What nothing was seen of in time is unknown, not failed.
     pub fn watch_commands(&mut self, out: &mut Out<'_>) {
         let now = out.now;

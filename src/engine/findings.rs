@@ -116,6 +116,13 @@ impl Tracker {
         changed
     }
 
+    /// Clears all that is raised: their subject is no longer looked at.
+    pub fn clear(&mut self, out: &mut Out<'_>) {
+        for finding in std::mem::take(&mut self.0).values().filter_map(|e| e.raised.as_ref()) {
+            tell(Transition::Cleared, finding, out);
+        }
+    }
+
     /// Whether no condition holds, raised or not yet.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

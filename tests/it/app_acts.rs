@@ -310,7 +310,7 @@ fn c22_maintenance_is_one_step_with_a_reason_and_a_time() {
 #[test]
 fn c22_maintenance_ends_with_one_key() {
     let mut scene = Scene::lab(6);
-    scene.maintain(2, "disks");
+    scene.announce(2, "disks");
     let mut app = after(scene.build(), "j j l l a");
     let cmds = press(&mut app, "M", NOW);
     assert_eq!(sent(&cmds), [own(("maintenance-off", "SN0002", ""))]);
@@ -398,7 +398,7 @@ fn dialogs_at_two_sizes() {
 #[test]
 fn marks_and_maintenance_stand_in_the_grid() {
     let mut scene = Scene::lab(6);
-    scene.maintain(2, "disks");
+    scene.announce(2, "disks");
     same("acts-marks", &after(scene.build(), "j <Space> G <Space>"), (80, 24), NOW);
     same("acts-maintained", &after(scene.build(), "j j l l"), (80, 24), NOW);
 }

@@ -18,5 +18,6 @@ mod ssh;
 mod support;
 mod terminal;
 mod terminal_acts;
+mod themes;
 mod ui;
 mod whole;

@@ -7,7 +7,7 @@ use strum::IntoEnumIterator;
 
 use super::asked::Waiting;
 use super::{Core, Effect, RequestId};
-use crate::domain::command::{CommandKind, OutcomeState, REASON_MAX};
+use crate::domain::command::{CommandKind, OutcomeState};
 use crate::domain::ids::PeerId;
 use crate::domain::mesh::route::Route;
 use crate::domain::text::{Line, clean};
@@ -206,7 +206,7 @@ impl Core {
         self.end_maintenance(now, out); // Its timer may be a moment late.
         self.check_membership(&params.basis)?;
         self.check_own_basis(now, &params.basis)?;
-        let reason = clean(&params.reason, REASON_MAX);
+        let reason = Line::new(&params.reason);
         match kind {
             CommandKind::Disconnect => self.set_detached(now, by, &reason, true, out),
             CommandKind::Reconnect => self.set_detached(now, by, &reason, false, out),
@@ -219,7 +219,7 @@ impl Core {
         &mut self,
         now: Time,
         by: &Line,
-        reason: &str,
+        reason: &Line,
         disconnect: bool,
         out: &mut Vec<Effect>,
     ) -> Result<String, String> {

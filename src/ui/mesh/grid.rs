@@ -211,6 +211,10 @@ impl<'a> Context<'a> {
     fn row_mark(&self, pen: &Pen<'_>, peer: &Peer) -> (&'static str, Role) {
         let g = pen.glyphs();
         let level = peer.row.as_ref().map(|r| r.level).or(peer.identity.as_ref().map(|i| i.level));
+        // It explains whatever else may be seen of the peer.
+        if peer.maintenance(self.now).is_some() {
+            return (g.maintenance, Role::Detached);
+        }
         match peer.reach.state {
             ReachState::AskHostKey => ("?", Role::Warn),
             ReachState::Unreachable if peer.observed => (g.unreached, Role::Crit),
@@ -218,8 +222,6 @@ impl<'a> Context<'a> {
             ReachState::Unreachable | ReachState::Connecting | ReachState::Connected => {
                 if peer.detached().is_some() {
                     (g.detached, Role::Detached)
-                } else if peer.maintenance(self.now).is_some() {
-                    (g.maintenance, Role::Detached)
                 } else if level.is_some() && level != self.level {
                     (g.level, Role::Warn)
                 } else if peer.health.is_late() {

@@ -138,8 +138,18 @@ impl Scene {
         self
     }
 
+    /// Somebody works on `i`.
+    pub fn maintain(&mut self, i: usize) -> &mut Self {
+        let by = Line::new("admin from 10.0.0.9, at lab1.example.com");
+        self.tweak(i).maintenance =
+            Some(Maintenance::lasting(ago(1200), Duration::from_mins(90), by, Line::new("new disk")));
+        let text = format!("lab{} is in maintenance until 2026-03-14 04:24 UTC, announced by admin: new disk", i + 1);
+        let peer = self.id(i);
+        self.finding(FindingKind::Maintenance, Subject::Peer(peer), 1200, &text)
+    }
+
     /// `i` is worked on for another half an hour.
-    pub fn maintain(&mut self, i: usize, reason: &str) -> &mut Self {
+    pub fn announce(&mut self, i: usize, reason: &str) -> &mut Self {
         let until = NOW + Duration::from_mins(30);
         self.tweak(i).maintenance =
             Some(Maintenance { since: ago(600), until, by: Line::new("admin"), reason: Line::new(reason) });
