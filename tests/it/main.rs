@@ -14,5 +14,6 @@ mod layering;
 mod ssh;
 mod support;
 mod terminal;
+mod terminal_side;
 mod ui;
 mod whole;
