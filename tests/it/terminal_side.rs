@@ -46,7 +46,7 @@ fn answer(pty: &mut Pty, width: impl Fn(&str) -> usize, keys: &[&str]) {
     let mut answers = String::new();
     let mut keys = keys.iter();
     for part in asked.split("\x1b[1;1H").filter_map(|part| part.split_once("\x1b[6n")) {
-        answers.push_str(&format!("\x1b[1;{}R{}", 1 + width(part.0), keys.next().unwrap_or(&"")));
+        answers += &format!("\x1b[1;{}R{}", 1 + width(part.0), keys.next().unwrap_or(&""));
     }
     assert!(answers.len() > 100, "{asked:?}");
     pty.press(&answers);
@@ -293,7 +293,7 @@ fn c15_old_terminals_are_sent_only_what_they_understand() {
 
 #[test]
 fn c15_a_terminal_that_was_smaller_for_a_moment_is_drawn_whole() {
-    let mut pty = Pty::start("plain", SIZE, &[]);
+    let pty = Pty::start("plain", SIZE, &[]);
     pty.until_text(WELL);
     // The console may see only the last size, which is the one that it knows.
     for _ in 0..20 {
