@@ -20,7 +20,7 @@ use ratatui::backend::CrosstermBackend;
 use ratatui::layout::Rect;
 use russh::keys::ssh_key::Fingerprint;
 use tokio::sync::mpsc;
-use tokio::time::sleep_until;
+use tokio::time::{sleep_until, timeout};
 
 use super::shell::Shells;
 use crate::app::keys::{Code, Key};
@@ -42,6 +42,9 @@ const AGES: Duration = Duration::from_secs(1);
 const BATCH: usize = 256;
 /// What is written at once to the terminal.
 const OUTPUT: usize = 1 << 16;
+
+/// Keys that are read this soon after the one that opens a shell were typed along with it.
+const TYPED_ALONG: Duration = Duration::from_millis(20);
 
 /// Finds out step by step why a peer is not reached.
 pub type Diagnose = Arc<dyn Fn(DiagnosisRequest) -> BoxFuture<'static, Diagnosis> + Send + Sync>;
@@ -113,7 +116,7 @@ pub async fn run(
     term::install_hook();
     let signals = Signals::listen()?;
     let guard = Guard::take(&caps)?;
-    let (signs, typed) = terminal::choose_signs(options.ascii, caps, env.locale()).await?;
+    let (signs, typed) = terminal::choose_signs(options.ascii, caps, env.locale(), env.ssh_tty.is_some()).await?;
     looks.look.glyphs = signs;
     if options.mouse {
         guard.mouse(true)?;
@@ -176,6 +179,7 @@ struct Environment {
     lang: Option<String>,
     tmux: Option<String>,
     sty: Option<String>,
+    ssh_tty: Option<String>,
 }
 
 impl Environment {
@@ -190,6 +194,7 @@ impl Environment {
             lang: var("LANG"),
             tmux: var("TMUX"),
             sty: var("STY"),
+            ssh_tty: var("SSH_TTY"),
         }
     }
 
@@ -294,6 +299,8 @@ impl Console<'_> {
         self.draw()?;
         loop {
             if let Some((name, command)) = self.shell.take() {
+                // What was typed along with the key is nobody's: not the shell's any more, and not the console's.
+                while let Ok(Some(Ok(_))) = timeout(TYPED_ALONG, input.next()).await {}
                 drop(input);
                 if matches!(self.lend(&name, command, &mut signals).await?, Next::End) {
                     return Ok(());

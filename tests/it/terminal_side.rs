@@ -1,6 +1,7 @@
 //! What the console does with its terminal besides drawing: widths of signs, copies, mouse, dumps, shells,
 //! and what terminals of other types are sent.
 
+use std::fmt::Write as _;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -46,7 +47,7 @@ fn answer(pty: &mut Pty, width: impl Fn(&str) -> usize, keys: &[&str]) {
     let mut answers = String::new();
     let mut keys = keys.iter();
     for part in asked.split("\x1b[1;1H").filter_map(|part| part.split_once("\x1b[6n")) {
-        answers += &format!("\x1b[1;{}R{}", 1 + width(part.0), keys.next().unwrap_or(&""));
+        write!(answers, "\x1b[1;{}R{}", 1 + width(part.0), keys.next().unwrap_or(&"")).unwrap();
     }
     assert!(answers.len() > 100, "{asked:?}");
     pty.press(&answers);
