@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use strum::IntoStaticStr;
 
+use crate::app::keymap::Keymap;
 use crate::app::keys::Key;
 use crate::app::mouse::Mouse;
 use crate::domain::finding::Transition;
-use crate::domain::{ClusterName, Finding, HostName, Line, PeerId, Snapshot};
+use crate::domain::{ClusterName, Finding, HostName, Line, Outcome, PeerId, Plan, Snapshot};
 
 /// Something that the console must take note of.
 #[derive(Clone, Debug)]
@@ -37,8 +38,21 @@ pub enum Msg {
     AskHostKey(HostKeyQuestion),
     /// A diagnosis is done.
     Diagnosed(DiagnosisRequest, Diagnosis),
+    /// News of a command that was sent.
+    Outcome {
+        /// Of which run, as [`Cmd::Submit`] named it.
+        run: u64,
+        /// Which of its steps.
+        step: usize,
+        /// How far it came.
+        outcome: Outcome,
+    },
     /// Something to be told for a moment.
     Notice(String),
+    /// Something that is wrong, to be told for a moment.
+    Warning(String),
+    /// Keys do this from now on.
+    Keymap(Keymap),
     /// Time has passed.
     Tick,
 }
@@ -52,6 +66,8 @@ pub enum Cmd {
     Suspend,
     /// Draw every cell anew.
     Redraw,
+    /// Read keymap, themes and fleet file again.
+    Reload,
     /// Sound the terminal's bell.
     Bell,
     /// Put this into the clipboard of the person's terminal.
@@ -77,6 +93,17 @@ pub enum Cmd {
         peer: PeerId,
         /// As in [`HostKeyQuestion::fingerprint`].
         fingerprint: Line,
+    },
+    /// Hand this plan to the engine, and write it to the audit log; each news of it comes back as [`Msg::Outcome`].
+    Submit {
+        /// Of which run.
+        run: u64,
+        /// Which of its steps.
+        step: usize,
+        /// In which cluster.
+        cluster: ClusterName,
+        /// What.
+        plan: Plan,
     },
     /// Dial this peer at once.
     DialNow {

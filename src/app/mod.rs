@@ -8,18 +8,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub mod action;
+pub mod acts;
 pub mod copy;
+pub mod dialog;
 pub mod field;
 pub mod filter;
 pub mod grid;
+pub mod keymap;
 pub mod keys;
+pub mod marks;
 pub mod message;
 pub mod mouse;
 pub mod question;
+pub mod runs;
 mod update;
 mod view;
+pub mod words;
 
-pub use action::{Action, Keymap, Scope};
+pub use action::{Action, Scope};
+pub use keymap::Keymap;
 pub use message::{Cmd, Diagnosis, DiagnosisRequest, DiagnosisStep, HostKeyQuestion, Msg, StepResult};
 pub use view::{calm_sentence, labels, plural};
 
@@ -74,13 +81,23 @@ pub enum View {
 }
 
 impl View {
-    /// Its key and its name on the tab.
+    /// Its name on the tab.
     #[must_use]
-    pub fn tab(self) -> (char, &'static str) {
+    pub fn name(self) -> &'static str {
         match self {
-            Self::Mesh => ('1', "Mesh"),
-            Self::Findings => ('4', "Findings"),
-            Self::Events => ('5', "Events"),
+            Self::Mesh => "Mesh",
+            Self::Findings => "Findings",
+            Self::Events => "Events",
+        }
+    }
+
+    /// What shows it.
+    #[must_use]
+    pub fn action(self) -> Action {
+        match self {
+            Self::Mesh => Action::Mesh,
+            Self::Findings => Action::Findings,
+            Self::Events => Action::Events,
         }
     }
 
@@ -117,6 +134,20 @@ pub enum Overlay {
         result: Option<Diagnosis>,
         /// First line that is shown.
         top: usize,
+    },
+    /// The confirmation of what would change peers.
+    Dialog(Box<dialog::Dialog>),
+    /// Which of a cell's two peers is meant.
+    Choice(acts::Choice),
+    /// What became of commands.
+    Results {
+        /// First line that is shown.
+        top: usize,
+    },
+    /// Leaving while commands are on their way.
+    Leave {
+        /// Since when it is asked.
+        since: Time,
     },
 }
 
@@ -172,6 +203,8 @@ pub struct App {
     /// The selected event; `None` follows the newest.
     event: Option<Event>,
     overlay: Option<Overlay>,
+    marks: marks::Marks,
+    runs: runs::Runs,
     questions: Questions,
     toasts: VecDeque<Toast>,
     pending: Vec<Key>,
@@ -200,6 +233,8 @@ impl App {
             finding_open: false,
             event: None,
             overlay: None,
+            marks: marks::Marks::default(),
+            runs: runs::Runs::default(),
             questions: Questions::default(),
             toasts: VecDeque::new(),
             pending: Vec::new(),
@@ -218,6 +253,9 @@ impl App {
         match &self.overlay {
             Some(Overlay::Help { .. }) => Scope::Help,
             Some(Overlay::Diagnosis { .. }) => Scope::Result,
+            Some(Overlay::Dialog(_) | Overlay::Leave { .. }) => Scope::Dialog,
+            Some(Overlay::Choice(_)) => Scope::Choice,
+            Some(Overlay::Results { .. }) => Scope::Outcomes,
             None => self.view_scope(),
         }
     }
@@ -238,7 +276,13 @@ impl App {
             Scope::Connections => 1,
             Scope::Findings => 2,
             Scope::Events => 3,
-            Scope::Mesh | Scope::Help | Scope::Result | Scope::Question => 0,
+            Scope::Mesh
+            | Scope::Help
+            | Scope::Result
+            | Scope::Question
+            | Scope::Dialog
+            | Scope::Choice
+            | Scope::Outcomes => 0,
         }
     }
 

@@ -91,7 +91,7 @@ impl App {
             Hit::Titles => {
                 let sorts = matches!(self.view_scope(), Scope::Mesh | Scope::Connections);
                 if sorts && self.can(Action::Sort, now) {
-                    return self.act(Action::Sort, now);
+                    return self.act(Action::Sort, None, now);
                 }
             }
         }

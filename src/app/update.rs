@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use super::action::Match;
+use super::acts::READ_ONLY;
 use super::copy::Extent;
 use super::field::{Edit, TextField};
 use super::grid::{Grid, Order};
+use super::keymap::Match;
 use super::question::{Answer, Button};
 use super::{Action, App, Cmd, DiagnosisRequest, Held, HostKeyQuestion, Msg, Overlay, Scope, View};
 use crate::app::keys::Key;
@@ -19,7 +20,7 @@ impl App {
             Msg::Key(key) => self.key(key, now),
             Msg::Mouse(mouse) => self.mouse(mouse, now),
             Msg::Paste(text) => {
-                self.paste(&text);
+                self.paste(&text, now);
                 Vec::new()
             }
             Msg::Resize { width, height } => {
@@ -31,6 +32,7 @@ impl App {
                 self.live = snapshot;
                 let live = Arc::clone(&self.live);
                 self.questions.keep(|q| is_asked(&live, q), now);
+                self.compare_basis(&live, now);
                 Vec::new()
             }
             Msg::Alert(transition, finding) => self.alert(transition, &finding, now),
@@ -51,8 +53,18 @@ impl App {
                 }
                 Vec::new()
             }
+            Msg::Outcome { run, step, outcome } => self.outcome(run, step, outcome, now),
             Msg::Notice(text) => {
                 self.toast(text, Severity::Notice, now);
+                Vec::new()
+            }
+            Msg::Warning(text) => {
+                self.toast(text, Severity::Warning, now);
+                Vec::new()
+            }
+            Msg::Keymap(keymap) => {
+                self.keymap = keymap;
+                self.pending.clear();
                 Vec::new()
             }
             Msg::Tick => {
@@ -68,6 +80,8 @@ impl App {
     pub(super) fn settle(&mut self, now: Time) {
         self.cluster = self.cluster.min(self.picture().clusters.len().saturating_sub(1));
         self.connections &= self.selected_row().is_some();
+        let cluster = self.cluster().cloned();
+        self.marks.settle(cluster.as_deref());
         if let Some(cluster) = self.cluster().cloned() {
             let mut cursor = self.cursor.clone();
             cursor.settle(&cluster, &self.cursor_grid(now));
@@ -94,10 +108,11 @@ impl App {
         self.cluster()?.index.get(self.cursor.from()?).copied()
     }
 
-    fn paste(&mut self, text: &str) {
+    fn paste(&mut self, text: &str, now: Time) {
         if self.questions.open().is_some() {
             return;
         }
+        self.paste_into_dialog(text, now);
         if let Some(Overlay::Help { query, typing: true, .. }) = &mut self.overlay {
             query.paste(text);
         } else if self.overlay.is_none()
@@ -130,7 +145,7 @@ impl App {
         let scope = self.scope();
         if scope == Scope::Question {
             self.pending.clear();
-        } else if self.is_typing() && self.type_key(key) {
+        } else if self.key_of_dialog(key, now) || (self.is_typing() && self.type_key(key)) {
             return Vec::new();
         }
         self.pending.push(key);
@@ -138,7 +153,12 @@ impl App {
             match self.keymap.find(scope, &self.pending) {
                 Match::Action(action) => {
                     self.pending.clear();
-                    return self.act(action, now);
+                    return self.act(action, Some(key), now);
+                }
+                Match::Prefix if self.leads_nowhere(scope) => {
+                    self.pending.clear();
+                    self.toast(READ_ONLY.to_owned(), Severity::Notice, now);
+                    return Vec::new();
                 }
                 Match::Prefix => return Vec::new(),
                 // A chord that leads nowhere: its last key may still mean something by itself.
@@ -165,6 +185,9 @@ impl App {
             }
             return true;
         }
+        if self.overlay.is_some() {
+            return false;
+        }
         let state = self.filter_mut();
         let Some(field) = &mut state.typing else { return false };
         match field.key(key) {
@@ -182,11 +205,24 @@ impl App {
         true
     }
 
-    pub(super) fn act(&mut self, action: Action, now: Time) -> Vec<Cmd> {
+    pub(super) fn act(&mut self, action: Action, key: Option<Key>, now: Time) -> Vec<Cmd> {
         match action {
-            Action::Quit | Action::Interrupt => return vec![Cmd::Quit],
+            Action::Quit => return self.quit(now),
+            Action::Interrupt => return vec![Cmd::Quit],
+            Action::Disconnect | Action::Reconnect | Action::MaintenanceOn | Action::MaintenanceOff => {
+                return self.begin(action, key, now);
+            }
+            Action::Mark => return self.mark(now),
+            Action::Results => self.overlay = Some(Overlay::Results { top: 0 }),
+            Action::StopRest => self.stop_rest(now),
+            Action::Confirm => return self.confirm_by_key(key, now),
+            Action::ReadAgain => self.read_again(now),
+            Action::PickObserver => return self.pick(0, now),
+            Action::PickObserved => return self.pick(1, now),
+            Action::SwitchBack => self.shift_focus(false),
             Action::Suspend => return vec![Cmd::Suspend],
             Action::Redraw => return vec![Cmd::Redraw],
+            Action::Reload => return vec![Cmd::Reload],
             Action::Up => self.step(-1, 0, now),
             Action::Down => self.step(1, 0, now),
             Action::Left => self.step(0, -1, now),
@@ -219,6 +255,7 @@ impl App {
                 if count > 1 {
                     self.cluster = (self.cluster + 1) % count;
                     self.connections = false;
+                    self.marks.clear();
                     self.cursor = super::Cursor::default();
                 }
             }
@@ -244,14 +281,16 @@ impl App {
             Action::Help => {
                 self.overlay = Some(Overlay::Help { query: TextField::default(), typing: false, top: 0 });
             }
-            Action::Close => self.overlay = None,
+            Action::Close | Action::Cancel => self.overlay = None,
             Action::Accept => return self.answer(Answer::Accepted, now),
             Action::Reject => return self.answer(Answer::Rejected, now),
+            Action::SwitchButton if self.questions.open().is_none() => self.shift_focus(true),
             Action::SwitchButton => {
                 if self.questions.is_awake(now) {
                     self.questions.switch_button();
                 }
             }
+            Action::Press if self.questions.open().is_none() => return self.press_in_dialog(now),
             Action::Press => match self.questions.pressed() {
                 Some(Button::Accept) => return self.answer(Answer::Accepted, now),
                 Some(Button::Reject) => return self.answer(Answer::Rejected, now),
@@ -289,6 +328,21 @@ impl App {
                 *top = moved(*top, down, last);
                 return;
             }
+            Some(Overlay::Dialog(dialog)) => {
+                let lines = dialog.plans().iter().map(|p| p.evidence.len() + p.effects.len() + 2).sum();
+                dialog.top = moved(dialog.top, down, lines);
+                return;
+            }
+            Some(Overlay::Choice(choice)) => {
+                choice.at = moved(choice.at, down, 1);
+                return;
+            }
+            Some(Overlay::Results { top }) => {
+                let lines = self.runs.newest_first().map(|r| r.names.len() * 2 + 2).sum();
+                *top = moved(*top, down, lines);
+                return;
+            }
+            Some(Overlay::Leave { .. }) => return,
             None => {}
         }
         match self.view {
@@ -357,8 +411,10 @@ impl App {
                 self.connections = false;
             } else if self.zoom {
                 self.zoom = false;
-            } else {
+            } else if self.faults_only {
                 self.faults_only = false;
+            } else {
+                self.marks.clear();
             }
         } else {
             self.event = None;

@@ -23,10 +23,12 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep_until, timeout};
 
 use super::shell::Shells;
+use super::submit::{News, Submitter};
 use crate::app::keys::{Code, Key};
 use crate::app::{self, App, Cmd, Diagnosis, DiagnosisRequest, HostKeyQuestion, Msg};
 use crate::clock::Clock;
-use crate::domain::{ClusterName, Line, PeerId, ReachState, Snapshot};
+use crate::config::Paths;
+use crate::domain::{ClusterName, Line, Outcome, OutcomeState, PeerId, Plan, ReachState, Snapshot};
 use crate::engine::runtime::{Commander, Fed, Observer};
 use crate::term::{self, Caps, Guard, Hangup, Locale, PlainColours, Signal, Signals, clipboard};
 use crate::ui::theme::MONO;
@@ -65,6 +67,8 @@ pub struct ConsoleOptions {
     pub utc: bool,
     /// Whether new criticals sound the bell.
     pub bell: bool,
+    /// Where the audit log is; without it nothing can be done to peers.
+    pub audit: Option<Paths>,
     /// Whether the terminal tells about the mouse at the start.
     pub mouse: bool,
     /// Whether the window's title tells how things stand.
@@ -86,6 +90,7 @@ impl Default for ConsoleOptions {
             ascii: None,
             utc: false,
             bell: true,
+            audit: None,
             mouse: false,
             title: true,
             dumps: None,
@@ -142,6 +147,13 @@ pub async fn run(
         app.update(Msg::Notice(problem), clock.now());
     }
     let (results, results_in) = mpsc::channel(8);
+    let (submitter, news) = match &commander {
+        Some(commander) => {
+            let (submitter, news) = Submitter::new(commander.clone(), options.audit, Arc::clone(&clock));
+            (Some(submitter), news)
+        }
+        None => (None, mpsc::channel(1).1),
+    };
     let console = Console {
         app,
         terminal,
@@ -154,6 +166,7 @@ pub async fn run(
         shell: None,
         hits: Vec::new(),
         commander,
+        submitter,
         diagnose,
         clock,
         results,
@@ -166,7 +179,21 @@ pub async fn run(
         started: options.started,
         complete: false,
     };
-    term::own(Box::pin(console.run(observer, signals, results_in, typed))).await
+    let (ended, left_behind) =
+        term::own(Box::pin(console.run(observer, signals, Inbox { results: results_in, news, typed }))).await;
+    drop(guard);
+    for line in left_behind {
+        eprintln!("peerdeck: {line}");
+    }
+    ended
+}
+
+/// What tasks of the console tell it.
+struct Inbox {
+    results: mpsc::Receiver<(DiagnosisRequest, Diagnosis)>,
+    news: mpsc::Receiver<News>,
+    /// Keys that came while the terminal was asked about its signs.
+    typed: Vec<Input>,
 }
 
 /// The variables that decide how the screen looks.
@@ -257,6 +284,7 @@ struct Console<'a> {
     hits: Hits,
     looks: Looks,
     commander: Option<Commander>,
+    submitter: Option<Submitter>,
     diagnose: Diagnose,
     clock: Arc<dyn Clock>,
     results: mpsc::Sender<(DiagnosisRequest, Diagnosis)>,
@@ -279,13 +307,17 @@ enum Next {
 }
 
 impl Console<'_> {
-    async fn run(
-        mut self,
-        mut observer: Observer,
-        mut signals: Signals,
-        mut results: mpsc::Receiver<(DiagnosisRequest, Diagnosis)>,
-        typed: Vec<Input>,
-    ) -> io::Result<()> {
+    /// Runs to the end; also says what is left behind on its way.
+    async fn run(mut self, observer: Observer, signals: Signals, inbox: Inbox) -> (io::Result<()>, Vec<Line>) {
+        let ended = self.turn(observer, signals, inbox).await;
+        if let Some(submitter) = self.submitter.take() {
+            submitter.leave().await;
+        }
+        (ended, self.app.left_behind())
+    }
+
+    async fn turn(&mut self, mut observer: Observer, mut signals: Signals, inbox: Inbox) -> io::Result<()> {
+        let Inbox { mut results, mut news, typed } = inbox;
         let mut input = EventStream::new();
         let mut alerts = observer.alerts();
         let hangup = Hangup::watch();
@@ -338,6 +370,13 @@ impl Console<'_> {
                 }
                 Some((request, diagnosis)) = results.recv() => {
                     self.update(Msg::Diagnosed(request, diagnosis))?;
+                    self.wants_draw = true;
+                }
+                Some(news) = news.recv() => {
+                    self.update(match news {
+                        News::Outcome { run, step, outcome } => Msg::Outcome { run, step, outcome },
+                        News::Warning(text) => Msg::Notice(text),
+                    })?;
                     self.wants_draw = true;
                 }
                 changed = observer.snapshots.changed(), if !paused => {
@@ -454,6 +493,7 @@ impl Console<'_> {
                 Cmd::Quit => return Ok(Next::End),
                 Cmd::Suspend => term::stop_group()?,
                 Cmd::Redraw => self.forget_screen()?,
+                Cmd::Reload => {}
                 Cmd::Bell => term::bell(self.terminal.backend_mut())?,
                 Cmd::Copy(text) if self.caps.commands => {
                     clipboard::copy(self.terminal.backend_mut(), &text, self.caps.multiplexer)?;
@@ -476,6 +516,7 @@ impl Console<'_> {
                         tokio::spawn(async move { commander.trust_host_key(cluster, peer, fingerprint).await });
                     }
                 }
+                Cmd::Submit { run, step, cluster, plan } => self.submit(run, step, &cluster, plan)?,
                 Cmd::DialNow { cluster, peer } => {
                     if let Some(commander) = self.commander.clone() {
                         tokio::spawn(async move { commander.dial_now(cluster, Some(peer)).await });
@@ -484,6 +525,19 @@ impl Console<'_> {
             }
         }
         Ok(Next::On)
+    }
+
+    /// Hands a plan over; without the right to act it is refused as by construction.
+    fn submit(&mut self, run: u64, step: usize, cluster: &ClusterName, plan: Plan) -> io::Result<()> {
+        let picture = self.app.picture().clusters.iter().find(|c| c.name == *cluster).cloned();
+        if let (Some(submitter), Some(cluster)) = (&mut self.submitter, picture) {
+            submitter.submit(run, step, cluster, plan);
+            return Ok(());
+        }
+        let detail = Line::new("this console can't act, or the cluster is gone; nothing was sent");
+        let outcome = Outcome { state: OutcomeState::Refused, at: self.clock.now(), detail };
+        self.update(Msg::Outcome { run, step, outcome })?;
+        Ok(())
     }
 
     fn draw(&mut self) -> io::Result<()> {
@@ -572,6 +626,8 @@ fn key_of(event: KeyEvent) -> Option<Key> {
         KeyCode::End => Code::End,
         KeyCode::PageUp => Code::PageUp,
         KeyCode::PageDown => Code::PageDown,
+        KeyCode::Insert => Code::Insert,
+        KeyCode::F(n @ 1..=12) => Code::F(n),
         _ => return None,
     };
     let ctrl = event.modifiers.contains(KeyModifiers::CONTROL);

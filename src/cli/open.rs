@@ -92,6 +92,7 @@ async fn run(context: &Context, fleet: &Fleet, read_only: bool, screen: Screen) 
         shells: Some(shell::shells(connected.observer.clone(), connected.links.clone(), lab_config)),
         lab: fleet.is_lab(),
         theme: if context.global.color == Color::Never { Some(MONO.to_owned()) } else { theme },
+        audit: Some(context.paths.clone()),
         own_themes: own_themes(&context.paths.config.join("themes")),
         ..ConsoleOptions::default()
     };

@@ -47,6 +47,10 @@ pub struct Glyphs {
     pub hatch: &'static str,
     /// A peer that this console does not reach.
     pub unreached: &'static str,
+    /// A peer that is worked on.
+    pub maintenance: &'static str,
+    /// A peer that the person has marked.
+    pub mark: &'static str,
     /// A finding.
     pub finding: &'static str,
     /// Between areas, upright.
@@ -87,6 +91,8 @@ pub const UNICODE: Glyphs = Glyphs {
     relayed: "↷",
     hatch: "╱",
     unreached: "!",
+    maintenance: "m",
+    mark: "◆",
     finding: "▲",
     upright: "│",
     level_line: "─",
@@ -115,6 +121,8 @@ pub const ASCII: Glyphs = Glyphs {
     relayed: ">",
     hatch: "/",
     unreached: "!",
+    maintenance: "m",
+    mark: "*",
     finding: "!",
     upright: "|",
     level_line: "-",

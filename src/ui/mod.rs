@@ -3,6 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
+mod acts;
 pub mod colour;
 mod connections;
 pub mod dump;
