@@ -30,7 +30,7 @@ use crate::clock::Clock;
 use crate::config::Paths;
 use crate::domain::{ClusterName, Line, Outcome, OutcomeState, PeerId, Plan, ReachState, Snapshot};
 use crate::engine::runtime::{Commander, Fed, Observer};
-use crate::term::{self, Caps, Guard, Hangup, Locale, PlainColours, Signal, Signals, clipboard};
+use crate::term::{self, Caps, Guard, Hangup, Locale, PlainColours, Signal, Signals, clipboard, probe};
 use crate::ui::theme::MONO;
 use crate::ui::{self, Depth, Hits, Look, Themes, glyphs};
 
@@ -73,6 +73,8 @@ pub struct ConsoleOptions {
     pub mouse: bool,
     /// Whether the window's title tells how things stand.
     pub title: bool,
+    /// How long the terminal may take to say how wide it draws signs; `None`: as near or far as it is.
+    pub patience: Option<Duration>,
     /// Where screen dumps go; `None`: there are none.
     pub dumps: Option<PathBuf>,
     /// How a shell on a peer is opened; `None`: there is none.
@@ -93,6 +95,7 @@ impl Default for ConsoleOptions {
             audit: None,
             mouse: false,
             title: true,
+            patience: None,
             dumps: None,
             shells: None,
             started: Instant::now(),
@@ -121,7 +124,9 @@ pub async fn run(
     term::install_hook();
     let signals = Signals::listen()?;
     let guard = Guard::take(&caps)?;
-    let (signs, typed) = terminal::choose_signs(options.ascii, caps, env.locale(), env.ssh_tty.is_some()).await?;
+    let near = if env.ssh_tty.is_some() { probe::PATIENCE_FAR } else { probe::PATIENCE };
+    let patience = options.patience.unwrap_or(near);
+    let (signs, typed) = terminal::choose_signs(options.ascii, caps, env.locale(), patience).await?;
     looks.look.glyphs = signs;
     if options.mouse {
         guard.mouse(true)?;

@@ -14,6 +14,8 @@ use crate::terminal::{DEADLINE, Pty, SIZE, WELL};
 
 /// A folder for dumps, told to the program inside the pseudo terminal.
 const DUMPS: &str = "PEERDECK_TEST_DUMPS";
+/// The test answers what the terminal is asked.
+const ANSWERS: &str = "PEERDECK_TEST_ANSWERS";
 /// What its shell runs.
 const SHELL: &str = "PEERDECK_TEST_SHELL";
 
@@ -29,7 +31,14 @@ pub fn options() -> ConsoleOptions {
             }
         })
     });
-    ConsoleOptions { dumps: std::env::var_os(DUMPS).map(Into::into), shells: shell, ..ConsoleOptions::default() }
+    // A test that answers is waited for, however busy the machine is.
+    let patience = std::env::var_os(ANSWERS).map(|_| DEADLINE);
+    ConsoleOptions {
+        patience,
+        dumps: std::env::var_os(DUMPS).map(Into::into),
+        shells: shell,
+        ..ConsoleOptions::default()
+    }
 }
 
 /// Waits for the questions and answers them as a terminal would that draws signs `width` columns wide; what is in
@@ -61,7 +70,7 @@ fn end(mut pty: Pty) {
 
 #[test]
 fn c15_signs_are_those_that_the_terminal_draws_one_column_wide() {
-    let mut pty = Pty::start("plain", SIZE, &[("LANG", "ja_JP.UTF-8")]);
+    let mut pty = Pty::start("plain", SIZE, &[("LANG", "ja_JP.UTF-8"), (ANSWERS, "1")]);
     answer(&mut pty, |_| 1, &[]);
     pty.until_text(WELL);
     assert!(pty.text().contains('●'), "{}", pty.text());
@@ -70,17 +79,19 @@ fn c15_signs_are_those_that_the_terminal_draws_one_column_wide() {
 
 #[test]
 fn c15_a_terminal_with_wide_ambiguous_signs_gets_none_of_them() {
-    let mut pty = Pty::start("plain", SIZE, &[("LANG", "zh_CN.UTF-8")]);
+    let mut pty = Pty::start("plain", SIZE, &[("LANG", "zh_CN.UTF-8"), (ANSWERS, "1")]);
     let asked = |sign: &str| if sign == "✗" { 1 } else { 2 };
     answer(&mut pty, asked, &[]);
     pty.until_text(WELL);
     let before = pty.raw().len();
-    for keys in ["\r", "4", "5", "?"] {
+    for (keys, shown) in
+        [("4", "Nothing is wrong"), ("5", "following"), ("1", WELL), ("\r", "fellows connected"), ("?", "Keys:")]
+    {
         pty.press(keys);
-        pty.press("\x1b");
+        pty.until_text(shown);
     }
-    pty.press("1");
-    pty.until_text(WELL);
+    pty.press("q");
+    pty.until("no help", |s| !s.contents().contains("Keys:"));
     let raw = pty.raw();
     let drawn = String::from_utf8_lossy(&raw).into_owned();
     let after = drawn.rfind("\x1b[2K\x1b[?2026l").unwrap();
@@ -91,7 +102,7 @@ fn c15_a_terminal_with_wide_ambiguous_signs_gets_none_of_them() {
 
 #[test]
 fn c15_keys_typed_between_the_answers_are_all_taken() {
-    let mut pty = Pty::start("plain", SIZE, &[]);
+    let mut pty = Pty::start("plain", SIZE, &[(ANSWERS, "1")]);
     answer(&mut pty, |_| 1, &["j", "\x1b[B", "", "/", "l", "\x1b[200~ab\x1b[201~"]);
     pty.until_text("/lab");
     pty.press("\r\x1b");

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::process::Command;
+use std::time::Duration;
 
 use crossterm::event::{Event as Input, MouseButton, MouseEvent, MouseEventKind};
 use ratatui::buffer::Buffer;
@@ -21,12 +22,12 @@ const SSH_FAILED: i32 = 255;
 
 /// The set of signs that this terminal shows one column wide, and what was typed while it was asked.
 ///
-/// A terminal that is `far`, on the other end of SSH, has longer to answer. Without an answer the locale decides; where that is Chinese, Japanese or Korean, ASCII is the safe choice.
+/// Without an answer within `patience` the locale decides; where that is Chinese, Japanese or Korean, ASCII is the safe choice.
 pub(super) async fn choose_signs(
     wanted: Option<bool>,
     caps: Caps,
     locale: Locale,
-    far: bool,
+    patience: Duration,
 ) -> io::Result<(Glyphs, Vec<Input>)> {
     match wanted {
         Some(true) => return Ok((glyphs::ASCII, Vec::new())),
@@ -34,7 +35,6 @@ pub(super) async fn choose_signs(
         None if !caps.unicode || locale == Locale::Ascii => return Ok((glyphs::ASCII, Vec::new())),
         None => {}
     }
-    let patience = if far { probe::PATIENCE_FAR } else { probe::PATIENCE };
     let asked = tokio::task::spawn_blocking(move || probe::widths(glyphs::ASKED, patience))
         .await
         .map_err(io::Error::other)??;
