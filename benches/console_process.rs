@@ -168,7 +168,8 @@ const COLS: u16 = 220;
 fn open(fleet: &str, log: &Path) -> Opened {
     let pty = native_pty_system().openpty(PtySize { rows: ROWS, cols: COLS, pixel_width: 0, pixel_height: 0 }).unwrap();
     let mut command = CommandBuilder::new(PEERDECK);
-    command.args(["console", "--fleet", fleet, "-v", "--log-file"]);
+    // A real terminal says within a millisecond how wide it draws signs; this one never answers.
+    command.args(["console", "--unicode", "--fleet", fleet, "-v", "--log-file"]);
     command.arg(log);
     command.env("TERM", "xterm-256color");
     command.env("COLORTERM", "truecolor");

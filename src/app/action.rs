@@ -270,7 +270,7 @@ pub const TABLE: &[Spec] = &[
     look(Action::CopyCell, &["y c"], VIEWS, "", "copy what the cursor stands on to the terminal's clipboard (OSC 52)"),
     look(Action::CopyRow, &["y r"], VIEWS, "", "copy the cursor's line, with tabs between its values"),
     look(Action::CopyTable, &["y t"], VIEWS, "", "copy all lines that pass the filter, with titles"),
-    look(Action::Shell, &["!"], LINKS, "shell", "ssh to the row's peer; the console comes back when it ends"),
+    look(Action::Shell, &["!"], LINKS, "", "ssh to the row's peer; the console comes back when it ends"),
     look(Action::Dump, &["S"], EVERYWHERE, "", "write the screen to a file, as text and with its colours"),
     look(Action::Mouse, &["M"], VIEWS, "", "the mouse on or off; off, the terminal selects text"),
     look(Action::Mesh, &["1"], VIEWS, "", "the Mesh view: who sees whom"),

@@ -20,6 +20,7 @@ use ratatui::backend::CrosstermBackend;
 use ratatui::layout::Rect;
 use russh::keys::ssh_key::Fingerprint;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use super::follow::{News as FileNews, ThemesNow};
 use super::reload::Reload;
@@ -32,7 +33,7 @@ use crate::config::Paths;
 use crate::domain::time::millis;
 use crate::domain::{ClusterName, Line, Outcome, OutcomeState, PeerId, Plan, ReachState, Snapshot, Time};
 use crate::engine::runtime::{Commander, Fed, Observer};
-use crate::term::{self, Alarm, Caps, Guard, Hangup, Locale, PlainColours, Signal, Signals, clipboard};
+use crate::term::{self, Alarm, Caps, Guard, Hangup, Locale, PlainColours, Signal, Signals, clipboard, probe};
 use crate::ui::theme::MONO;
 use crate::ui::{self, Depth, Hits, Look, Theme, Themes, glyphs};
 
@@ -46,6 +47,9 @@ const AGES: Duration = Duration::from_secs(1);
 const BATCH: usize = 256;
 /// What is written at once to the terminal.
 const OUTPUT: usize = 1 << 16;
+
+/// Keys that are read this soon after the one that opens a shell were typed along with it.
+const TYPED_ALONG: Duration = Duration::from_millis(20);
 
 /// Finds out step by step why a peer is not reached.
 pub type Diagnose = Arc<dyn Fn(DiagnosisRequest) -> BoxFuture<'static, Diagnosis> + Send + Sync>;
@@ -79,6 +83,8 @@ pub struct ConsoleOptions {
     pub mouse: bool,
     /// Whether the window's title tells how things stand.
     pub title: bool,
+    /// How long the terminal may take to say how wide it draws signs; `None`: as near or far as it is.
+    pub patience: Option<Duration>,
     /// Where screen dumps go; `None`: there are none.
     pub dumps: Option<PathBuf>,
     /// How a shell on a peer is opened; `None`: there is none.
@@ -102,6 +108,7 @@ impl Default for ConsoleOptions {
             audit: None,
             mouse: false,
             title: true,
+            patience: None,
             dumps: None,
             shells: None,
             started: Instant::now(),
@@ -132,7 +139,9 @@ pub async fn run(
     term::install_hook();
     let signals = Signals::listen()?;
     let guard = Guard::take(&caps)?;
-    let (signs, typed) = terminal::choose_signs(options.ascii, caps, env.locale()).await?;
+    let near = if env.ssh_tty.is_some() { probe::PATIENCE_FAR } else { probe::PATIENCE };
+    let patience = options.patience.unwrap_or(near);
+    let (signs, typed) = terminal::choose_signs(options.ascii, caps, env.locale(), patience).await?;
     looks.look.glyphs = signs;
     if options.mouse {
         guard.mouse(true)?;
@@ -221,6 +230,7 @@ struct Environment {
     lang: Option<String>,
     tmux: Option<String>,
     sty: Option<String>,
+    ssh_tty: Option<String>,
 }
 
 impl Environment {
@@ -235,6 +245,7 @@ impl Environment {
             lang: var("LANG"),
             tmux: var("TMUX"),
             sty: var("STY"),
+            ssh_tty: var("SSH_TTY"),
         }
     }
 
@@ -362,6 +373,8 @@ impl Console<'_> {
         self.draw()?;
         loop {
             if let Some((name, command)) = self.shell.take() {
+                // What was typed along with the key is nobody's: not the shell's any more, and not the console's.
+                while let Ok(Some(Ok(_))) = timeout(TYPED_ALONG, input.next()).await {}
                 drop(input);
                 if matches!(self.lend(&name, command, &mut signals).await?, Next::End) {
                     return Ok(());

@@ -153,7 +153,8 @@ impl Charset {
         let allowed = symbol.is_ascii()
             || match self {
                 Self::Unicode => true,
-                Self::Narrow => symbol.width() == symbol.width_cjk(),
+                // Accented letters are ambiguous as well; only what is wide everywhere is safe.
+                Self::Narrow => symbol.width() == 2,
                 Self::Ascii => false,
             };
         let plain = || match symbol {
@@ -286,7 +287,7 @@ mod tests {
             crate::ui::dump::plain(&buf).trim_end().to_owned()
         };
         assert_eq!(shown(Charset::Unicode), "a→é日本…µ");
-        assert_eq!(shown(Charset::Narrow), "a>?日本~µ");
+        assert_eq!(shown(Charset::Narrow), "a>?日本~u");
         assert_eq!(shown(Charset::Ascii), "a>?????~u");
     }
 }

@@ -18,6 +18,7 @@ mod ssh;
 mod support;
 mod terminal;
 mod terminal_acts;
+mod terminal_side;
 mod themes;
 mod ui;
 mod whole;
