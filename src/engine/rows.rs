@@ -221,7 +221,12 @@ impl ClusterState {
     /// Changes on top of the row that the peer sent last over this connection; whether there were any but pings.
     fn on_delta(&mut self, at: usize, delta: &RowDelta, out: &mut Out<'_>) -> bool {
         let Some(row) = &self.cluster.peers[at].row else { return false };
-        let same = (row.seq, row.detached, row.level) == (delta.seq, delta.detached, delta.level);
+        let announced = match (&row.maintenance, &delta.maintenance) {
+            (Some(known), Some(told)) => known.is_same(told),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        let same = announced && (row.seq, row.detached, row.level) == (delta.seq, delta.detached, delta.level);
         let changes = !same || !delta.changed.is_empty() || !delta.removed.is_empty();
         if changes {
             self.change_row(at, delta, out);
