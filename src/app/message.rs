@@ -34,6 +34,8 @@ pub enum Msg {
     AskHostKey(HostKeyQuestion),
     /// A diagnosis is done.
     Diagnosed(DiagnosisRequest, Diagnosis),
+    /// A fault was brought into the lab, or refused: its words, and what the lab said.
+    Faulted(String, Result<String, String>),
     /// Something to be told for a moment.
     Notice(String),
     /// Time has passed.
@@ -69,6 +71,10 @@ pub enum Cmd {
         /// Which.
         peer: PeerId,
     },
+    /// Keep this line of the palette for later sessions.
+    Remember(String),
+    /// Bring a fault into the lab of this process.
+    Fault(Vec<String>),
 }
 
 /// A host key that nobody has accepted yet.

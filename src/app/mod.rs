@@ -3,16 +3,22 @@
 //! [`App::update`] is the only door. It is pure: the moment is an argument, and what must be done outside
 //! comes back as [`Cmd`]s. `ui` draws from the same state and never changes it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 pub mod action;
+mod doings;
 pub mod field;
 pub mod filter;
 pub mod grid;
+pub mod journal;
 pub mod keys;
+pub mod lists;
 pub mod message;
+pub mod overview;
+pub mod palette;
+pub mod panel;
 pub mod question;
 mod update;
 mod view;
@@ -22,12 +28,17 @@ pub use message::{Cmd, Diagnosis, DiagnosisRequest, DiagnosisStep, HostKeyQuesti
 pub use view::{calm_sentence, labels, plural};
 
 use field::TextField;
-use filter::Filter;
+use filter::{Filter, Vocabulary};
 use grid::{Cursor, Order};
+use journal::Journal;
 use keys::Key;
+use lists::Lists;
+use overview::Place;
+use palette::{FaultKind, History, Palette};
+use panel::{Panel, PanelKind};
 use question::Questions;
 
-use crate::domain::{Event, FindingId, PeerId, Severity, Snapshot, Time};
+use crate::domain::{ClusterName, Event, FindingId, PeerId, Severity, Snapshot, Time};
 
 /// How long a toast stands.
 pub const TOAST_LIFE: Duration = Duration::from_secs(6);
@@ -45,6 +56,12 @@ pub struct Options {
     pub read_only: bool,
     /// How many themes there are.
     pub themes: usize,
+    /// Their names, for the palette.
+    pub theme_names: Vec<String>,
+    /// Faults that can be brought into the lab of this process; none without one.
+    pub faults: Vec<FaultKind>,
+    /// What was typed into the palette in earlier sessions, oldest first.
+    pub history: Vec<String>,
     /// Which of them is on at the start.
     pub theme: usize,
     /// Whether times are shown as UTC at the start.
@@ -114,6 +131,10 @@ pub enum Overlay {
         /// First line that is shown.
         top: usize,
     },
+    /// Commands by name.
+    Palette(Palette),
+    /// A list over the view.
+    Panel(Panel),
 }
 
 /// Something told for a moment.
@@ -147,7 +168,6 @@ pub struct FilterState {
 
 /// State of the console.
 #[derive(Clone, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "switches that have nothing to do with each other")]
 pub struct App {
     options: Options,
     keymap: Keymap,
@@ -157,7 +177,8 @@ pub struct App {
     view: View,
     /// Whether Mesh shows the list of connections of the cursor's row instead of the grid.
     connections: bool,
-    zoom: bool,
+    /// As [`App::filters`].
+    zoom: [bool; 4],
     cursor: Cursor,
     order: Order,
     faults_only: bool,
@@ -168,6 +189,13 @@ pub struct App {
     /// The selected event; `None` follows the newest.
     event: Option<Event>,
     overlay: Option<Overlay>,
+    /// What lies below it, lowest first.
+    under: Vec<Overlay>,
+    lists: Lists,
+    journal: Journal,
+    history: History,
+    /// What was left behind in the clusters that are not on screen.
+    places: BTreeMap<ClusterName, Place>,
     questions: Questions,
     toasts: VecDeque<Toast>,
     pending: Vec<Key>,
@@ -177,7 +205,8 @@ pub struct App {
 impl App {
     /// The console over a first picture.
     #[must_use]
-    pub fn new(options: Options, snapshot: Arc<Snapshot>, now: Time) -> Self {
+    pub fn new(mut options: Options, snapshot: Arc<Snapshot>, now: Time) -> Self {
+        let history = History::new(std::mem::take(&mut options.history));
         let mut app = Self {
             options,
             keymap: Keymap::default(),
@@ -186,7 +215,7 @@ impl App {
             cluster: 0,
             view: View::Mesh,
             connections: false,
-            zoom: false,
+            zoom: [false; 4],
             cursor: Cursor::default(),
             order: Order::default(),
             faults_only: false,
@@ -196,12 +225,21 @@ impl App {
             finding_open: false,
             event: None,
             overlay: None,
+            under: Vec::new(),
+            lists: Lists::default(),
+            journal: Journal::default(),
+            history,
+            places: BTreeMap::new(),
             questions: Questions::default(),
             toasts: VecDeque::new(),
             pending: Vec::new(),
             alerts_missed: 0,
         };
         app.settle(now);
+        app.journal.take_all(&Arc::clone(&app.live).events);
+        if app.has_clusters() {
+            app.open_panel(PanelKind::Overview, now);
+        }
         app
     }
 
@@ -214,6 +252,8 @@ impl App {
         match &self.overlay {
             Some(Overlay::Help { .. }) => Scope::Help,
             Some(Overlay::Diagnosis { .. }) => Scope::Result,
+            Some(Overlay::Palette(_)) => Scope::Palette,
+            Some(Overlay::Panel(panel)) => panel.kind.scope(),
             None => self.view_scope(),
         }
     }
@@ -230,11 +270,10 @@ impl App {
     }
 
     fn filter_slot(&self) -> usize {
-        match self.view_scope() {
-            Scope::Connections => 1,
-            Scope::Findings => 2,
-            Scope::Events => 3,
-            Scope::Mesh | Scope::Help | Scope::Result | Scope::Question => 0,
+        match self.view {
+            View::Mesh => usize::from(self.connections),
+            View::Findings => 2,
+            View::Events => 3,
         }
     }
 
@@ -244,9 +283,24 @@ impl App {
         &self.filters[self.filter_slot()]
     }
 
+    /// The fields that the filter of the view on screen knows.
+    #[must_use]
+    pub fn vocabulary(&self) -> &'static Vocabulary {
+        match self.view {
+            View::Mesh => &filter::LINKS,
+            View::Findings => &filter::FINDINGS,
+            View::Events => &filter::EVENTS,
+        }
+    }
+
     fn filter_mut(&mut self) -> &mut FilterState {
         let slot = self.filter_slot();
         &mut self.filters[slot]
+    }
+
+    fn set_filter(&mut self, text: &str) {
+        let vocabulary = self.vocabulary();
+        self.filter_mut().set(text, vocabulary);
     }
 
     /// Puts the cell (`from`, `to`) under the cursor.
@@ -256,6 +310,7 @@ impl App {
     }
 
     fn toast(&mut self, text: String, severity: Severity, now: Time) {
+        self.journal.notice(&text, severity, now);
         if self.toasts.len() == TOASTS_MAX {
             self.toasts.pop_front();
         }
@@ -264,8 +319,14 @@ impl App {
 }
 
 impl FilterState {
-    fn set(&mut self, text: &str) {
+    fn set(&mut self, text: &str, vocabulary: &Vocabulary) {
         text.clone_into(&mut self.text);
-        self.filter = Filter::parse(text);
+        self.filter = Filter::parse(text, vocabulary);
+    }
+
+    /// What of the text is no filter.
+    #[must_use]
+    pub fn problem(&self) -> Option<&str> {
+        self.filter.problem()
     }
 }

@@ -5,9 +5,12 @@ use std::sync::Arc;
 use super::action::Match;
 use super::field::{Edit, TextField};
 use super::grid::{Grid, Order};
+use super::lists::{List, ListSort};
+use super::palette::Palette;
+use super::panel::{Panel, PanelKind};
 use super::question::{Answer, Button};
 use super::{Action, App, Cmd, DiagnosisRequest, Held, HostKeyQuestion, Msg, Overlay, Scope, View};
-use crate::app::keys::Key;
+use crate::app::keys::{Code, Key};
 use crate::domain::finding::Transition;
 use crate::domain::{Event, Finding, LinkState, ReachState, Severity, Snapshot, Time};
 
@@ -26,6 +29,7 @@ impl App {
                 Vec::new()
             }
             Msg::Snapshot(snapshot) => {
+                self.journal.take(&self.live.events, &snapshot.events);
                 self.live = snapshot;
                 let live = Arc::clone(&self.live);
                 self.questions.keep(|q| is_asked(&live, q), now);
@@ -42,11 +46,11 @@ impl App {
                 vec![Cmd::Bell; usize::from(self.options.bell)]
             }
             Msg::Diagnosed(request, diagnosis) => {
-                if let Some(Overlay::Diagnosis { request: wanted, result, .. }) = &mut self.overlay
-                    && *wanted == request
-                {
-                    *result = Some(diagnosis);
-                }
+                self.diagnosed(&request, &diagnosis, now);
+                Vec::new()
+            }
+            Msg::Faulted(words, result) => {
+                self.faulted(&words, result, now);
                 Vec::new()
             }
             Msg::Notice(text) => {
@@ -96,14 +100,18 @@ impl App {
         if self.questions.open().is_some() {
             return;
         }
-        if let Some(Overlay::Help { query, typing: true, .. }) = &mut self.overlay {
+        if let Some(Overlay::Help { query, typing: true, .. } | Overlay::Panel(Panel { query, typing: true, .. })) =
+            &mut self.overlay
+        {
             query.paste(text);
+        } else if let Some(Overlay::Palette(palette)) = &mut self.overlay {
+            palette.paste(text);
         } else if self.overlay.is_none()
             && let Some(field) = &mut self.filter_mut().typing
         {
             field.paste(text);
             let text = field.as_str().to_owned();
-            self.filter_mut().set(&text);
+            self.set_filter(&text);
         }
     }
 
@@ -113,11 +121,13 @@ impl App {
         }
         match (transition, finding.severity) {
             (Transition::Raised, Severity::Critical) => {
-                self.toast(finding.text.to_string(), Severity::Critical, now);
+                let text = self.of_cluster(finding, "");
+                self.toast(text, Severity::Critical, now);
                 vec![Cmd::Bell; usize::from(self.options.bell)]
             }
             (Transition::Cleared, Severity::Critical) => {
-                self.toast(format!("cleared: {}", finding.text), Severity::Notice, now);
+                let text = self.of_cluster(finding, "cleared: ");
+                self.toast(text, Severity::Notice, now);
                 Vec::new()
             }
             (Transition::Raised | Transition::Changed | Transition::Cleared, _) => Vec::new(),
@@ -151,6 +161,21 @@ impl App {
 
     /// Gives the key to the text field that is open; false if it is none of a field's.
     fn type_key(&mut self, key: Key) -> bool {
+        if let Some(Overlay::Palette(palette)) = &mut self.overlay {
+            return palette.key(key);
+        }
+        if let Some(Overlay::Panel(Panel { query, typing, at: top, kind })) = &mut self.overlay {
+            match query.key(key) {
+                Edit::Changed => *top = (!kind.follows()).then_some(0),
+                Edit::Done => *typing = false,
+                Edit::Cancelled => {
+                    *query = TextField::default();
+                    *typing = false;
+                }
+                Edit::Ignored => return false,
+            }
+            return true;
+        }
         if let Some(Overlay::Help { query, typing, top }) = &mut self.overlay {
             match query.key(key) {
                 Edit::Changed => *top = 0,
@@ -163,24 +188,29 @@ impl App {
             }
             return true;
         }
+        let vocabulary = self.vocabulary();
         let state = self.filter_mut();
         let Some(field) = &mut state.typing else { return false };
+        if key == Key::plain(Code::Tab) {
+            // In a field Tab completes; it does not change the view under it.
+            *field = TextField::new(&vocabulary.complete(field.as_str()));
+        }
         match field.key(key) {
             Edit::Changed => {
                 let text = field.as_str().to_owned();
-                state.set(&text);
+                state.set(&text, vocabulary);
             }
             Edit::Done => state.typing = None,
             Edit::Cancelled => {
                 state.typing = None;
-                state.set("");
+                state.set("", vocabulary);
             }
-            Edit::Ignored => return false,
+            Edit::Ignored => return key.code == Code::Tab || key.code == Code::BackTab,
         }
         true
     }
 
-    fn act(&mut self, action: Action, now: Time) -> Vec<Cmd> {
+    pub(super) fn act(&mut self, action: Action, now: Time) -> Vec<Cmd> {
         match action {
             Action::Quit | Action::Interrupt => return vec![Cmd::Quit],
             Action::Suspend => return vec![Cmd::Suspend],
@@ -195,6 +225,7 @@ impl App {
             Action::PageDown => self.step(self.half_page(), 0, now),
             Action::NextFault => self.jump_to_fault(true, now),
             Action::PreviousFault => self.jump_to_fault(false, now),
+            Action::Open if self.open_in_panel(now) => {}
             Action::Open => match self.view {
                 View::Mesh => self.connections = self.selected_row().is_some(),
                 View::Findings => self.finding_open = !self.finding_open,
@@ -204,7 +235,10 @@ impl App {
             Action::Filter => self.open_field(),
             Action::FaultsOnly => self.faults_only = !self.faults_only,
             Action::Sort => self.sort_next(now),
-            Action::Zoom => self.zoom = !self.zoom,
+            Action::Zoom => {
+                let slot = self.filter_slot();
+                self.zoom[slot] = !self.zoom[slot];
+            }
             Action::Diagnose => return self.diagnose(),
             Action::Redial => return self.redial(now),
             Action::Mesh => self.show(View::Mesh),
@@ -214,11 +248,7 @@ impl App {
             Action::PreviousView => self.show(self.view.previous()),
             Action::NextCluster => {
                 let count = self.picture().clusters.len();
-                if count > 1 {
-                    self.cluster = (self.cluster + 1) % count;
-                    self.connections = false;
-                    self.cursor = super::Cursor::default();
-                }
+                self.enter_cluster((self.cluster + 1) % count.max(1), now);
             }
             Action::Pause => {
                 self.held = match self.held.take() {
@@ -234,9 +264,20 @@ impl App {
                 self.toast(text.to_owned(), Severity::Notice, now);
             }
             Action::Help => {
-                self.overlay = Some(Overlay::Help { query: TextField::default(), typing: false, top: 0 });
+                self.open_over(Overlay::Help { query: TextField::default(), typing: false, top: 0 }, now);
             }
-            Action::Close => self.overlay = None,
+            Action::Close => self.close_overlay(),
+            Action::Palette => self.open_over(Overlay::Palette(Palette::default()), now),
+            Action::Run => return self.run_palette(now),
+            Action::Complete => self.complete_palette(now),
+            Action::PreviousEntry => self.step_palette(false, now),
+            Action::NextEntry => self.step_palette(true, now),
+            Action::Overview => self.open_panel(PanelKind::Overview, now),
+            Action::CommandLog => self.open_panel(PanelKind::Log, now),
+            Action::Notices => self.open_panel(PanelKind::Notices, now),
+            Action::Sessions => self.open_panel(PanelKind::Sessions, now),
+            Action::Columns => self.open_panel(PanelKind::Columns, now),
+            Action::UsualColumns => self.usual_columns(),
             Action::Accept => return self.answer(Answer::Accepted, now),
             Action::Reject => return self.answer(Answer::Rejected, now),
             Action::SwitchButton => {
@@ -253,7 +294,7 @@ impl App {
         Vec::new()
     }
 
-    fn show(&mut self, view: View) {
+    pub(super) fn show(&mut self, view: View) {
         if view == View::Mesh && self.view == View::Mesh {
             self.connections = false;
         }
@@ -279,6 +320,11 @@ impl App {
                 // Up to three lines a step: itself, its detail, its hint.
                 let last = result.as_ref().map_or(0, |d| d.steps.len() * 3);
                 *top = moved(*top, down, last);
+                return;
+            }
+            Some(Overlay::Palette(_)) => return,
+            Some(Overlay::Panel(_)) => {
+                self.step_panel(down, now);
                 return;
             }
             None => {}
@@ -310,9 +356,11 @@ impl App {
     fn step_events(&mut self, down: isize) {
         let events = self.events();
         let last = events.len().saturating_sub(1);
-        let at = self.event_place(&events).unwrap_or(last);
+        // What is sorted by time follows its end.
+        let rest = if self.list_sort(List::Events) == ListSort::Usual { last } else { 0 };
+        let at = self.event_place(&events).unwrap_or(rest);
         let place = moved(at, down, last);
-        let selected: Option<Event> = (place < last).then(|| events[place].clone());
+        let selected: Option<Event> = (place != rest).then(|| events[place].clone());
         self.event = selected;
     }
 
@@ -340,15 +388,18 @@ impl App {
     }
 
     fn back(&mut self) {
-        if !self.filter().text.is_empty() {
-            self.filter_mut().set("");
+        let slot = self.filter_slot();
+        if self.overlay.is_some() {
+            self.close_overlay();
+        } else if !self.filter().text.is_empty() {
+            self.set_filter("");
+        } else if self.zoom[slot] {
+            self.zoom[slot] = false;
         } else if self.view == View::Findings {
             self.finding_open = false;
         } else if self.view == View::Mesh {
             if self.connections {
                 self.connections = false;
-            } else if self.zoom {
-                self.zoom = false;
             } else {
                 self.faults_only = false;
             }
@@ -362,11 +413,19 @@ impl App {
             *typing = true;
             return;
         }
+        if let Some(Overlay::Panel(panel)) = &mut self.overlay {
+            panel.typing = true;
+            return;
+        }
         let state = self.filter_mut();
         state.typing = Some(TextField::new(&state.text));
     }
 
     fn sort_next(&mut self, now: Time) {
+        if let Some(list @ (List::Findings | List::Events)) = self.list() {
+            self.next_list_sort(list);
+            return;
+        }
         let moment = self.moment(now);
         if let Some(cluster) = self.cluster() {
             self.order = Order::taken(self.order.sort.next(), cluster, moment);
@@ -389,10 +448,11 @@ impl App {
         }
         let host = cluster.peer(peer).map(|p| p.host.clone());
         let cmd = Cmd::DialNow { cluster: cluster.name.clone(), peer: peer.clone() };
-        let name = cluster.label(peer).to_owned();
+        let (name, of) = (cluster.label(peer).to_owned(), cluster.name.clone());
         if let Some(host) = host {
             self.questions.forget_rejections(host.as_str());
         }
+        self.journal.done(Some(of), format!("redial {name}: sent"), now);
         self.toast(format!("dialling {name} now"), Severity::Notice, now);
         vec![cmd]
     }

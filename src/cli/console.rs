@@ -3,7 +3,9 @@
 //! Nothing here waits for the network: what the state wants done is handed to tasks of its own.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::{self, BufWriter, Stdout, Write};
+use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,9 +20,11 @@ use ratatui::backend::CrosstermBackend;
 use ratatui::layout::Rect;
 use russh::keys::ssh_key::Fingerprint;
 use tokio::sync::mpsc;
-use tokio::time::sleep_until;
+use tokio::time::{sleep_until, timeout};
 
+use super::history;
 use crate::app::keys::{Code, Key};
+use crate::app::palette::FaultKind;
 use crate::app::{self, App, Cmd, Diagnosis, DiagnosisRequest, HostKeyQuestion, Msg};
 use crate::clock::Clock;
 use crate::domain::{ClusterName, Line, PeerId, ReachState, Snapshot};
@@ -35,6 +39,8 @@ const FRAME: Duration = Duration::from_millis(33);
 const AGES: Duration = Duration::from_secs(1);
 /// Events that are taken from the terminal before the screen is drawn.
 const BATCH: usize = 256;
+/// The slowest fault restarts all peers of a lab.
+const FAULT: Duration = Duration::from_secs(30);
 /// What is written at once to the terminal.
 const OUTPUT: usize = 1 << 16;
 
@@ -56,8 +62,30 @@ pub struct ConsoleOptions {
     pub utc: bool,
     /// Whether new criticals sound the bell.
     pub bell: bool,
+    /// Where what was typed into the palette is kept; `None` keeps nothing.
+    pub history: Option<PathBuf>,
+    /// Brings faults into the lab of this process, if there is one.
+    pub faults: Option<Faults>,
     /// When the process started, for the log.
     pub started: Instant,
+}
+
+/// Faults of the lab in this process.
+#[derive(Clone)]
+pub struct Faults {
+    /// All kinds.
+    pub kinds: Vec<FaultKind>,
+    /// Applies one; tells what was done, or why not.
+    pub apply: ApplyFault,
+}
+
+/// Applies the words of a fault.
+pub type ApplyFault = Arc<dyn Fn(Vec<String>) -> BoxFuture<'static, Result<String, String>> + Send + Sync>;
+
+impl fmt::Debug for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Faults").field("kinds", &self.kinds.len()).finish_non_exhaustive()
+    }
 }
 
 impl Default for ConsoleOptions {
@@ -69,6 +97,8 @@ impl Default for ConsoleOptions {
             ascii: None,
             utc: false,
             bell: true,
+            history: None,
+            faults: None,
             started: Instant::now(),
         }
     }
@@ -100,6 +130,9 @@ pub async fn run(
         lab: options.lab,
         read_only: commander.is_none(),
         themes: looks.themes.len(),
+        theme_names: looks.themes.names().iter().map(ToString::to_string).collect(),
+        faults: options.faults.as_ref().map(|f| f.kinds.clone()).unwrap_or_default(),
+        history: options.history.as_deref().map(history::load).unwrap_or_default(),
         theme: looks.first,
         utc: options.utc,
         bell: options.bell,
@@ -113,6 +146,7 @@ pub async fn run(
         app.update(Msg::Notice(problem), clock.now());
     }
     let (results, results_in) = mpsc::channel(8);
+    let keeper = options.history.map(history::Keeper::start);
     let console = Console {
         app,
         terminal,
@@ -122,6 +156,8 @@ pub async fn run(
         diagnose,
         clock,
         results,
+        keeper: keeper.as_ref().map(history::Keeper::sender),
+        faults: options.faults.map(|f| f.apply),
         asked: BTreeMap::new(),
         title: String::new(),
         digest: 0,
@@ -131,7 +167,11 @@ pub async fn run(
         started: options.started,
         complete: false,
     };
-    term::own(console.run(observer, signals, results_in)).await
+    let ended = term::own(console.run(observer, signals, results_in)).await;
+    if let Some(keeper) = keeper {
+        keeper.finish().await;
+    }
+    ended
 }
 
 /// The variables that decide how the screen looks.
@@ -210,7 +250,10 @@ struct Console<'a> {
     commander: Option<Commander>,
     diagnose: Diagnose,
     clock: Arc<dyn Clock>,
-    results: mpsc::Sender<(DiagnosisRequest, Diagnosis)>,
+    /// What tasks of their own found out.
+    results: mpsc::Sender<Msg>,
+    keeper: Option<mpsc::Sender<String>>,
+    faults: Option<ApplyFault>,
     /// Fingerprints that the person was asked about, as long as the peer waits for the answer.
     asked: BTreeMap<(ClusterName, PeerId), Line>,
     title: String,
@@ -234,7 +277,7 @@ impl Console<'_> {
         mut self,
         mut observer: Observer,
         mut signals: Signals,
-        mut results: mpsc::Receiver<(DiagnosisRequest, Diagnosis)>,
+        mut results: mpsc::Receiver<Msg>,
     ) -> io::Result<()> {
         let mut input = EventStream::new();
         let mut alerts = observer.alerts();
@@ -272,8 +315,8 @@ impl Console<'_> {
                     self.update(msg)?;
                     self.wants_draw = true;
                 }
-                Some((request, diagnosis)) = results.recv() => {
-                    self.update(Msg::Diagnosed(request, diagnosis))?;
+                Some(msg) = results.recv() => {
+                    self.update(msg)?;
                     self.wants_draw = true;
                 }
                 changed = observer.snapshots.changed(), if !paused => {
@@ -385,7 +428,24 @@ impl Console<'_> {
                     tokio::spawn(async move {
                         let diagnosis = work.await;
                         // The console may have ended meanwhile.
-                        let _ = results.send((request, diagnosis)).await;
+                        let _ = results.send(Msg::Diagnosed(request, diagnosis)).await;
+                    });
+                }
+                Cmd::Remember(line) => {
+                    if let Some(keeper) = &self.keeper
+                        && keeper.try_send(line).is_err()
+                    {
+                        tracing::warn!("a line of the palette was not kept: the disk does not keep up");
+                    }
+                }
+                Cmd::Fault(words) => {
+                    let Some(apply) = self.faults.clone() else { continue };
+                    let results = self.results.clone();
+                    tokio::spawn(async move {
+                        let line = words.join(" ");
+                        let late = || Err(format!("{line}: not done within {FAULT:?}"));
+                        let result = timeout(FAULT, apply(words)).await.unwrap_or_else(|_| late());
+                        let _ = results.send(Msg::Faulted(line, result)).await;
                     });
                 }
                 Cmd::TrustHostKey { cluster, peer, fingerprint } => {

@@ -7,6 +7,7 @@ pub mod connect;
 pub mod console;
 pub mod diagnose;
 pub mod events;
+pub mod history;
 pub mod lab;
 mod names;
 pub mod once;

@@ -3,14 +3,18 @@
 use std::io::{self, IsTerminal, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context as _;
+use futures::FutureExt;
 
 use super::args::{Color, Console};
 use super::connect::{self, Face};
-use super::console::{self, ConsoleOptions};
+use super::console::{self, ConsoleOptions, Faults};
 use super::{Context, Done, diagnose};
+use crate::app::palette::FaultKind;
 use crate::config::{Choice, Fleet, Via, load};
+use crate::lab::fault::{KINDS, Kind};
 use crate::lab::{Lab, Options};
 use crate::ui::theme::MONO;
 
@@ -66,7 +70,7 @@ pub fn lab(context: &Context, options: Options) -> anyhow::Result<Done> {
     super::process::peer_runtime()?.block_on(async {
         let lab = Lab::start(options).await?;
         let fleet = Choice::File(lab.fleet_path()).load(&context.paths)?.context("the lab has no fleet file")?;
-        let shown = run(context, &fleet, false).await;
+        let shown = Box::pin(run(context, &fleet, false, Some(faults(&lab)))).await;
         lab.shutdown().await;
         shown
     })
@@ -74,15 +78,30 @@ pub fn lab(context: &Context, options: Options) -> anyhow::Result<Done> {
 
 fn show(context: &Context, fleet: &Fleet, read_only: bool) -> anyhow::Result<Done> {
     // The screen has a thread of its own, so that a hundred handshakes don't delay a key.
-    super::process::peer_runtime()?.block_on(run(context, fleet, read_only))
+    super::process::peer_runtime()?.block_on(run(context, fleet, read_only, None))
 }
 
-async fn run(context: &Context, fleet: &Fleet, read_only: bool) -> anyhow::Result<Done> {
+/// Faults into `lab`, for the console over it.
+fn faults(lab: &Lab) -> Faults {
+    let lab = lab.clone();
+    let kind = |k: &Kind| FaultKind { word: k.word.to_owned(), args: k.args.to_owned(), help: k.help.to_owned() };
+    Faults {
+        kinds: KINDS.iter().map(kind).collect(),
+        apply: Arc::new(move |words| {
+            let lab = lab.clone();
+            async move { lab.apply_words(&words).await.map_err(|e| e.to_string()) }.boxed()
+        }),
+    }
+}
+
+async fn run(context: &Context, fleet: &Fleet, read_only: bool, faults: Option<Faults>) -> anyhow::Result<Done> {
     let connected = connect::start(fleet, &context.paths, FACE)?;
     let theme = fleet.clusters.iter().find_map(|c| c.theme.as_ref()).map(|t| t.value.clone());
     let options = ConsoleOptions {
         lab: fleet.is_lab(),
         theme: if context.global.color == Color::Never { Some(MONO.to_owned()) } else { theme },
+        history: Some(context.paths.state.join("console-history")),
+        faults,
         own_themes: own_themes(&context.paths.config.join("themes")),
         ..ConsoleOptions::default()
     };

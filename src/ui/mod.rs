@@ -12,6 +12,8 @@ pub mod glyphs;
 mod list;
 mod mesh;
 mod overlay;
+mod palette;
+mod panel;
 mod pen;
 pub mod text;
 pub mod theme;
@@ -44,14 +46,22 @@ pub fn draw(buf: &mut Buffer, app: &App, look: &Look, now: Time) {
         return;
     }
     let body = frame::draw(&mut pen, area, app, now);
-    match app.view() {
-        View::Mesh if app.connections_of().is_some() => connections::draw(&mut pen, body, app, now),
-        View::Mesh => mesh::draw(&mut pen, body, app, now),
-        View::Findings => findings::draw(&mut pen, body, app, now),
-        View::Events => events::draw(&mut pen, body, app, now),
+    if let Some(clusters) = app.overview() {
+        panel::overview(&mut pen, body, app, clusters, now);
+    } else {
+        view(&mut pen, body, app, now);
     }
     frame::toast(&mut pen, area, app, now);
     overlay::draw(&mut pen, area, app, now);
+}
+
+fn view(pen: &mut Pen<'_>, body: Rect, app: &App, now: Time) {
+    match app.view() {
+        View::Mesh if app.connections_of().is_some() => connections::draw(pen, body, app, now),
+        View::Mesh => mesh::draw(pen, body, app, now),
+        View::Findings => findings::draw(pen, body, app, now),
+        View::Events => events::draw(pen, body, app, now),
+    }
 }
 
 fn too_small(pen: &mut Pen<'_>, area: Rect) {

@@ -7,8 +7,8 @@ use crate::app::question::{Answer, Button, Open};
 use crate::app::{App, Overlay, plural};
 use crate::domain::{Time, time};
 use crate::ui::pen::{Pen, Piece, piece};
-use crate::ui::text;
 use crate::ui::theme::Role;
+use crate::ui::{palette, panel, text};
 
 /// Draws what lies over the view, if anything does.
 pub fn draw(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) {
@@ -17,6 +17,8 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) {
         Some(Overlay::Diagnosis { request, result, top }) => {
             diagnosis(pen, area, app, (request, result.as_ref()), *top);
         }
+        Some(Overlay::Palette(open)) => palette::draw(pen, area, app, open, now),
+        Some(Overlay::Panel(open)) => panel::draw(pen, area, app, open, now),
         None => {}
     }
     pen.base = Role::Text;

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod app;
+mod comfort;
 mod config;
 mod daemon;
 mod dns;
