@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 
 use strum::{EnumIter, IntoEnumIterator, IntoStaticStr};
 
-use crate::app::keys::{self, Key};
 use crate::domain::DangerClass;
 
 /// Everything that a key can do.
@@ -89,6 +88,18 @@ pub enum Action {
     Columns,
     /// The usual columns again.
     UsualColumns,
+    /// What the cursor stands on into the clipboard.
+    CopyCell,
+    /// Its line into the clipboard.
+    CopyRow,
+    /// All lines into the clipboard.
+    CopyTable,
+    /// The mouse, on or off.
+    Mouse,
+    /// The screen into a file.
+    Dump,
+    /// A shell on a peer.
+    Shell,
     /// This help.
     Help,
     /// Close what lies over the view.
@@ -97,10 +108,38 @@ pub enum Action {
     Accept,
     /// Reject the host key that is shown.
     Reject,
+    /// Mark or unmark the row's peer.
+    Mark,
+    /// Detach peers from the cluster.
+    Disconnect,
+    /// Bring detached peers back.
+    Reconnect,
+    /// Announce that peers are worked on.
+    MaintenanceOn,
+    /// The work is done.
+    MaintenanceOff,
+    /// What became of the last commands.
+    Results,
+    /// Send nothing more of the commands that still wait.
+    StopRest,
+    /// Do what the dialog asks about.
+    Confirm,
+    /// Don't do it.
+    Cancel,
+    /// Take the facts as they are now and look again.
+    ReadAgain,
+    /// The observing peer.
+    PickObserver,
+    /// The observed peer.
+    PickObserved,
     /// To the other button.
     SwitchButton,
+    /// To the field or button before.
+    SwitchBack,
     /// Press the chosen button.
     Press,
+    /// Read keymap, themes and fleet file again.
+    Reload,
     /// Draw the whole screen anew.
     Redraw,
     /// Stop the console as the shell's job control does.
@@ -141,6 +180,12 @@ pub enum Scope {
     Sessions,
     /// Which columns a list shows.
     Columns,
+    /// The confirmation of what would change a peer.
+    Dialog,
+    /// Which of two peers an action is about.
+    Choice,
+    /// What became of commands.
+    Outcomes,
 }
 
 /// One row of the table.
@@ -161,18 +206,53 @@ pub struct Spec {
 }
 
 use Scope::{
-    Columns, Connections, Events, Findings, Help, Log, Mesh, Notices, Overview, Palette, Question, Result, Sessions,
+    Choice, Columns, Connections, Dialog, Events, Findings, Help, Log, Mesh, Notices, Outcomes, Overview, Palette,
+    Question, Result, Sessions,
 };
 
 const VIEWS: &[Scope] = &[Mesh, Connections, Findings, Events];
-const LISTS: &[Scope] = &[Mesh, Connections, Findings, Events, Help, Result, Overview, Log, Notices, Sessions, Columns];
+const LISTS: &[Scope] =
+    &[Mesh, Connections, Findings, Events, Help, Result, Outcomes, Overview, Log, Notices, Sessions, Columns];
+const SCROLLS: &[Scope] = &[
+    Mesh,
+    Connections,
+    Findings,
+    Events,
+    Help,
+    Result,
+    Outcomes,
+    Overview,
+    Log,
+    Notices,
+    Sessions,
+    Columns,
+    Dialog,
+    Choice,
+];
 const SEARCHED: &[Scope] = &[Mesh, Connections, Findings, Events, Help, Overview, Log, Notices, Sessions, Columns];
 /// What can be asked from wherever one is.
-const GENERAL: &[Scope] = &[Mesh, Connections, Findings, Events, Result, Overview, Log, Notices, Sessions, Columns];
+const GENERAL: &[Scope] =
+    &[Mesh, Connections, Findings, Events, Result, Outcomes, Overview, Log, Notices, Sessions, Columns];
 const LINKS: &[Scope] = &[Mesh, Connections];
-const LOOK_AND_CLOSE: &[Scope] = &[Help, Result, Log, Notices, Sessions];
-const EVERYWHERE: &[Scope] =
-    &[Mesh, Connections, Findings, Events, Help, Result, Question, Palette, Overview, Log, Notices, Sessions, Columns];
+const LOOK_AND_CLOSE: &[Scope] = &[Help, Result, Outcomes, Log, Notices, Sessions];
+const EVERYWHERE: &[Scope] = &[
+    Mesh,
+    Connections,
+    Findings,
+    Events,
+    Help,
+    Result,
+    Question,
+    Dialog,
+    Choice,
+    Outcomes,
+    Palette,
+    Overview,
+    Log,
+    Notices,
+    Sessions,
+    Columns,
+];
 
 const fn look(
     action: Action,
@@ -184,13 +264,18 @@ const fn look(
     Spec { action, hint, help, scopes, class: None, keys }
 }
 
+/// One that changes a peer: behind the leader, for the peers that are marked or under the cursor.
+const fn change(action: Action, class: DangerClass, keys: &'static [&'static str], help: &'static str) -> Spec {
+    Spec { action, hint: "", help, scopes: LINKS, class: Some(class), keys }
+}
+
 /// The table, in the order in which hints are dropped from the end when the screen is narrow.
 pub const TABLE: &[Spec] = &[
     look(Action::Quit, &["q"], &[Mesh, Connections, Findings, Events, Overview], "quit", "leave peerdeck"),
     look(
         Action::Help,
         &["?"],
-        &[Mesh, Connections, Findings, Events, Result, Palette, Overview, Log, Notices, Sessions, Columns],
+        &[Mesh, Connections, Findings, Events, Result, Outcomes, Palette, Overview, Log, Notices, Sessions, Columns],
         "help",
         "all keys of this place; / searches them; in the palette while it is empty",
     ),
@@ -210,7 +295,7 @@ pub const TABLE: &[Spec] = &[
         &["Esc"],
         &[Mesh, Connections, Findings, Events, Palette, Overview, Columns],
         "back",
-        "one step back: end the filter, the detail, the list of connections",
+        "one step back: end the filter, the detail, the list of connections, the marks",
     ),
     look(
         Action::Open,
@@ -219,6 +304,24 @@ pub const TABLE: &[Spec] = &[
         "open",
         "connections of the row's peer; evidence and advice of a finding; a cluster; a column on or off",
     ),
+    Spec {
+        action: Action::Disconnect,
+        hint: "act",
+        help: "detach the marked peers, or the one under the cursor, from the cluster",
+        scopes: LINKS,
+        class: Some(DangerClass::Disruptive),
+        keys: &["a d"],
+    },
+    change(Action::Reconnect, DangerClass::Disruptive, &["a r"], "bring detached peers back into the cluster"),
+    change(
+        Action::MaintenanceOn,
+        DangerClass::Reversible,
+        &["a m"],
+        "announce maintenance: a reason and how long; alerts are held back, failover is not",
+    ),
+    change(Action::MaintenanceOff, DangerClass::Reversible, &["a M"], "end the maintenance: the work is done"),
+    look(Action::Mark, &["Space"], LINKS, "mark", "mark or unmark the row's peer; a then acts on all marked peers"),
+    look(Action::Results, &["A"], VIEWS, "", "what became of the last commands, a line for each peer"),
     look(Action::NextFault, &["n"], LINKS, "next fault", "to the next link that is down"),
     look(Action::PreviousFault, &["N"], LINKS, "", "to the previous link that is down"),
     look(
@@ -253,7 +356,7 @@ pub const TABLE: &[Spec] = &[
     },
     look(Action::Sort, &["s"], VIEWS, "sort", "the next order; that of peers and links changes only on this key"),
     look(Action::Columns, &["c"], &[Connections, Findings, Events], "columns", "choose the columns of the list"),
-    look(Action::UsualColumns, &["x"], &[Columns], "usual ones", "the usual columns again"),
+    look(Action::UsualColumns, &["u"], &[Columns], "usual ones", "the usual columns again"),
     look(Action::Zoom, &["z"], VIEWS, "zoom", "the selected link, finding or event alone, in full, and back"),
     look(Action::Pause, &["P"], VIEWS, "pause", "the display stands still; collecting goes on"),
     look(Action::NextView, &["Tab"], VIEWS, "next view", "the next view"),
@@ -266,17 +369,23 @@ pub const TABLE: &[Spec] = &[
     look(Action::Theme, &["T"], VIEWS, "theme", "the next theme"),
     look(Action::Clock, &["U"], GENERAL, "local/UTC", "times local or UTC"),
     look(Action::Bell, &["B"], VIEWS, "", "the bell on a new critical finding, on or off"),
+    look(Action::CopyCell, &["y c"], VIEWS, "", "copy what the cursor stands on to the terminal's clipboard (OSC 52)"),
+    look(Action::CopyRow, &["y r"], VIEWS, "", "copy the cursor's line, with tabs between its values"),
+    look(Action::CopyTable, &["y t"], VIEWS, "", "copy all lines that pass the filter, with titles"),
+    look(Action::Shell, &["!"], LINKS, "shell", "ssh to the row's peer; the console comes back when it ends"),
+    look(Action::Dump, &["S"], EVERYWHERE, "", "write the screen to a file, as text and with its colours"),
+    look(Action::Mouse, &["M"], VIEWS, "", "the mouse on or off; off, the terminal selects text"),
     look(Action::Mesh, &["1"], VIEWS, "", "the Mesh view: who sees whom"),
     look(Action::Findings, &["4"], VIEWS, "", "the Findings view: what is wrong now"),
     look(Action::Events, &["5"], VIEWS, "", "the Events view: what changed, newest at the bottom"),
-    look(Action::Up, &["k", "Up"], LISTS, "", "up"),
-    look(Action::Down, &["j", "Down"], LISTS, "", "down"),
+    look(Action::Up, &["k", "Up"], SCROLLS, "", "up"),
+    look(Action::Down, &["j", "Down"], SCROLLS, "", "down"),
     look(Action::Left, &["h", "Left"], &[Mesh], "", "left"),
     look(Action::Right, &["l", "Right"], &[Mesh], "", "right"),
     look(Action::Top, &["g g", "Home"], LISTS, "", "to the first row"),
     look(Action::Bottom, &["G", "End"], LISTS, "", "to the last row; in Events: follow again"),
-    look(Action::PageUp, &["Ctrl-u", "PageUp"], LISTS, "", "half a screen up"),
-    look(Action::PageDown, &["Ctrl-d", "PageDown"], LISTS, "", "half a screen down"),
+    look(Action::PageUp, &["Ctrl-u", "PageUp"], SCROLLS, "", "half a screen up"),
+    look(Action::PageDown, &["Ctrl-d", "PageDown"], SCROLLS, "", "half a screen down"),
     look(Action::Reject, &["n", "Esc"], &[Question], "reject", "reject the host key: no connection is made"),
     Spec {
         action: Action::Accept,
@@ -286,8 +395,35 @@ pub const TABLE: &[Spec] = &[
         class: Some(DangerClass::Reversible),
         keys: &["y"],
     },
-    look(Action::SwitchButton, &["Tab", "Left", "Right", "h", "l"], &[Question], "other button", "to the other button"),
-    look(Action::Press, &["Enter"], &[Question], "", "press the chosen button; does nothing before one was chosen"),
+    look(Action::Cancel, &["Esc", "n", "q"], &[Dialog, Choice], "cancel", "change nothing"),
+    Spec {
+        action: Action::Confirm,
+        hint: "confirm",
+        help: "do it; where a name or a number is asked for, only once that is typed",
+        scopes: &[Dialog],
+        class: Some(DangerClass::Disruptive),
+        keys: &["y"],
+    },
+    look(Action::ReadAgain, &["R"], &[Dialog], "read again", "take the facts as they are now, and look at them again"),
+    look(Action::PickObserver, &["1"], &[Choice], "observer", "the peer of the row: who observes"),
+    look(Action::PickObserved, &["2"], &[Choice], "observed", "the peer of the column: who is observed"),
+    look(Action::StopRest, &["x"], &[Outcomes], "stop the rest", "send nothing more of what still waits"),
+    look(
+        Action::SwitchButton,
+        &["Tab", "Left", "Right", "h", "l"],
+        &[Question, Dialog],
+        "other button",
+        "to the next field or button",
+    ),
+    look(Action::SwitchBack, &["Shift-Tab"], &[Dialog], "", "to the field or button before"),
+    look(
+        Action::Press,
+        &["Enter"],
+        &[Question, Dialog, Choice],
+        "",
+        "press the chosen button; does nothing before one was chosen",
+    ),
+    look(Action::Reload, &["Ctrl-r"], VIEWS, "", "read keymap, themes and fleet file again now"),
     look(Action::Redraw, &["Ctrl-l"], EVERYWHERE, "", "draw the whole screen anew"),
     look(Action::Suspend, &["Ctrl-z"], EVERYWHERE, "", "stop the console; fg in the shell brings it back"),
     look(Action::Interrupt, &["Ctrl-c"], EVERYWHERE, "", "leave peerdeck, from anywhere"),
@@ -301,15 +437,13 @@ impl Action {
     }
 }
 
-impl Spec {
-    /// The chord that stands in hints.
-    #[must_use]
-    pub fn first_key(&self) -> &'static str {
-        self.keys.first().copied().unwrap_or("")
-    }
-}
-
 impl Scope {
+    /// Its word, as key files write it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.into()
+    }
+
     /// How the help calls it.
     #[must_use]
     pub fn title(self) -> &'static str {
@@ -327,59 +461,10 @@ impl Scope {
             Self::Notices => "Past toasts",
             Self::Sessions => "Sessions",
             Self::Columns => "Columns",
+            Self::Dialog => "Confirmation",
+            Self::Choice => "Which of two peers",
+            Self::Outcomes => "Results",
         }
-    }
-}
-
-/// What keys typed so far mean.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Match {
-    /// An action.
-    Action(Action),
-    /// The beginning of a chord.
-    Prefix,
-    /// Nothing.
-    None,
-}
-
-/// Chords to actions, a scope at a time.
-#[derive(Clone, Debug)]
-pub struct Keymap {
-    bindings: Vec<(Scope, Vec<Key>, Action)>,
-}
-
-impl Keymap {
-    /// What `typed` means in `scope`.
-    #[must_use]
-    pub fn find(&self, scope: Scope, typed: &[Key]) -> Match {
-        let mut prefix = false;
-        for (_, chord, action) in self.bindings.iter().filter(|(s, _, _)| *s == scope) {
-            if chord == typed {
-                return Match::Action(*action);
-            }
-            prefix |= chord.starts_with(typed);
-        }
-        if prefix && !typed.is_empty() { Match::Prefix } else { Match::None }
-    }
-
-    /// All bindings.
-    pub fn bindings(&self) -> impl Iterator<Item = (Scope, &[Key], Action)> {
-        self.bindings.iter().map(|(scope, chord, action)| (*scope, chord.as_slice(), *action))
-    }
-}
-
-impl Default for Keymap {
-    fn default() -> Self {
-        let mut bindings = Vec::new();
-        for spec in TABLE {
-            for scope in spec.scopes {
-                // A key that can't be read is left out here; a test refuses such a table.
-                for chord in spec.keys.iter().filter_map(|k| keys::chord(k).ok()) {
-                    bindings.push((*scope, chord, spec.action));
-                }
-            }
-        }
-        Self { bindings }
     }
 }
 
@@ -393,6 +478,8 @@ pub fn keys_markdown() -> String {
             "everywhere".to_owned()
         } else if spec.scopes == VIEWS {
             "views".to_owned()
+        } else if spec.scopes == SCROLLS {
+            "views, lists and dialogs".to_owned()
         } else if spec.scopes == LISTS || spec.scopes == SEARCHED || spec.scopes == GENERAL {
             "views and lists".to_owned()
         } else {

@@ -56,12 +56,7 @@ impl App {
     /// What the help is about: where one was before it was opened.
     #[must_use]
     pub fn help_scope(&self) -> Scope {
-        match self.under.last() {
-            Some(Overlay::Palette(_)) => Scope::Palette,
-            Some(Overlay::Panel(panel)) => panel.kind.scope(),
-            Some(Overlay::Diagnosis { .. }) => Scope::Result,
-            Some(Overlay::Help { .. }) | None => self.view_scope(),
-        }
+        self.under.last().map_or_else(|| self.view_scope(), Overlay::scope)
     }
 
     /// What the newest lines of the journal are, so that a panel that shows them is drawn anew.

@@ -102,7 +102,6 @@ impl App {
     /// The commands of the cluster on screen and those of none, oldest first.
     #[must_use]
     pub fn command_log(&self) -> impl DoubleEndedIterator<Item = &Entry> {
-        let name = self.cluster().map(|c| &c.name);
-        self.journal.log.iter().filter(move |e| e.cluster.is_none() || e.cluster.as_ref() == name)
+        self.journal.log.iter().filter(|e| e.cluster.as_ref().is_none_or(|name| self.is_name_here(name)))
     }
 }

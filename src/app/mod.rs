@@ -8,22 +8,31 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub mod action;
+pub mod acts;
+pub mod copy;
+pub mod dialog;
 mod doings;
 pub mod field;
 pub mod filter;
 pub mod grid;
 pub mod journal;
+pub mod keymap;
 pub mod keys;
 pub mod lists;
+pub mod marks;
 pub mod message;
+pub mod mouse;
 pub mod overview;
 pub mod palette;
 pub mod panel;
 pub mod question;
+pub mod runs;
 mod update;
 mod view;
+pub mod words;
 
-pub use action::{Action, Keymap, Scope};
+pub use action::{Action, Scope};
+pub use keymap::Keymap;
 pub use message::{Cmd, Diagnosis, DiagnosisRequest, DiagnosisStep, HostKeyQuestion, Msg, StepResult};
 pub use view::{calm_sentence, labels, plural};
 
@@ -68,6 +77,8 @@ pub struct Options {
     pub utc: bool,
     /// Whether a new critical finding sounds the bell.
     pub bell: bool,
+    /// Whether the terminal tells about the mouse.
+    pub mouse: bool,
     /// Columns of the terminal.
     pub width: u16,
     /// Lines of the terminal.
@@ -87,13 +98,23 @@ pub enum View {
 }
 
 impl View {
-    /// Its key and its name on the tab.
+    /// Its name on the tab.
     #[must_use]
-    pub fn tab(self) -> (char, &'static str) {
+    pub fn name(self) -> &'static str {
         match self {
-            Self::Mesh => ('1', "Mesh"),
-            Self::Findings => ('4', "Findings"),
-            Self::Events => ('5', "Events"),
+            Self::Mesh => "Mesh",
+            Self::Findings => "Findings",
+            Self::Events => "Events",
+        }
+    }
+
+    /// What shows it.
+    #[must_use]
+    pub fn action(self) -> Action {
+        match self {
+            Self::Mesh => Action::Mesh,
+            Self::Findings => Action::Findings,
+            Self::Events => Action::Events,
         }
     }
 
@@ -135,6 +156,36 @@ pub enum Overlay {
     Palette(Palette),
     /// A list over the view.
     Panel(Panel),
+    /// The confirmation of what would change peers.
+    Dialog(Box<dialog::Dialog>),
+    /// Which of a cell's two peers is meant.
+    Choice(acts::Choice),
+    /// What became of commands.
+    Results {
+        /// First line that is shown.
+        top: usize,
+    },
+    /// Leaving while commands are on their way.
+    Leave {
+        /// Since when it is asked.
+        since: Time,
+    },
+}
+
+impl Overlay {
+    /// Where its keys go.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        match self {
+            Self::Help { .. } => Scope::Help,
+            Self::Diagnosis { .. } => Scope::Result,
+            Self::Palette(_) => Scope::Palette,
+            Self::Panel(panel) => panel.kind.scope(),
+            Self::Dialog(_) | Self::Leave { .. } => Scope::Dialog,
+            Self::Choice(_) => Scope::Choice,
+            Self::Results { .. } => Scope::Outcomes,
+        }
+    }
 }
 
 /// Something told for a moment.
@@ -196,6 +247,10 @@ pub struct App {
     history: History,
     /// What was left behind in the clusters that are not on screen.
     places: BTreeMap<ClusterName, Place>,
+    /// Former names of clusters, and how they are called now.
+    renamed: BTreeMap<ClusterName, ClusterName>,
+    marks: marks::Marks,
+    runs: runs::Runs,
     questions: Questions,
     toasts: VecDeque<Toast>,
     pending: Vec<Key>,
@@ -230,6 +285,9 @@ impl App {
             journal: Journal::default(),
             history,
             places: BTreeMap::new(),
+            renamed: BTreeMap::new(),
+            marks: marks::Marks::default(),
+            runs: runs::Runs::default(),
             questions: Questions::default(),
             toasts: VecDeque::new(),
             pending: Vec::new(),
@@ -249,13 +307,7 @@ impl App {
         if self.questions.open().is_some() {
             return Scope::Question;
         }
-        match &self.overlay {
-            Some(Overlay::Help { .. }) => Scope::Help,
-            Some(Overlay::Diagnosis { .. }) => Scope::Result,
-            Some(Overlay::Palette(_)) => Scope::Palette,
-            Some(Overlay::Panel(panel)) => panel.kind.scope(),
-            None => self.view_scope(),
-        }
+        self.overlay.as_ref().map_or_else(|| self.view_scope(), Overlay::scope)
     }
 
     /// The scope of the view, whatever lies over it.

@@ -3,8 +3,12 @@
 use std::time::Duration;
 
 use super::grid::{Cursor, Order};
+use super::marks::Marks;
 use super::{App, FilterState};
-use crate::domain::{Cluster, ClusterName, Event, Finding, FindingId, Severity, Time};
+use crate::domain::{Cluster, ClusterName, Event, Finding, FindingId, Severity, Snapshot, Time};
+
+/// Former names that are remembered.
+const RENAMED_MAX: usize = 64;
 
 /// A cluster in one line.
 #[derive(Clone, Debug)]
@@ -44,6 +48,7 @@ pub(super) struct Place {
     finding_at: usize,
     finding_open: bool,
     event: Option<Event>,
+    marks: Marks,
 }
 
 impl App {
@@ -65,6 +70,7 @@ impl App {
             finding_at: self.finding_place,
             finding_open: self.finding_open,
             event: self.event.take(),
+            marks: std::mem::take(&mut self.marks),
         };
         if let Some(old) = self.cluster().map(|c| c.name.clone()) {
             self.places.insert(old, left);
@@ -81,6 +87,7 @@ impl App {
         self.finding_place = found.finding_at;
         self.finding_open = found.finding_open;
         self.event = found.event;
+        self.marks = found.marks;
         self.settle(now);
     }
 
@@ -108,9 +115,33 @@ impl App {
         self.picture().events.iter().filter(|e| self.is_event_here(e))
     }
 
+    /// Whether `name` is the present cluster's, now or before its peers said how they call it.
+    pub(super) fn is_name_here(&self, name: &ClusterName) -> bool {
+        let now = self.renamed.get(name).unwrap_or(name);
+        self.cluster().is_some_and(|c| c.name == *now)
+    }
+
+    /// Notes that clusters are called otherwise in `next`: what is remembered under the old name goes along.
+    pub(super) fn note_names(&mut self, next: &Snapshot) {
+        let is_used = |name: &ClusterName| next.clusters.iter().any(|c| c.name == *name);
+        if self.live.clusters.len() != next.clusters.len() {
+            return;
+        }
+        let pairs = self.live.clusters.iter().zip(&next.clusters).map(|(a, b)| (a.name.clone(), b.name.clone()));
+        for (old, new) in pairs.filter(|(old, new)| old != new && !is_used(old)).collect::<Vec<_>>() {
+            self.renamed.values_mut().filter(|v| **v == old).for_each(|v| v.clone_from(&new));
+            if self.renamed.len() < RENAMED_MAX {
+                self.renamed.insert(old.clone(), new.clone());
+            }
+            if let Some(place) = self.places.remove(&old) {
+                self.places.insert(new, place);
+            }
+        }
+    }
+
     /// Whether an event belongs to the cluster on screen.
     pub(super) fn is_event_here(&self, event: &Event) -> bool {
-        !self.has_clusters() || event.cluster.is_none() || event.cluster.as_ref() == self.cluster().map(|c| &c.name)
+        !self.has_clusters() || event.cluster.as_ref().is_none_or(|name| self.is_name_here(name))
     }
 }
 

@@ -10,7 +10,7 @@ mod run;
 
 use super::action::{self, Spec};
 use super::field::{Edit, TextField};
-use super::{Action, App, Overlay};
+use super::{Action, App, Overlay, acts};
 use crate::app::keys::{Code, Key};
 use crate::domain::Time;
 pub use entries::Entry;
@@ -133,10 +133,7 @@ impl App {
     /// The palette, if it is open.
     #[must_use]
     pub fn palette(&self) -> Option<&Palette> {
-        match &self.overlay {
-            Some(Overlay::Palette(palette)) => Some(palette),
-            Some(Overlay::Help { .. } | Overlay::Diagnosis { .. } | Overlay::Panel(_)) | None => None,
-        }
+        if let Some(Overlay::Palette(palette)) = &self.overlay { Some(palette) } else { None }
     }
 
     /// What was typed into the palette before.
@@ -195,6 +192,13 @@ impl App {
         });
     }
 
+    /// The key that does it where one is, or the first anywhere.
+    pub(super) fn key_of(&self, spec: &Spec) -> String {
+        let here = [self.base_scope()];
+        let mut scopes = here.iter().chain(spec.scopes).filter(|s| spec.scopes.contains(s));
+        scopes.find_map(|s| self.keymap.first_key(*s, spec.action)).unwrap_or_default()
+    }
+
     /// Why `spec` would do nothing now; `None` when it works.
     #[must_use]
     pub fn why_not(&self, spec: &Spec, now: Time) -> Option<String> {
@@ -206,6 +210,9 @@ impl App {
             let places: Vec<&str> = spec.scopes.iter().take(3).map(|s| s.title()).collect();
             let more = if spec.scopes.len() > 3 { ", ..." } else { "" };
             return Some(format!("works in {}{more}", places.join(", ")));
+        }
+        if let Some(kind) = acts::command_of(spec.action) {
+            return self.refusal(kind, now);
         }
         let reasons = [
             (Action::NextCluster, "the fleet has one cluster"),

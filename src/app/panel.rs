@@ -77,21 +77,15 @@ impl App {
     /// The list that lies over the view.
     #[must_use]
     pub fn panel(&self) -> Option<&Panel> {
-        match &self.overlay {
-            Some(Overlay::Panel(panel)) => Some(panel),
-            Some(Overlay::Help { .. } | Overlay::Diagnosis { .. } | Overlay::Palette(_)) | None => None,
-        }
+        if let Some(Overlay::Panel(panel)) = &self.overlay { Some(panel) } else { None }
     }
 
     /// Whether the clusters are listed in place of the view, whatever lies over that.
     #[must_use]
     pub fn overview(&self) -> Option<&Panel> {
-        let panel = |o: &'_ Overlay| match o {
-            Overlay::Panel(p) => p.kind == PanelKind::Overview,
-            Overlay::Help { .. } | Overlay::Diagnosis { .. } | Overlay::Palette(_) => false,
-        };
-        let found = self.overlay.iter().chain(&self.under).find(|o| panel(o))?;
-        if let Overlay::Panel(panel) = found { Some(panel) } else { None }
+        let panels = self.overlay.iter().chain(&self.under);
+        let mut panels = panels.filter_map(|o| if let Overlay::Panel(panel) = o { Some(panel) } else { None });
+        panels.find(|p| p.kind == PanelKind::Overview)
     }
 
     pub(super) fn open_panel(&mut self, kind: PanelKind, now: Time) {
@@ -120,12 +114,8 @@ impl App {
     #[must_use]
     pub fn base_scope(&self) -> Scope {
         let below = self.overlay.iter().chain(self.under.iter().rev());
-        let scopes = below.filter_map(|o| match o {
-            Overlay::Panel(p) => Some(p.kind.scope()),
-            Overlay::Diagnosis { .. } => Some(Scope::Result),
-            Overlay::Help { .. } | Overlay::Palette(_) => None,
-        });
-        scopes.into_iter().next().unwrap_or_else(|| self.view_scope())
+        let mut scopes = below.map(Overlay::scope).filter(|s| *s != Scope::Palette && *s != Scope::Help);
+        scopes.next().unwrap_or_else(|| self.view_scope())
     }
 
     /// Lines of the command log that contain `query`.

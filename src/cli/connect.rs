@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::Context as _;
 use tokio::sync::mpsc;
 
+use super::shell::Told;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{AuthRef, Fleet, FleetCluster, Paths, Settings};
 use crate::dns::Resolver;
@@ -189,12 +190,7 @@ impl Links {
     /// How the endpoint is connected to. One that the fleet file does not name takes its cluster's settings.
     #[must_use]
     pub fn profile(&self, key: &EndpointKey) -> Option<Profile> {
-        let of_cluster = || match self.clusters.get(&key.cluster) {
-            Some(settings) => Some(settings),
-            None if self.clusters.len() == 1 => self.clusters.values().next(),
-            None => None,
-        };
-        let settings = self.named.get(key).or_else(of_cluster)?;
+        let settings = self.settings(key)?;
         let resolver = self.resolvers.get(&servers(settings))?.clone();
         let known_hosts = self.known_hosts.get(&self.host_key_files(settings))?.clone();
         let ssh = self.ssh_host(settings, key.host.as_str());
@@ -212,6 +208,41 @@ impl Links {
         profile.interactive = self.face.interactive;
         profile.interval = settings.interval.as_ref().map(|i| i.value).unwrap_or_default();
         Some(profile)
+    }
+
+    fn settings(&self, key: &EndpointKey) -> Option<&Settings> {
+        let of_cluster = || match self.clusters.get(&key.cluster) {
+            Some(settings) => Some(settings),
+            None if self.clusters.len() == 1 => self.clusters.values().next(),
+            None => None,
+        };
+        self.named.get(key).or_else(of_cluster)
+    }
+
+    /// What the fleet file says about the way to a peer, for OpenSSH's own client.
+    #[must_use]
+    pub fn told(&self, cluster: &Cluster, peer: &Peer) -> Option<Told> {
+        let (endpoint, profile) = self.of(cluster, peer)?;
+        let settings = self.settings(&endpoint.key)?;
+        let own_names = settings.dns.is_some() || endpoint.address.is_some();
+        let jump = profile.via.filter(|_| settings.via.is_some());
+        let bracketed = |host: &str| if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+        let named = settings.known_hosts.as_ref().map(|set| set.value.clone());
+        let mut known_hosts = named.unwrap_or_else(|| vec![self.paths.ssh_known_hosts()]);
+        known_hosts.push(self.own_host_keys(settings));
+        let key = |auth: &AuthRef| match auth {
+            AuthRef::Key(path) => Some(path.clone()),
+            AuthRef::Agent | AuthRef::PasswordCommand(_) | AuthRef::PasswordEnv(_) | AuthRef::PasswordFile(_) => None,
+        };
+        Some(Told {
+            host: endpoint.key.host.to_string(),
+            address: peer.reach.address.filter(|_| own_names).map(|a| a.ip().to_string()),
+            port: endpoint.key.port,
+            user: settings.user.as_ref().map(|u| u.value.clone()),
+            jump: jump.map(|j| format!("{}@{}:{}", j.user, bracketed(&j.host), j.port)),
+            known_hosts,
+            identities: settings.auth.iter().flat_map(|a| &a.value).filter_map(key).collect(),
+        })
     }
 
     fn credentials(&self, settings: &Settings) -> Option<Vec<CredentialSource>> {

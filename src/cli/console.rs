@@ -7,6 +7,7 @@ use std::fmt;
 use std::io::{self, BufWriter, Stdout, Write};
 use std::path::PathBuf;
 use std::pin::pin;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,15 +24,20 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep_until, timeout};
 
 use super::history;
+use super::shell::Shells;
+use super::submit::{News, Submitter};
 use crate::app::keys::{Code, Key};
 use crate::app::palette::FaultKind;
 use crate::app::{self, App, Cmd, Diagnosis, DiagnosisRequest, HostKeyQuestion, Msg};
 use crate::clock::Clock;
-use crate::domain::{ClusterName, Line, PeerId, ReachState, Snapshot};
+use crate::config::Paths;
+use crate::domain::{ClusterName, Line, Outcome, OutcomeState, PeerId, Plan, ReachState, Snapshot};
 use crate::engine::runtime::{Commander, Fed, Observer};
-use crate::term::{self, Guard, Hangup, Signal, Signals};
+use crate::term::{self, Caps, Guard, Hangup, Locale, PlainColours, Signal, Signals, clipboard};
 use crate::ui::theme::MONO;
-use crate::ui::{self, Depth, Look, Themes, glyphs};
+use crate::ui::{self, Depth, Hits, Look, Themes, glyphs};
+
+mod terminal;
 
 /// Data draws no more often than this.
 const FRAME: Duration = Duration::from_millis(33);
@@ -49,6 +55,7 @@ pub type Diagnose = Arc<dyn Fn(DiagnosisRequest) -> BoxFuture<'static, Diagnosis
 
 /// What the console is started with.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "switches that have nothing to do with each other")]
 pub struct ConsoleOptions {
     /// The peers are those of an embedded lab.
     pub lab: bool,
@@ -66,6 +73,16 @@ pub struct ConsoleOptions {
     pub history: Option<PathBuf>,
     /// Brings faults into the lab of this process, if there is one.
     pub faults: Option<Faults>,
+    /// Where the audit log is; without it nothing can be done to peers.
+    pub audit: Option<Paths>,
+    /// Whether the terminal tells about the mouse at the start.
+    pub mouse: bool,
+    /// Whether the window's title tells how things stand.
+    pub title: bool,
+    /// Where screen dumps go; `None`: there are none.
+    pub dumps: Option<PathBuf>,
+    /// How a shell on a peer is opened; `None`: there is none.
+    pub shells: Option<Shells>,
     /// When the process started, for the log.
     pub started: Instant,
 }
@@ -99,6 +116,11 @@ impl Default for ConsoleOptions {
             bell: true,
             history: None,
             faults: None,
+            audit: None,
+            mouse: false,
+            title: true,
+            dumps: None,
+            shells: None,
             started: Instant::now(),
         }
     }
@@ -120,11 +142,18 @@ pub async fn run(
 ) -> io::Result<()> {
     let env = Environment::read();
     term::check(env.term.as_deref()).map_err(io::Error::other)?;
-    let (looks, problems) = Looks::new(&options, &env);
+    let caps = Caps::of(env.term.as_deref(), env.tmux.as_deref(), env.sty.as_deref());
+    let (mut looks, problems) = Looks::new(&options, &env);
     term::install_hook();
     let signals = Signals::listen()?;
-    let guard = Guard::take()?;
-    let terminal = Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(OUTPUT, io::stdout())))?;
+    let guard = Guard::take(&caps)?;
+    let (signs, typed) = terminal::choose_signs(options.ascii, caps, env.locale()).await?;
+    looks.look.glyphs = signs;
+    if options.mouse {
+        guard.mouse(true)?;
+    }
+    let out = PlainColours::new(BufWriter::with_capacity(OUTPUT, io::stdout()), caps.palette);
+    let terminal = Terminal::new(CrosstermBackend::new(out))?;
     let size = terminal.size()?;
     let app_options = app::Options {
         lab: options.lab,
@@ -136,6 +165,7 @@ pub async fn run(
         theme: looks.first,
         utc: options.utc,
         bell: options.bell,
+        mouse: options.mouse,
         width: size.width,
         height: size.height,
     };
@@ -147,12 +177,26 @@ pub async fn run(
     }
     let (results, results_in) = mpsc::channel(8);
     let keeper = options.history.map(history::Keeper::start);
+    let (submitter, news) = match &commander {
+        Some(commander) => {
+            let (submitter, news) = Submitter::new(commander.clone(), options.audit, Arc::clone(&clock));
+            (Some(submitter), news)
+        }
+        None => (None, mpsc::channel(1).1),
+    };
     let console = Console {
         app,
         terminal,
         guard: &guard,
+        caps,
         looks,
+        titled: options.title && caps.commands,
+        dumps: options.dumps,
+        shells: options.shells,
+        shell: None,
+        hits: Vec::new(),
         commander,
+        submitter,
         diagnose,
         clock,
         results,
@@ -167,11 +211,24 @@ pub async fn run(
         started: options.started,
         complete: false,
     };
-    let ended = term::own(console.run(observer, signals, results_in)).await;
+    let (ended, left_behind) =
+        term::own(Box::pin(console.run(observer, signals, Inbox { results: results_in, news, typed }))).await;
+    drop(guard);
     if let Some(keeper) = keeper {
         keeper.finish().await;
     }
+    for line in left_behind {
+        eprintln!("peerdeck: {line}");
+    }
     ended
+}
+
+/// What tasks of the console tell it.
+struct Inbox {
+    results: mpsc::Receiver<Msg>,
+    news: mpsc::Receiver<News>,
+    /// Keys that came while the terminal was asked about its signs.
+    typed: Vec<Input>,
 }
 
 /// The variables that decide how the screen looks.
@@ -182,6 +239,8 @@ struct Environment {
     lc_all: Option<String>,
     lc_ctype: Option<String>,
     lang: Option<String>,
+    tmux: Option<String>,
+    sty: Option<String>,
 }
 
 impl Environment {
@@ -194,7 +253,13 @@ impl Environment {
             lc_all: var("LC_ALL"),
             lc_ctype: var("LC_CTYPE"),
             lang: var("LANG"),
+            tmux: var("TMUX"),
+            sty: var("STY"),
         }
+    }
+
+    fn locale(&self) -> Locale {
+        term::locale(self.lc_all.as_deref(), self.lc_ctype.as_deref(), self.lang.as_deref())
     }
 }
 
@@ -219,16 +284,10 @@ impl Looks {
             problems.push(format!("there is no theme `{wanted}`; there are {}", themes.names().join(", ")));
         }
         let first = themes.position(wanted).or_else(|| themes.position(usual)).unwrap_or(0);
-        let unicode = term::shows_unicode(
-            env.lc_all.as_deref(),
-            env.lc_ctype.as_deref(),
-            env.lang.as_deref(),
-            env.term.as_deref(),
-        );
-        let ascii = options.ascii.unwrap_or(!unicode);
         let look = Look {
             theme: themes.get(first, depth),
-            glyphs: if ascii { glyphs::ASCII } else { glyphs::UNICODE },
+            // Until the terminal was asked.
+            glyphs: glyphs::ASCII,
             zone: jiff::tz::TimeZone::system(),
         };
         (Self { themes, depth, look, first, shown: first }, problems)
@@ -242,12 +301,23 @@ impl Looks {
     }
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each says something else about the screen")]
 struct Console<'a> {
     app: App,
-    terminal: Terminal<CrosstermBackend<BufWriter<Stdout>>>,
+    terminal: Terminal<CrosstermBackend<PlainColours<BufWriter<Stdout>>>>,
     guard: &'a Guard,
+    caps: Caps,
+    /// Whether the window's title is ours.
+    titled: bool,
+    dumps: Option<PathBuf>,
+    shells: Option<Shells>,
+    /// A shell that was asked for: the terminal is lent to it as soon as nobody reads from it any more.
+    shell: Option<(String, Command)>,
+    /// What a click would hit on the last frame.
+    hits: Hits,
     looks: Looks,
     commander: Option<Commander>,
+    submitter: Option<Submitter>,
     diagnose: Diagnose,
     clock: Arc<dyn Clock>,
     /// What tasks of their own found out.
@@ -273,19 +343,36 @@ enum Next {
 }
 
 impl Console<'_> {
-    async fn run(
-        mut self,
-        mut observer: Observer,
-        mut signals: Signals,
-        mut results: mpsc::Receiver<Msg>,
-    ) -> io::Result<()> {
+    /// Runs to the end; also says what is left behind on its way.
+    async fn run(mut self, observer: Observer, signals: Signals, inbox: Inbox) -> (io::Result<()>, Vec<Line>) {
+        let ended = self.turn(observer, signals, inbox).await;
+        if let Some(submitter) = self.submitter.take() {
+            submitter.leave().await;
+        }
+        (ended, self.app.left_behind())
+    }
+
+    async fn turn(&mut self, mut observer: Observer, mut signals: Signals, inbox: Inbox) -> io::Result<()> {
+        let Inbox { mut results, mut news, typed } = inbox;
         let mut input = EventStream::new();
         let mut alerts = observer.alerts();
         let hangup = Hangup::watch();
         let mut gone = pin!(hangup.gone());
         self.ask_host_keys(&Arc::clone(&observer.snapshots.borrow_and_update()));
+        for event in typed {
+            if matches!(self.event(event)?, Next::End) {
+                return Ok(());
+            }
+        }
         self.draw()?;
         loop {
+            if let Some((name, command)) = self.shell.take() {
+                drop(input);
+                if matches!(self.lend(&name, command, &mut signals).await?, Next::End) {
+                    return Ok(());
+                }
+                input = EventStream::new();
+            }
             let now = self.clock.now();
             // What waits to be drawn is drawn when its frame is due; otherwise only passing time changes ages.
             let frame = (self.wants_draw && !self.stopped).then(|| self.drawn.map_or_else(Instant::now, |d| d + FRAME));
@@ -319,6 +406,13 @@ impl Console<'_> {
                     self.update(msg)?;
                     self.wants_draw = true;
                 }
+                Some(news) = news.recv() => {
+                    self.update(match news {
+                        News::Outcome { run, step, outcome } => Msg::Outcome { run, step, outcome },
+                        News::Warning(text) => Msg::Notice(text),
+                    })?;
+                    self.wants_draw = true;
+                }
                 changed = observer.snapshots.changed(), if !paused => {
                     changed.map_err(|_| ended())?;
                     let snapshot = Arc::clone(&observer.snapshots.borrow_and_update());
@@ -350,20 +444,14 @@ impl Console<'_> {
                 // End of input or a read error: nobody is there any more.
                 Some(None | Some(Err(_))) => return Ok(Next::End),
                 Some(Some(Ok(event))) => {
-                    let end = match event {
-                        Input::Resize(width, height) => {
-                            resized = Some(Msg::Resize { width, height });
-                            Next::On
-                        }
-                        Input::Key(key) => match key_of(key) {
-                            Some(key) => self.update(Msg::Key(key))?,
-                            None => Next::On,
-                        },
-                        Input::Paste(text) => self.update(Msg::Paste(text))?,
-                        Input::FocusGained | Input::FocusLost | Input::Mouse(_) => Next::On,
-                    };
-                    if matches!(end, Next::End) {
+                    if let Input::Resize(width, height) = event {
+                        resized = Some(Msg::Resize { width, height });
+                    } else if matches!(self.event(event)?, Next::End) {
                         return Ok(Next::End);
+                    }
+                    if self.shell.is_some() {
+                        // What comes now is the shell's.
+                        break;
                     }
                 }
                 None => break,
@@ -372,8 +460,26 @@ impl Console<'_> {
         }
         if let Some(msg) = resized {
             self.update(msg)?;
+            // Even to the size that it had: a terminal that was smaller in between has lost what did not fit.
+            self.forget_screen()?;
         }
         Ok(Next::On)
+    }
+
+    /// Takes one event of the terminal that is no change of its size.
+    fn event(&mut self, event: Input) -> io::Result<Next> {
+        match event {
+            Input::Key(key) => match key_of(key) {
+                Some(key) => self.update(Msg::Key(key)),
+                None => Ok(Next::On),
+            },
+            Input::Paste(text) => self.update(Msg::Paste(text)),
+            Input::Mouse(event) => match self.mouse_of(event) {
+                Some(mouse) => self.update(Msg::Mouse(mouse)),
+                None => Ok(Next::On),
+            },
+            Input::FocusGained | Input::FocusLost | Input::Resize(..) => Ok(Next::On),
+        }
     }
 
     fn snapshot(&mut self, snapshot: Arc<Snapshot>) -> io::Result<()> {
@@ -421,7 +527,15 @@ impl Console<'_> {
                 Cmd::Quit => return Ok(Next::End),
                 Cmd::Suspend => term::stop_group()?,
                 Cmd::Redraw => self.forget_screen()?,
+                Cmd::Reload => {}
                 Cmd::Bell => term::bell(self.terminal.backend_mut())?,
+                Cmd::Copy(text) if self.caps.commands => {
+                    clipboard::copy(self.terminal.backend_mut(), &text, self.caps.multiplexer)?;
+                }
+                Cmd::Copy(_) => self.tell("nothing was copied: this terminal has no clipboard".to_owned()),
+                Cmd::Mouse(on) => self.guard.mouse(on)?,
+                Cmd::Dump => self.dump(),
+                Cmd::Shell { cluster, peer } => self.open_shell(&cluster, &peer),
                 Cmd::Diagnose(request) => {
                     let work = (self.diagnose)(request.clone());
                     let results = self.results.clone();
@@ -453,6 +567,7 @@ impl Console<'_> {
                         tokio::spawn(async move { commander.trust_host_key(cluster, peer, fingerprint).await });
                     }
                 }
+                Cmd::Submit { run, step, cluster, plan } => self.submit(run, step, &cluster, plan)?,
                 Cmd::DialNow { cluster, peer } => {
                     if let Some(commander) = self.commander.clone() {
                         tokio::spawn(async move { commander.dial_now(cluster, Some(peer)).await });
@@ -463,6 +578,19 @@ impl Console<'_> {
         Ok(Next::On)
     }
 
+    /// Hands a plan over; without the right to act it is refused as by construction.
+    fn submit(&mut self, run: u64, step: usize, cluster: &ClusterName, plan: Plan) -> io::Result<()> {
+        let picture = self.app.picture().clusters.iter().find(|c| c.name == *cluster).cloned();
+        if let (Some(submitter), Some(cluster)) = (&mut self.submitter, picture) {
+            submitter.submit(run, step, cluster, plan);
+            return Ok(());
+        }
+        let detail = Line::new("this console can't act, or the cluster is gone; nothing was sent");
+        let outcome = Outcome { state: OutcomeState::Refused, at: self.clock.now(), detail };
+        self.update(Msg::Outcome { run, step, outcome })?;
+        Ok(())
+    }
+
     fn draw(&mut self) -> io::Result<()> {
         if self.stopped {
             return Ok(());
@@ -471,13 +599,14 @@ impl Console<'_> {
         self.looks.show(self.app.theme());
         let (app, look) = (&self.app, &self.looks.look);
         queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
-        self.terminal.draw(|frame| ui::draw(frame.buffer_mut(), app, look, now))?;
+        let hits = &mut self.hits;
+        self.terminal.draw(|frame| *hits = ui::draw_with_hits(frame.buffer_mut(), app, look, now))?;
         queue!(self.terminal.backend_mut(), EndSynchronizedUpdate)?;
         Write::flush(self.terminal.backend_mut())?;
         self.drawn = Some(Instant::now());
         self.wants_draw = false;
         self.digest = self.app.digest(now);
-        let title = self.app.title();
+        let title = if self.titled { self.app.title() } else { String::new() };
         if title != self.title {
             term::set_title(self.terminal.backend_mut(), &title)?;
             self.title = title;
@@ -511,6 +640,8 @@ impl Console<'_> {
     /// is, and wait two seconds for one that does not answer.)
     fn forget_screen(&mut self) -> io::Result<()> {
         let size = self.terminal.size()?;
+        // Nothing is shown before the frame that follows ends the update.
+        queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
         self.terminal.resize(Rect::new(0, 0, size.width, size.height))
     }
 }
@@ -546,6 +677,8 @@ fn key_of(event: KeyEvent) -> Option<Key> {
         KeyCode::End => Code::End,
         KeyCode::PageUp => Code::PageUp,
         KeyCode::PageDown => Code::PageDown,
+        KeyCode::Insert => Code::Insert,
+        KeyCode::F(n @ 1..=12) => Code::F(n),
         _ => return None,
     };
     let ctrl = event.modifiers.contains(KeyModifiers::CONTROL);

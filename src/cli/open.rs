@@ -8,14 +8,14 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use futures::FutureExt;
 
-use super::args::{Color, Console};
+use super::args::{Color, Console, Screen};
 use super::connect::{self, Face};
 use super::console::{self, ConsoleOptions, Faults};
-use super::{Context, Done, diagnose};
+use super::{Context, Done, diagnose, shell};
 use crate::app::palette::FaultKind;
 use crate::config::{Choice, Fleet, Via, load};
 use crate::lab::fault::{KINDS, Kind};
-use crate::lab::{Lab, Options};
+use crate::lab::{Lab, Options, SSH_CONFIG};
 use crate::ui::theme::MONO;
 
 const FACE: Face = Face { name: "console", interactive: true, one_shot: false };
@@ -26,16 +26,16 @@ const FACE: Face = Face { name: "console", interactive: true, one_shot: false };
 /// When a named fleet is missing or can't be used, or there is none and no terminal.
 pub fn bare(context: &Context) -> anyhow::Result<Done> {
     match context.fleet_if_any()? {
-        Some(fleet) => show(context, &fleet, false),
+        Some(fleet) => show(context, &fleet, false, Screen::default()),
         None if on_terminal() && context.global.cluster.is_none() => {
             eprintln!(
                 "peerdeck: there is no fleet file, so this is a lab of made-up peers. A real fleet: \
                  peerdeck console user@host, or write {} (peerdeck config template)",
                 context.paths.default_fleet().display()
             );
-            lab(context, Options::default())
+            lab(context, Options::default(), Screen::default())
         }
-        None => context.fleet().and_then(|fleet| show(context, &fleet, false)),
+        None => context.fleet().and_then(|fleet| show(context, &fleet, false, Screen::default())),
     }
 }
 
@@ -44,14 +44,16 @@ pub fn bare(context: &Context) -> anyhow::Result<Done> {
 /// # Errors
 /// When there is no fleet, or it can't be used or kept.
 pub fn console(context: &Context, args: &Console) -> anyhow::Result<Done> {
-    let Some(target) = &args.target else { return show(context, &context.fleet()?, args.read_only) };
+    let Some(target) = &args.target else {
+        return show(context, &context.fleet()?, args.read_only, args.screen);
+    };
     if context.choice() != Choice::Default {
         anyhow::bail!("either --fleet or a target, not both");
     }
     if let Some(name) = &args.save {
         save(context, name, target)?;
     }
-    show(context, &Fleet::of_target(target), args.read_only)
+    show(context, &Fleet::of_target(target), args.read_only, args.screen)
 }
 
 fn on_terminal() -> bool {
@@ -62,7 +64,7 @@ fn on_terminal() -> bool {
 ///
 /// # Errors
 /// When it can't be started.
-pub fn lab(context: &Context, options: Options) -> anyhow::Result<Done> {
+pub fn lab(context: &Context, options: Options, screen: Screen) -> anyhow::Result<Done> {
     if !on_terminal() {
         anyhow::bail!("the console needs a terminal; `peerdeck lab --headless` runs without one");
     }
@@ -70,15 +72,15 @@ pub fn lab(context: &Context, options: Options) -> anyhow::Result<Done> {
     super::process::peer_runtime()?.block_on(async {
         let lab = Lab::start(options).await?;
         let fleet = Choice::File(lab.fleet_path()).load(&context.paths)?.context("the lab has no fleet file")?;
-        let shown = Box::pin(run(context, &fleet, false, Some(faults(&lab)))).await;
+        let shown = Box::pin(run(context, &fleet, false, screen, Some(faults(&lab)))).await;
         lab.shutdown().await;
         shown
     })
 }
 
-fn show(context: &Context, fleet: &Fleet, read_only: bool) -> anyhow::Result<Done> {
+fn show(context: &Context, fleet: &Fleet, read_only: bool, screen: Screen) -> anyhow::Result<Done> {
     // The screen has a thread of its own, so that a hundred handshakes don't delay a key.
-    super::process::peer_runtime()?.block_on(run(context, fleet, read_only, None))
+    super::process::peer_runtime()?.block_on(run(context, fleet, read_only, screen, None))
 }
 
 /// Faults into `lab`, for the console over it.
@@ -94,14 +96,28 @@ fn faults(lab: &Lab) -> Faults {
     }
 }
 
-async fn run(context: &Context, fleet: &Fleet, read_only: bool, faults: Option<Faults>) -> anyhow::Result<Done> {
+async fn run(
+    context: &Context,
+    fleet: &Fleet,
+    read_only: bool,
+    screen: Screen,
+    faults: Option<Faults>,
+) -> anyhow::Result<Done> {
     let connected = connect::start(fleet, &context.paths, FACE)?;
     let theme = fleet.clusters.iter().find_map(|c| c.theme.as_ref()).map(|t| t.value.clone());
+    let lab_config = fleet.file.as_ref().filter(|_| fleet.is_lab()).map(|f| f.with_file_name(SSH_CONFIG));
     let options = ConsoleOptions {
+        ascii: (screen.ascii || screen.unicode).then_some(screen.ascii),
+        bell: !screen.no_bell,
+        mouse: screen.mouse,
+        title: !screen.no_title,
+        dumps: Some(context.paths.state.join("dumps")),
+        shells: Some(shell::shells(connected.observer.clone(), connected.links.clone(), lab_config)),
         lab: fleet.is_lab(),
         theme: if context.global.color == Color::Never { Some(MONO.to_owned()) } else { theme },
         history: Some(context.paths.state.join("console-history")),
         faults,
+        audit: Some(context.paths.clone()),
         own_themes: own_themes(&context.paths.config.join("themes")),
         ..ConsoleOptions::default()
     };

@@ -106,7 +106,7 @@ impl Tracker {
             }
             let gone = *entry.gone.get_or_insert(now);
             let part = covering.iter().any(|c| c.covers(&entry.candidate.subject, cluster));
-            if part || now.since(gone) >= limits.recovery {
+            if part || entry.candidate.is_announced() || now.since(gone) >= limits.recovery {
                 tell(Transition::Cleared, finding, out);
                 changed = true;
                 return false;
@@ -133,15 +133,24 @@ impl Tracker {
 
 impl Candidate {
     fn is_ripe(&self, first: Time, group: Duration, now: Time) -> bool {
+        if self.is_announced() {
+            return true;
+        }
         let held = now.since(first);
         let quiet = self.disturbed.is_none_or(|at| now.since(at) >= group) || held >= group * UNQUIET_MAX;
         held >= group.max(self.hold) && now >= self.not_before && quiet
+    }
+
+    /// Whether somebody said so, instead of it being seen: it needs no time to prove itself, nor does its end.
+    fn is_announced(&self) -> bool {
+        self.kind == FindingKind::Maintenance
     }
 
     /// Whether a finding about `subject` alone is part of this one.
     fn covers(&self, subject: &Subject, cluster: &Cluster) -> bool {
         let (a, b) = match subject {
             Subject::Pair { a, b } | Subject::Link { from: a, to: b } => (a, b),
+            Subject::Peer(p) if self.is_announced() => return self.subject == Subject::Peer(p.clone()),
             Subject::Peer(p) => {
                 let Some(at) = cluster.index.get(p) else { return false };
                 let whole = matches!(self.subject, Subject::Group(_)) && self.kind == FindingKind::GroupsCut;

@@ -17,6 +17,7 @@ mod core;
 mod dns_rules;
 mod findings;
 mod flaps;
+mod held_back;
 mod out;
 pub mod plans;
 mod reach;

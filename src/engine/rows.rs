@@ -9,6 +9,7 @@ use super::{roster, rules};
 use crate::domain::event::EventKind;
 use crate::domain::finding::Subject;
 use crate::domain::ids::{ClusterName, PeerId};
+use crate::domain::maintenance::Maintenance;
 use crate::domain::mesh::link::{Link, LinkState};
 use crate::domain::mesh::row::Row;
 use crate::domain::observation::{Fact, Health, Identity, Observation, RowDelta};
@@ -181,11 +182,15 @@ impl ClusterState {
             }
         }
         peer.row = Some(Arc::clone(row));
+        keep_told(peer.row.as_mut().map(Arc::make_mut), old.as_deref().and_then(|o| o.maintenance.as_ref()));
         let Some(old) = old else {
             self.disturb(&id, out.now);
             return;
         };
-        if old.detached != row.detached || old.level != row.level || old.boot != row.boot {
+        if old.maintenance.is_some() != row.maintenance.is_some() {
+            self.unsettled = true;
+        }
+        if old.detached.is_some() != row.detached.is_some() || old.level != row.level || old.boot != row.boot {
             self.disturb(&id, out.now);
         }
         let mut before = old.links.iter().peekable();
@@ -207,7 +212,13 @@ impl ClusterState {
         let row = Arc::make_mut(row);
         let id = row.origin.clone();
         let mut changes: Vec<(Option<Arc<Link>>, Arc<Link>)> = Vec::new();
-        let disturbed = row.detached != delta.detached || row.level != delta.level;
+        let disturbed = row.detached.is_some() != delta.detached.is_some() || row.level != delta.level;
+        let announced = row.maintenance.take();
+        row.maintenance.clone_from(&delta.maintenance);
+        keep_told(Some(row), announced.as_ref());
+        if announced != row.maintenance {
+            self.unsettled = true;
+        }
         row.seq = delta.seq;
         row.detached = delta.detached;
         row.level = delta.level;
@@ -291,6 +302,15 @@ impl ClusterState {
     fn row_seen(&mut self, at: usize, out: &mut Out<'_>) {
         self.note_row(at, out.now);
         self.row_for_commands(at, out);
+    }
+}
+
+/// An announcement that is told once more keeps the times that are known: on the wire they shift by what a message takes.
+fn keep_told(row: Option<&mut Row>, known: Option<&Maintenance>) {
+    if let (Some(row), Some(known)) = (row, known)
+        && row.maintenance.as_ref().is_some_and(|m| m != known && m.is_same(known))
+    {
+        row.maintenance = Some(known.clone());
     }
 }
 

@@ -3,6 +3,7 @@
 //! Names and meaning of the fields are kept. Times are RFC 3339 UTC, a peer is its full host name, what is not
 //! known is null, and every peer, link, group and finding carries its cluster. What a peer said too long ago is not known.
 
+pub mod action;
 pub mod check;
 pub mod connstatus;
 pub mod diagnose;

@@ -3,6 +3,7 @@
 use ratatui::layout::Rect;
 
 use crate::app::lists::List;
+use crate::app::mouse::Hit;
 use crate::app::{App, labels};
 use crate::domain::{LinkState, Time, time};
 use crate::ui::glyphs::{cell_role, cell_word};
@@ -96,6 +97,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) {
             piece(link.map_or("", |l| l.detail.as_str()), Role::Muted),
         ]
     });
+    list::hits(pen, body, targets.len(), cursor, |at| Hit::Connection(cluster.peers[targets[at]].id.clone()));
     if targets.is_empty() && body.height > 1 {
         let text = match app.hidden_by_filter("link") {
             Some(hidden) => hidden,

@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 
 use crate::app::App;
 use crate::app::lists::{List, ListSort};
+use crate::app::mouse::Hit;
 use crate::domain::event::{Event, EventKind};
 use crate::domain::{Subject, Time, time};
 use crate::ui::list::{self, Column, Shape};
@@ -61,6 +62,8 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) {
             piece(format!("{}{}", whose(event, app), event.text), Role::Text),
         ]
     });
+    let at = place.unwrap_or(shape.anchor);
+    list::hits(pen, below(area, 1), events.len(), Some(at), |at| Hit::Event(Box::new(events[at].clone())));
 }
 
 /// One event in full.

@@ -3,8 +3,10 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
+mod acts;
 pub mod colour;
 mod connections;
+pub mod dump;
 mod events;
 mod findings;
 mod frame;
@@ -20,7 +22,7 @@ pub mod theme;
 
 pub use colour::Depth;
 pub use glyphs::Glyphs;
-pub use pen::Look;
+pub use pen::{Hits, Look};
 pub use theme::{Role, Theme, Themes};
 
 use crate::app::{App, View};
@@ -38,21 +40,36 @@ pub const GRID_HEIGHT: u16 = 16;
 
 /// Draws the whole console into `buf`.
 pub fn draw(buf: &mut Buffer, app: &App, look: &Look, now: Time) {
+    draw_with_hits(buf, app, look, now);
+}
+
+/// As [`draw`]; says what a click would hit where, if the mouse is on. What was drawn later lies above.
+pub fn draw_with_hits(buf: &mut Buffer, app: &App, look: &Look, now: Time) -> Hits {
     let mut pen = Pen::new(buf, look);
+    if app.is_mouse_on() {
+        pen.note_hits();
+    }
+    draw_all(&mut pen, app, now);
+    let hits = pen.take_hits();
+    look.glyphs.charset.apply(buf);
+    hits
+}
+
+fn draw_all(pen: &mut Pen<'_>, app: &App, now: Time) {
     let area = pen.area();
     pen.fill(area, Role::Text);
     if area.width < MIN_WIDTH || area.height < MIN_HEIGHT {
-        too_small(&mut pen, area);
+        too_small(pen, area);
         return;
     }
-    let body = frame::draw(&mut pen, area, app, now);
+    let body = frame::draw(pen, area, app, now);
     if let Some(clusters) = app.overview() {
-        panel::overview(&mut pen, body, app, clusters, now);
+        panel::overview(pen, body, app, clusters, now);
     } else {
-        view(&mut pen, body, app, now);
+        view(pen, body, app, now);
     }
-    frame::toast(&mut pen, area, app, now);
-    overlay::draw(&mut pen, area, app, now);
+    frame::toast(pen, area, app, now);
+    overlay::draw(pen, area, app, now);
 }
 
 fn view(pen: &mut Pen<'_>, body: Rect, app: &App, now: Time) {

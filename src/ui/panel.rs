@@ -23,7 +23,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, app: &App, panel: &Panel, now: Time) 
         PanelKind::Overview => return,
         PanelKind::Log => "Command log",
         PanelKind::Notices => "Past toasts",
-        PanelKind::Sessions => "Sessions on the peers",
+        PanelKind::Sessions => "Sessions on the peers; one of each is this console's",
         PanelKind::Columns => "Columns",
     };
     let wide = match panel.kind {
@@ -91,7 +91,7 @@ fn foot(pen: &mut Pen<'_>, area: Rect, panel: &Panel) {
         return;
     }
     let keys: &[(&str, &str)] = match panel.kind {
-        PanelKind::Columns => &[("Enter", "on or off"), ("x", "usual ones"), ("Esc", "closes")],
+        PanelKind::Columns => &[("Enter", "on or off"), ("u", "usual ones"), ("Esc", "closes")],
         PanelKind::Overview | PanelKind::Log | PanelKind::Notices | PanelKind::Sessions => {
             &[("Esc", "closes"), ("j k", "move"), ("/", "searches"), ("U", "local/UTC")]
         }

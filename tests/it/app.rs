@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use peerdeck::app::action::{Match, TABLE, keys_markdown};
+use peerdeck::app::action::{TABLE, keys_markdown};
+use peerdeck::app::keymap::Match;
 use peerdeck::app::keys::{Key, chord};
 use peerdeck::app::{Action, App, Cmd, Keymap, Msg, Options, Scope, View};
 use peerdeck::domain::event::EventKind;

@@ -101,8 +101,9 @@ fn every_action_of_the_table_is_in_the_palette_with_its_key_and_the_reason_why_n
     for spec in TABLE {
         let entry = entries.iter().find(|e| e.text == spec.action.name() && e.args.is_empty());
         let entry = entry.unwrap_or_else(|| panic!("{} is missing", spec.action.name()));
-        assert_eq!(entry.key, spec.first_key());
-        let works = spec.scopes.contains(&Scope::Mesh) && app.can(spec.action, NOW);
+        assert_eq!(entry.key, app.keymap().first_key(spec.scopes[0], spec.action).unwrap_or_default());
+        let refused = peerdeck::app::acts::command_of(spec.action).and_then(|kind| app.refusal(kind, NOW));
+        let works = spec.scopes.contains(&Scope::Mesh) && app.can(spec.action, NOW) && refused.is_none();
         assert_eq!(entry.why_not.is_none(), works, "{entry:?}");
         assert_ne!(entry.why_not.as_deref(), Some(""), "{entry:?}");
     }
@@ -246,7 +247,7 @@ fn faults_are_completed_by_their_usage_and_asked_of_the_lab() {
     assert_eq!(names(&app), ["fault cut", "fault dns", "fault isolate"]);
     type_line(&mut app, "");
     for (line, first) in [
-        ("cut lab3 ", "fault cut lab3 lab1"),
+        ("cut lab1 ", "fault cut lab1 lab2"),
         ("dns lab2 ", "fault dns lab2 nxdomain"),
         ("isolate gro", "fault isolate group:Main_Group"),
     ] {
@@ -360,12 +361,59 @@ fn c32_two_clusters_never_mix() {
 }
 
 #[test]
+fn c32_a_cluster_that_learns_its_name_keeps_what_belongs_to_it() {
+    let mut app = app(fleet());
+    press(&mut app, "j <Enter> j j r C", NOW);
+    let named = |europe: &str| {
+        let mut snapshot = fleet();
+        Arc::make_mut(&mut snapshot.clusters[1]).name = europe.into();
+        snapshot
+    };
+    app.update(Msg::Snapshot(Arc::new(named("EU"))), NOW);
+    assert_eq!((app.events().len(), app.command_log().count()), (4, 0), "not the other's");
+    press(&mut app, "C", NOW);
+    assert_eq!((app.cluster().unwrap().name.as_str(), selected(&app).as_str()), ("EU", "lab3"));
+    assert_eq!((app.events().len(), app.command_log().count()), (1, 1));
+    app.update(Msg::Snapshot(Arc::new(named("Europa"))), NOW);
+    assert_eq!((app.events().len(), app.command_log().count()), (1, 1));
+}
+
+#[test]
+fn c32_marks_stay_with_their_cluster() {
+    let mut app = app(fleet());
+    press(&mut app, "<Enter> <Space> j <Space> C", NOW);
+    assert_eq!(app.marks().len(), 0, "a peer of the same name elsewhere is not marked");
+    press(&mut app, "C", NOW);
+    assert_eq!(app.marks().len(), 2);
+}
+
+#[test]
+fn c22_an_action_by_name_opens_its_dialog_and_enter_alone_does_nothing_there() {
+    let mut app = app(one_sided().build());
+    assert_eq!(command(&mut app, "disconnec"), []);
+    assert_eq!(told(&app), "Enter again does it");
+    assert_eq!(press(&mut app, "<Enter>", NOW), [Cmd::Remember("disconnect".into())]);
+    assert!(matches!(app.scope(), Scope::Dialog | Scope::Choice), "{:?}", app.scope());
+    assert_eq!(press(&mut app, "<Enter> <Enter>", later(2)), []);
+    press(&mut app, "<Esc> <Esc>", later(3));
+    assert!(app.overlay().is_none());
+
+    let read_only = Options { read_only: true, ..options() };
+    let mut app = App::new(read_only, Arc::new(one_sided().build()), NOW);
+    assert_eq!(command(&mut app, "disconnect"), []);
+    assert!(told(&app).contains("read-only"), "{}", told(&app));
+    press(&mut app, "<Esc>", NOW);
+    command(&mut app, "fault cut lab1 lab2");
+    assert!(told(&app).contains("read-only"), "{}", told(&app));
+}
+
+#[test]
 fn c32_what_is_told_of_another_cluster_names_it_and_the_title_counts_all() {
     let mut app = app(fleet());
     let finding = app.cluster().unwrap().findings[0].clone();
     app.update(Msg::Alert(Transition::Raised, finding), NOW);
     assert!(app.toast_shown(NOW).unwrap().text.starts_with("americas: lab3 does not reach lab5"));
-    assert_eq!(app.title(), "peerdeck 2 clusters: 1 critical");
+    assert!(app.title().starts_with("peerdeck 2 clusters: 1 critical: americas: lab3"), "{}", app.title());
     press(&mut app, "<Enter> C", NOW);
     let before = app.digest(NOW);
     let mut other = fleet();
@@ -484,7 +532,7 @@ fn columns_are_chosen_and_what_does_not_fit_stays_away() {
     assert_eq!(header(&app, 80), "state peer back since cause rtt");
     press(&mut app, "c j <Enter> <Esc>", NOW);
     assert_eq!(header(&app, 80), "state back since cause rtt dials", "the second column is off");
-    press(&mut app, "c x <Esc>", NOW);
+    press(&mut app, "c u <Esc>", NOW);
     assert!(app.is_usual(List::Connections));
     for list in List::iter() {
         assert!(!list.columns().is_empty());

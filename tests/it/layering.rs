@@ -48,7 +48,7 @@ const LAYERS: &[Layer] = &[
     Layer { at: "app", ours: &["domain"], outside: &[] },
     Layer { at: "ui", ours: &["app", "domain"], outside: &["ratatui", "serde"] },
     Layer { at: "term", ours: &[], outside: &["crossterm", "ratatui", "tokio", "files", "system", "clock"] },
-    Layer { at: "config", ours: &["domain"], outside: &["files", "system", "serde"] },
+    Layer { at: "config", ours: &["app", "domain"], outside: &["files", "system", "serde"] },
     Layer { at: "lab", ours: &["daemon", "ssh", "dns", "proto", "domain", "clock"], outside: IO },
     Layer {
         at: "cli",

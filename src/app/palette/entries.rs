@@ -99,7 +99,7 @@ impl App {
             entries.push(Entry {
                 text: name.to_owned(),
                 args: String::new(),
-                key: spec.first_key().to_owned(),
+                key: self.key_of(spec),
                 help: spec.help.to_owned(),
                 why_not: self.why_not(spec, now),
                 looks: spec.class.is_none(),
@@ -134,8 +134,13 @@ impl App {
     fn words_of(&self, verb: &str, rest: &str) -> Vec<Entry> {
         let (before, last) = rest.rsplit_once(char::is_whitespace).map_or(("", rest), |(b, l)| (b.trim(), l));
         let low = last.to_lowercase();
+        // What is named already is not named again.
+        let named = |name: &str| before.split_whitespace().any(|b| b == name);
         let head = if before.is_empty() { verb.to_owned() } else { format!("{verb} {before}") };
         let word = |(name, help): (String, String)| {
+            if named(&name) {
+                return None;
+            }
             let score = fit(&low, &name)?;
             Some(Entry::word(format!("{head} {name}"), help, score))
         };
@@ -152,14 +157,13 @@ impl App {
         match verb {
             "theme" => named(self.options.theme_names.iter().map(String::as_str).collect()),
             "view" => View::iter()
-                .map(|v| (v.tab().1.to_lowercase(), format!("key {}", v.tab().0)))
-                .chain(self.has_clusters().then(|| ("overview".to_owned(), "key O".to_owned())))
+                .map(|v| (v.name().to_lowercase(), String::new()))
+                .chain(self.has_clusters().then(|| ("overview".to_owned(), "all clusters".to_owned())))
                 .collect(),
             "sort" => self.orders().into_iter().map(|(name, help)| (name.to_owned(), help.to_owned())).collect(),
             "columns" => {
                 let all = self.list().map_or(&[][..], crate::app::lists::List::columns);
-                let left = all.iter().filter(|c| before.split_whitespace().all(|b| b != **c)).copied();
-                named(left.chain(before.is_empty().then_some("usual")).collect())
+                named(all.iter().copied().chain(before.is_empty().then_some("usual")).collect())
             }
             "cluster" => {
                 let line = |c: &std::sync::Arc<crate::domain::Cluster>| {

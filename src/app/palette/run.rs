@@ -5,6 +5,7 @@ use strum::IntoEnumIterator;
 use super::entries::{Entry, VERBS};
 use super::{nearest, spec_of};
 use crate::app::grid::{Order, Sort};
+use crate::app::keys::{Code, Key};
 use crate::app::lists::ListSort;
 use crate::app::{Action, App, Cmd, Severity, View, action};
 use crate::domain::{Cluster, PeerId, Time};
@@ -50,7 +51,7 @@ impl App {
                 }
                 self.close_overlay();
                 cmds.extend(match wanted {
-                    Wanted::Action(spec) => self.act(spec.action, now),
+                    Wanted::Action(spec) => self.act(spec.action, Some(Key::plain(Code::Enter)), now),
                     Wanted::Verb(verb, rest) => self.run_verb(verb, &rest, now),
                 });
                 cmds
@@ -190,7 +191,7 @@ impl App {
             }
             "view" => {
                 self.leave_overlays();
-                match View::iter().find(|v| v.tab().1.eq_ignore_ascii_case(rest)) {
+                match View::iter().find(|v| v.name().eq_ignore_ascii_case(rest)) {
                     Some(view) => self.show(view),
                     None => self.open_panel(crate::app::panel::PanelKind::Overview, now),
                 }

@@ -234,6 +234,13 @@ fn peer_sheet(sheet: &mut Sheet<'_>, pen: &Pen<'_>, app: &App, cluster: &Cluster
         let text = format!("on purpose, {} ago", time::human(now.since(since)));
         sheet.field("detached", vec![piece(text, Role::Detached)]);
     }
+    if let Some(maintenance) = peer.maintenance(now) {
+        let until = clock(pen, app, maintenance.until, now);
+        let why = if maintenance.reason.is_empty() { "no reason given" } else { maintenance.reason.as_str() };
+        let left = time::human(maintenance.until.since(now));
+        let text = format!("until {until} (in {left}) by {}: {why}", maintenance.by);
+        sheet.sentence("maint", &text, Role::Detached);
+    }
     if let Some(group) = &peer.group {
         sheet.plain("group", group.as_str());
     }
