@@ -8,6 +8,7 @@ use strum::IntoEnumIterator;
 use super::action::{self, Action, Scope};
 use super::dialog::{Dialog, Focus, refusal};
 use super::field::Edit;
+use super::keymap::Match;
 use super::keys::{self, Key};
 use super::question::TYPE_AHEAD;
 use super::{App, Cmd, Overlay, View, plural};
@@ -133,8 +134,12 @@ impl App {
         for peer in &peers {
             why.push(refusal(kind, cluster, peer, now)?);
         }
-        why.truncate(2);
-        Some(why.join("; "))
+        let first = why.first()?;
+        Some(match why.len() {
+            1 => first.clone(),
+            2 => format!("{first}; the other can't either"),
+            n => format!("{first}; the other {} can't either", n - 1),
+        })
     }
 
     /// Whether anything can be done to anybody now: only then is the leader hinted.
@@ -185,6 +190,12 @@ impl App {
     /// Whether the keys typed so far lead to nothing but what a read-only console can't do.
     pub(super) fn leads_nowhere(&self, scope: Scope) -> bool {
         self.options.read_only && self.keymap.after(scope, &self.pending).all(|(_, action)| is_for_acting(action))
+    }
+
+    /// Whether the keys typed so far lead to what changes peers, and to nothing else.
+    pub(super) fn is_leading(&self, scope: Scope, typed: &[Key]) -> bool {
+        let mut after = self.keymap.after(scope, typed).peekable();
+        after.peek().is_some() && after.all(|(_, action)| command_of(action).is_some())
     }
 
     /// An action that changes peers was chosen.
@@ -285,7 +296,7 @@ impl App {
     /// Gives a key to what is open, before the keymap; true when it is used up.
     pub(super) fn key_of_dialog(&mut self, key: Key, now: Time) -> bool {
         let cluster = self.dialog_cluster();
-        let means_read = self.keymap.find(Scope::Dialog, &[key]) == super::keymap::Match::Action(Action::ReadAgain);
+        let means = self.keymap.find(Scope::Dialog, &[key]);
         let Some(dialog) = self.dialog_mut() else { return false };
         let text = key.text().is_some();
         if !dialog.is_awake(now) {
@@ -293,8 +304,12 @@ impl App {
             return !key.ctrl;
         }
         if !dialog.changes().is_empty() {
-            // Whoever was typing must not cancel or confirm by the rest of a word.
-            return text && !means_read;
+            // Whoever was typing must not cancel, or choose a button, by the rest of a word.
+            return match means {
+                Match::Action(Action::ReadAgain) => false,
+                Match::Action(Action::SwitchButton | Action::SwitchBack | Action::Press | Action::Confirm) => true,
+                Match::Action(_) | Match::Prefix | Match::None => text,
+            };
         }
         if text && !dialog.is_typing() && dialog.class() == DangerClass::Critical {
             dialog.focus = Focus::Typed;

@@ -139,8 +139,10 @@ impl Keymap {
             {
                 clashes.push(Clash::NotThere { action, scope, line: change.line });
             }
-            let asks = change.action.is_some_and(|a| is_risky(a) && works_in(a, Scope::Question));
-            if asks && change.scope.is_none_or(|s| s == Scope::Question) && change.chord == [Key::plain(Code::Enter)] {
+            let questions = [Scope::Question, Scope::Dialog];
+            let asks = change.action.is_some_and(|a| is_risky(a) && questions.iter().any(|s| works_in(a, *s)));
+            if asks && change.scope.is_none_or(|s| questions.contains(&s)) && change.chord == [Key::plain(Code::Enter)]
+            {
                 let action = change.action.unwrap_or(Action::Accept);
                 clashes.push(Clash::Enter { action, line: change.line });
             }

@@ -9,6 +9,7 @@ use strum::IntoStaticStr;
 use crate::app::keymap::Keymap;
 use crate::app::keys::Key;
 use crate::app::mouse::Mouse;
+use crate::app::themes::ThemeList;
 use crate::domain::finding::Transition;
 use crate::domain::{ClusterName, Finding, HostName, Line, Outcome, PeerId, Plan, Snapshot};
 
@@ -53,6 +54,8 @@ pub enum Msg {
     Notice(String),
     /// Something that is wrong, to be told for a moment.
     Warning(String),
+    /// These themes can be chosen from now on.
+    Themes(ThemeList),
     /// Keys do this from now on.
     Keymap(Keymap),
     /// Time has passed.

@@ -14,6 +14,7 @@ pub mod dialog;
 mod doings;
 pub mod field;
 pub mod filter;
+pub mod fold;
 pub mod grid;
 pub mod journal;
 pub mod keymap;
@@ -27,6 +28,7 @@ pub mod palette;
 pub mod panel;
 pub mod question;
 pub mod runs;
+pub mod themes;
 mod update;
 mod view;
 pub mod words;
@@ -34,6 +36,7 @@ pub mod words;
 pub use action::{Action, Scope};
 pub use keymap::Keymap;
 pub use message::{Cmd, Diagnosis, DiagnosisRequest, DiagnosisStep, HostKeyQuestion, Msg, StepResult};
+pub use themes::ThemeList;
 pub use view::{calm_sentence, labels, plural};
 
 use field::TextField;
@@ -63,16 +66,12 @@ pub struct Options {
     pub lab: bool,
     /// Nothing can be done from here.
     pub read_only: bool,
-    /// How many themes there are.
-    pub themes: usize,
-    /// Their names, for the palette.
-    pub theme_names: Vec<String>,
+    /// The themes that can be chosen.
+    pub themes: ThemeList,
     /// Faults that can be brought into the lab of this process; none without one.
     pub faults: Vec<FaultKind>,
     /// What was typed into the palette in earlier sessions, oldest first.
     pub history: Vec<String>,
-    /// Which of them is on at the start.
-    pub theme: usize,
     /// Whether times are shown as UTC at the start.
     pub utc: bool,
     /// Whether a new critical finding sounds the bell.
@@ -222,6 +221,8 @@ pub struct FilterState {
 pub struct App {
     options: Options,
     keymap: Keymap,
+    /// The theme that was chosen by hand, for this session.
+    theme: Option<String>,
     live: Arc<Snapshot>,
     held: Option<Held>,
     cluster: usize,
@@ -230,6 +231,8 @@ pub struct App {
     connections: bool,
     /// As [`App::filters`].
     zoom: [bool; 4],
+    /// Whether equal rows are one line; `None` leaves it to how many there are.
+    fold: Option<bool>,
     cursor: Cursor,
     order: Order,
     faults_only: bool,
@@ -265,12 +268,14 @@ impl App {
         let mut app = Self {
             options,
             keymap: Keymap::default(),
+            theme: None,
             live: snapshot,
             held: None,
             cluster: 0,
             view: View::Mesh,
             connections: false,
             zoom: [false; 4],
+            fold: None,
             cursor: Cursor::default(),
             order: Order::default(),
             faults_only: false,

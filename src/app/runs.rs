@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 
 use super::{App, Cmd, plural};
 use crate::domain::{ClusterName, CommandKind, Line, Outcome, OutcomeState, Plan, Severity, Time};
-use crate::engine::bulk::{Bulk, StepState};
+use crate::engine::bulk::Bulk;
+
+pub use crate::engine::bulk::StepState;
 
 /// Runs that are kept.
 const KEPT: usize = 32;
@@ -35,6 +37,12 @@ impl Run {
             [one] => format!("{word} {one}"),
             several => format!("{word} {} {}", several.len(), plural(several.len(), "peer")),
         }
+    }
+
+    /// Whether something of it is not sent yet.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.bulk.steps().iter().any(|s| s.state == StepState::Waiting)
     }
 
     /// What is to be told when it is over.

@@ -14,7 +14,7 @@ use super::question::{Answer, Button};
 use super::{Action, App, Cmd, DiagnosisRequest, Held, HostKeyQuestion, Msg, Overlay, Scope, View};
 use crate::app::keys::{Code, Key};
 use crate::domain::finding::Transition;
-use crate::domain::{Event, Finding, LinkState, ReachState, Severity, Snapshot, Time};
+use crate::domain::{ClusterName, Event, Finding, LinkState, ReachState, Severity, Snapshot, Time};
 
 impl App {
     /// Takes note of `msg` and says what shall be done.
@@ -34,6 +34,7 @@ impl App {
             Msg::Snapshot(snapshot) => {
                 self.note_names(&snapshot);
                 self.journal.take(&self.live.events, &snapshot.events);
+                self.follow_cluster(&snapshot);
                 self.live = snapshot;
                 let live = Arc::clone(&self.live);
                 self.questions.keep(|q| is_asked(&live, q), now);
@@ -67,6 +68,10 @@ impl App {
                 self.toast(text, Severity::Warning, now);
                 Vec::new()
             }
+            Msg::Themes(themes) => {
+                self.options.themes = themes;
+                Vec::new()
+            }
             Msg::Keymap(keymap) => {
                 self.keymap = keymap;
                 self.pending.clear();
@@ -79,6 +84,16 @@ impl App {
         };
         self.settle(now);
         cmds
+    }
+
+    /// The cluster on screen stays the same one when the fleet file puts it elsewhere.
+    fn follow_cluster(&mut self, snapshot: &Snapshot) {
+        let place = |name: &ClusterName| snapshot.clusters.iter().position(|c| c.name == *name);
+        if let Some(shown) = self.live.clusters.get(self.cluster)
+            && let Some(place) = place(&shown.name)
+        {
+            self.cluster = place;
+        }
     }
 
     /// Keeps selections on what is there.
@@ -159,6 +174,12 @@ impl App {
         } else if self.key_of_dialog(key, now) || (self.is_typing() && self.type_key(key)) {
             return Vec::new();
         }
+        if !self.pending.is_empty() && key == Key::plain(Code::Esc) {
+            // Closes the menu of the keys that could follow, and nothing else.
+            self.pending.clear();
+            return Vec::new();
+        }
+        let leading = self.is_leading(scope, &self.pending);
         self.pending.push(key);
         loop {
             match self.keymap.find(scope, &self.pending) {
@@ -172,6 +193,11 @@ impl App {
                     return Vec::new();
                 }
                 Match::Prefix => return Vec::new(),
+                // Behind the leader a wrong key does nothing: it was meant for the menu.
+                Match::None if leading && !key.ctrl => {
+                    self.pending.clear();
+                    return Vec::new();
+                }
                 // A chord that leads nowhere: its last key may still mean something by itself.
                 Match::None if self.pending.len() > 1 => self.pending = vec![key],
                 Match::None => {
@@ -278,6 +304,7 @@ impl App {
                 let slot = self.filter_slot();
                 self.zoom[slot] = !self.zoom[slot];
             }
+            Action::Fold => self.fold = Some(!self.is_folded(&self.grid(now))),
             Action::Diagnose => return self.diagnose(),
             Action::Redial => return self.redial(now),
             Action::Mesh => self.show(View::Mesh),
@@ -296,7 +323,12 @@ impl App {
                 }
             }
             Action::Clock => self.options.utc = !self.options.utc,
-            Action::Theme => self.options.theme = (self.options.theme + 1) % self.options.themes.max(1),
+            Action::Theme => {
+                if let Some(name) = self.options.themes.after(self.theme()).map(str::to_owned) {
+                    self.toast(format!("theme: {name}"), Severity::Notice, now);
+                    self.theme = Some(name);
+                }
+            }
             Action::Bell => {
                 self.options.bell = !self.options.bell;
                 let text = if self.options.bell { "bell on" } else { "bell off" };

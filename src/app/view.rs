@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use super::dialog::Dialog;
 use super::filter::{Facts, Filter};
-use super::grid::{Cursor, Grid, Sort, fits_link, fits_peer, is_fault};
+use super::grid::{Cursor, Grid, MANY, Sort, fits_link, fits_peer, is_fault};
 use super::lists::{List, ListSort, about};
 use super::question::Questions;
+use super::runs::Run;
 use super::{Action, App, Keymap, Options, Overlay, Toast, View, action, acts};
 use crate::app::keys::Key;
-use crate::domain::{Cluster, Event, Finding, Line, LinkState, Peer, Severity, Snapshot, Subject, Time};
+use crate::domain::{Cluster, DangerClass, Event, Finding, Line, LinkState, Peer, Severity, Snapshot, Subject, Time};
 
 /// The worst finding in the terminal's title is cut to this; no word of it changes with time alone.
 const TITLE_FINDING: usize = 80;
@@ -87,6 +88,12 @@ impl App {
         self.zoom[self.filter_slot()]
     }
 
+    /// Whether equal rows of `grid` are shown as one line.
+    #[must_use]
+    pub fn is_folded(&self, grid: &Grid) -> bool {
+        self.fold.unwrap_or(grid.rows.len() > MANY)
+    }
+
     /// The selected cell.
     #[must_use]
     pub fn cursor(&self) -> &Cursor {
@@ -118,10 +125,10 @@ impl App {
         self.options.utc
     }
 
-    /// Which theme is on.
+    /// The place of the theme that is on.
     #[must_use]
     pub fn theme(&self) -> usize {
-        self.options.theme
+        self.options.themes.shown(self.theme.as_deref(), self.cluster)
     }
 
     /// What lies over the view.
@@ -370,9 +377,16 @@ impl App {
                 acts::command_of(action).is_some_and(|kind| self.refusal(kind, now).is_none())
             }
             Action::Results => !self.runs.is_empty(),
-            Action::StopRest => self.runs.unfinished().next().is_some(),
+            Action::StopRest => self.runs.unfinished().any(Run::is_waiting),
             Action::ReadAgain => self.dialog().is_some_and(|d| !d.changes().is_empty()),
-            Action::Confirm => self.dialog().is_none_or(|d| self.cluster().is_some_and(|c| d.obstacle(c).is_none())),
+            Action::Confirm => self.dialog().is_none_or(|d| {
+                !d.is_typing()
+                    && d.class() != DangerClass::Critical
+                    && self.cluster().is_some_and(|c| d.obstacle(c).is_none())
+            }),
+            Action::SwitchButton | Action::SwitchBack => {
+                self.questions.open().is_some() || self.dialog().is_some_and(|d| d.changes().is_empty())
+            }
             Action::NextFault | Action::PreviousFault => {
                 let now = self.moment(now);
                 self.cluster().is_some_and(|c| has_fault(c, now))
@@ -385,7 +399,8 @@ impl App {
             Action::NextCluster | Action::Overview => self.has_clusters(),
             Action::Columns => self.list().is_some(),
             Action::UsualColumns => self.list().is_some_and(|l| !self.is_usual(l)),
-            Action::Theme => self.options.themes > 1,
+            Action::Theme => self.options.themes.names.len() > 1,
+            Action::Fold => self.cluster().is_some_and(|c| c.peers.len() > MANY),
             Action::Up
             | Action::Down
             | Action::Left
@@ -420,8 +435,6 @@ impl App {
             | Action::Close
             | Action::Accept
             | Action::Reject
-            | Action::SwitchButton
-            | Action::SwitchBack
             | Action::Press
             | Action::Reload
             | Action::Cancel
@@ -460,6 +473,8 @@ impl App {
             (Action::Open, View::Findings) => "evidence",
             (Action::Zoom, View::Mesh) if self.is_zoomed() && !self.connections => "grid",
             (Action::Zoom, _) if self.is_zoomed() => "list",
+            (Action::SwitchButton, _) if self.questions.open().is_none() => "next field",
+            (Action::Fold, _) if self.fold.unwrap_or(true) => "unfold",
             _ => spec.hint,
         }
     }

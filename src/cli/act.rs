@@ -19,13 +19,13 @@ use crate::config::span;
 use crate::domain::command::{Command, CommandKind, Outcome, OutcomeState};
 use crate::domain::ids::PeerId;
 use crate::domain::plan::Plan;
-use crate::domain::snapshot::{Cluster, Peer};
+use crate::domain::snapshot::{Cluster, Peer, Snapshot};
 use crate::domain::text::Line;
 use crate::domain::time::Time;
 use crate::engine::bulk::{Bulk, Step, StepState};
 use crate::engine::plans::plans;
+use crate::report;
 use crate::report::action::{self, Result as Came};
-use crate::report::{self, Style};
 
 /// What is wanted.
 #[derive(Clone, Debug)]
@@ -82,6 +82,18 @@ impl Request {
         }
     }
 
+    /// Whom it is about.
+    fn find<'a>(&self, snapshot: &'a Snapshot) -> Result<(&'a Cluster, Vec<PeerId>), String> {
+        resolve(snapshot, &self.words, self.sets(), |p| self.concerns(p, snapshot.at))
+    }
+
+    /// Whether all of them have told lately what they are, by themselves or by way of a fellow.
+    fn is_told(&self, snapshot: &Snapshot) -> bool {
+        self.find(snapshot).map_or(true, |(cluster, ids)| {
+            ids.iter().filter_map(|id| cluster.peer(id)).all(|p| p.is_row_fresh(&cluster.limits, snapshot.at))
+        })
+    }
+
     /// Which machines of a named group it is about.
     fn concerns(&self, peer: &Peer, now: Time) -> bool {
         match self.kind {
@@ -101,23 +113,26 @@ pub fn run(context: &Context, request: &Request) -> anyhow::Result<Done> {
         let mut stop = Stop::new().context("signals can't be received")?;
         let connected = connect::start(&fleet, &context.paths, ONE_SHOT)?;
         let clock = connected.links.clock.clone();
+        let looking = async {
+            let look = once::look(&connected.observer, clock.as_ref(), context.global.timeout, false).await;
+            once::look_on(&connected.observer, clock.as_ref(), look, |s| request.is_told(s)).await
+        };
         let look = tokio::select! {
-            look = once::look(&connected.observer, clock.as_ref(), context.global.timeout, false) => look,
+            look = looking => look,
             signal = stop.wait() => {
                 eprintln!("peerdeck: {signal}: nothing was sent");
                 return Ok(REFUSED);
             }
         };
         let now = look.snapshot.at;
-        let found = resolve(&look.snapshot, &request.words, request.sets(), |p| request.concerns(p, now));
-        let (cluster, ids) = found.map_err(|why| anyhow::Error::msg(with_hint(why, &look)))?;
+        let (cluster, ids) = request.find(&look.snapshot).map_err(|why| anyhow::Error::msg(with_hint(why, &look)))?;
         let commands = ids.into_iter().map(|id| request.command(id)).collect();
         let plans: Vec<Plan> = plans(cluster, commands, now).into_iter().map(|p| hindered(cluster, p)).collect();
-        let (acting, style) = (&request.acting, style(&context.global));
+        let acting = &request.acting;
         if acting.dry_run {
             let refused = plans.iter().any(|p| !p.obstacles.is_empty());
-            let results = plans.iter().map(|_| Came::None).collect();
-            tell(context, cluster, &plans, results, style)?;
+            let results = vec![Came::None; plans.len()];
+            emit(&text(context, cluster, plans.iter().zip(&results)))?;
             return Ok(if refused { REFUSED } else { 0 });
         }
         let audit = match Audit::open(&context.paths, Face::OneShot) {
@@ -131,22 +146,23 @@ pub fn run(context: &Context, request: &Request) -> anyhow::Result<Done> {
         let mut actor = Actor { context, connected: &connected, audit, cluster, stop };
         if plans.iter().any(|p| !p.obstacles.is_empty()) {
             // What is known to be refused stops all: nobody wanted half of it.
-            let results = plans.iter().map(|p| actor.refuse(p)).collect();
-            return Ok(finish(context, cluster, &plans, results, style));
+            let results: Vec<Came> = plans.iter().map(|p| actor.refuse(p)).collect();
+            return Ok(finish(context, cluster, &plans, &results, Told::Nothing));
         }
         if !acting.yes
             && let Err(why) = actor.confirm(&plans).await
         {
             let refused = Outcome { state: OutcomeState::Refused, at: clock.now(), detail: Line::new(&why) };
-            let results = plans.iter().map(|_| Came::Outcome(refused.clone())).collect();
-            return Ok(finish(context, cluster, &plans, results, style));
+            let results = vec![Came::Outcome(refused); plans.len()];
+            return Ok(finish(context, cluster, &plans, &results, Told::Nothing));
         }
         while let Some((at, plan)) = bulk.take_next() {
             let outcome = actor.carry_out(&plan).await;
+            actor.tell_end(&plan, &outcome);
             bulk.on_outcome(at, outcome);
         }
         let results = results(cluster, bulk.steps());
-        Ok(finish(context, cluster, &plans, results, style))
+        Ok(finish(context, cluster, &plans, &results, Told::Ends))
     })
 }
 
@@ -257,10 +273,19 @@ impl Actor<'_> {
 
     /// A state on the way, for a person who watches.
     fn tell(&self, plan: &Plan, outcome: &Outcome) {
-        let stderr = std::io::stderr();
-        if stderr.is_terminal() {
+        if std::io::stderr().is_terminal() {
             let came = Came::Outcome(outcome.clone());
             eprint!("{}", action::result_text(self.cluster, plan, &came, error_style(&self.context.global)));
+        }
+    }
+
+    /// An end: at once on standard output, unless one document will hold them all.
+    fn tell_end(&self, plan: &Plan, outcome: &Outcome) {
+        if self.context.global.json {
+            self.tell(plan, outcome);
+        } else {
+            let came = Came::Outcome(outcome.clone());
+            print(&text(self.context, self.cluster, [(plan, &came)]));
         }
     }
 }
@@ -284,27 +309,42 @@ fn results(cluster: &Cluster, steps: &[Step]) -> Vec<Came> {
     steps.iter().map(came).collect()
 }
 
-/// Tells the results; that nobody reads them changes nothing of what was done.
-fn finish(context: &Context, cluster: &Cluster, plans: &[Plan], results: Vec<Came>, style: Style) -> Done {
-    let code = code(&results);
-    if let Err(error) = tell(context, cluster, plans, results, style) {
-        eprintln!("peerdeck: the result can't be printed: {error:#}");
-    }
-    code
+/// What was printed already.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Told {
+    /// Nothing.
+    Nothing,
+    /// The ends as they came, unless one document holds them all.
+    Ends,
 }
 
-fn tell(context: &Context, cluster: &Cluster, plans: &[Plan], results: Vec<Came>, style: Style) -> anyhow::Result<()> {
-    let text = if context.global.json {
-        report::document(&action::document(cluster, plans.iter().zip(results)))
-    } else {
-        let line = |(plan, came): (&Plan, &Came)| {
-            let shown = if *came == Came::None { action::plan_text(cluster, plan, style) } else { String::new() };
-            shown + &action::result_text(cluster, plan, came, style)
-        };
-        plans.iter().zip(&results).map(line).collect()
+/// Prints the results; the exit code.
+fn finish(context: &Context, cluster: &Cluster, plans: &[Plan], results: &[Came], told: Told) -> Done {
+    let open = |(_, came): &(&Plan, &Came)| match (told, came) {
+        (Told::Ends, Came::Outcome(_)) => context.global.json,
+        (Told::Ends | Told::Nothing, _) => true,
     };
-    emit(&text)?;
-    Ok(())
+    print(&text(context, cluster, plans.iter().zip(results).filter(open)));
+    code(results)
+}
+
+/// That nobody reads it changes nothing of what was done.
+fn print(text: &str) {
+    if let Err(error) = emit(text) {
+        eprintln!("peerdeck: the result can't be printed: {error:#}");
+    }
+}
+
+fn text<'a>(context: &Context, cluster: &Cluster, results: impl IntoIterator<Item = (&'a Plan, &'a Came)>) -> String {
+    if context.global.json {
+        return report::document(&action::document(cluster, results));
+    }
+    let style = style(&context.global);
+    let line = |(plan, came): (&Plan, &Came)| {
+        let shown = if *came == Came::None { action::plan_text(cluster, plan, style) } else { String::new() };
+        shown + &action::result_text(cluster, plan, came, style)
+    };
+    results.into_iter().map(line).collect()
 }
 
 /// Refused means that nothing was changed: once a part was done, the whole has failed.

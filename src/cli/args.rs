@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{Choice, Via, span};
+use crate::domain::command::REASON_MAX;
 
 /// See and steer every peer of a cluster of mail gateways at once.
 #[derive(Debug, Parser)]
@@ -263,8 +264,8 @@ pub struct Watch {
 /// What every action takes.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Acting {
-    /// Why; everybody sees it
-    #[arg(short = 'm', long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    /// Why: told to the peer, kept in the audit log, and in maintenance shown to everybody
+    #[arg(short = 'm', long, value_name = "TEXT", value_parser = reason, default_value = "", hide_default_value = true)]
     pub reason: String,
     /// Only show the plan: evidence, effects, what stands against it, and its basis
     #[arg(long)]
@@ -365,5 +366,13 @@ fn heartbeat(text: &str) -> Result<Duration, String> {
     match span::parse(text)? {
         span if span < Duration::from_millis(100) => Err("at least 100ms".into()),
         span => Ok(span),
+    }
+}
+
+fn reason(text: &str) -> Result<String, String> {
+    let clean = crate::domain::text::clean(text, usize::MAX);
+    match clean.chars().count() {
+        0..=REASON_MAX => Ok(clean),
+        n => Err(format!("a reason has at most {REASON_MAX} characters, not {n}")),
     }
 }

@@ -21,27 +21,30 @@ use ratatui::backend::CrosstermBackend;
 use ratatui::layout::Rect;
 use russh::keys::ssh_key::Fingerprint;
 use tokio::sync::mpsc;
-use tokio::time::{sleep_until, timeout};
+use tokio::time::timeout;
 
+use super::follow::{News as FileNews, ThemesNow};
 use super::history;
+use super::reload::Reload;
 use super::shell::Shells;
 use super::submit::{News, Submitter};
 use crate::app::keys::{Code, Key};
 use crate::app::palette::FaultKind;
-use crate::app::{self, App, Cmd, Diagnosis, DiagnosisRequest, HostKeyQuestion, Msg};
+use crate::app::{self, App, Cmd, Diagnosis, DiagnosisRequest, HostKeyQuestion, Keymap, Msg, ThemeList};
 use crate::clock::Clock;
 use crate::config::Paths;
-use crate::domain::{ClusterName, Line, Outcome, OutcomeState, PeerId, Plan, ReachState, Snapshot};
+use crate::domain::time::millis;
+use crate::domain::{ClusterName, Line, Outcome, OutcomeState, PeerId, Plan, ReachState, Snapshot, Time};
 use crate::engine::runtime::{Commander, Fed, Observer};
-use crate::term::{self, Caps, Guard, Hangup, Locale, PlainColours, Signal, Signals, clipboard};
+use crate::term::{self, Alarm, Caps, Guard, Hangup, Locale, PlainColours, Signal, Signals, clipboard, probe};
 use crate::ui::theme::MONO;
-use crate::ui::{self, Depth, Hits, Look, Themes, glyphs};
+use crate::ui::{self, Depth, Hits, Look, Theme, Themes, glyphs};
 
 mod terminal;
 
 /// Data draws no more often than this.
 const FRAME: Duration = Duration::from_millis(33);
-/// Running ages are drawn this often.
+/// Running ages are drawn this often, on whole seconds: what else waits for one wakes the process only once.
 const AGES: Duration = Duration::from_secs(1);
 /// Events that are taken from the terminal before the screen is drawn.
 const BATCH: usize = 256;
@@ -50,19 +53,29 @@ const FAULT: Duration = Duration::from_secs(30);
 /// What is written at once to the terminal.
 const OUTPUT: usize = 1 << 16;
 
+/// Keys that are read this soon after the one that opens a shell were typed along with it.
+const TYPED_ALONG: Duration = Duration::from_millis(20);
+
 /// Finds out step by step why a peer is not reached.
 pub type Diagnose = Arc<dyn Fn(DiagnosisRequest) -> BoxFuture<'static, Diagnosis> + Send + Sync>;
 
 /// What the console is started with.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "switches that have nothing to do with each other")]
 pub struct ConsoleOptions {
     /// The peers are those of an embedded lab.
     pub lab: bool,
-    /// Name of the theme; `None` is the terminal's own, or no colour where none is wanted.
+    /// Name of the theme, whatever the fleet file says; `None`: the cluster's, else the terminal's own, or no colour
+    /// where none is wanted.
     pub theme: Option<String>,
-    /// The user's own themes: file name and text.
-    pub own_themes: Vec<(String, String)>,
+    /// The themes, and which cluster has which.
+    pub themes: ThemesNow,
+    /// What keys do.
+    pub keymap: Keymap,
+    /// What was wrong with files, to be told at the start.
+    pub problems: Vec<String>,
+    /// Brings what changes in files; `None`: nothing is followed.
+    pub reload: Option<Reload>,
     /// Signs: ASCII or not; `None` asks the locale.
     pub ascii: Option<bool>,
     /// Whether times are UTC at the start.
@@ -79,6 +92,8 @@ pub struct ConsoleOptions {
     pub mouse: bool,
     /// Whether the window's title tells how things stand.
     pub title: bool,
+    /// How long the terminal may take to say how wide it draws signs; `None`: as near or far as it is.
+    pub patience: Option<Duration>,
     /// Where screen dumps go; `None`: there are none.
     pub dumps: Option<PathBuf>,
     /// How a shell on a peer is opened; `None`: there is none.
@@ -110,7 +125,10 @@ impl Default for ConsoleOptions {
         Self {
             lab: false,
             theme: None,
-            own_themes: Vec::new(),
+            themes: ThemesNow { themes: Themes::load(&[]).0, of_clusters: Vec::new() },
+            keymap: Keymap::default(),
+            problems: Vec::new(),
+            reload: None,
             ascii: None,
             utc: false,
             bell: true,
@@ -119,6 +137,7 @@ impl Default for ConsoleOptions {
             audit: None,
             mouse: false,
             title: true,
+            patience: None,
             dumps: None,
             shells: None,
             started: Instant::now(),
@@ -134,7 +153,7 @@ impl Default for ConsoleOptions {
 /// When there is no terminal fit for it, the terminal fails, or the engine ended. A theme that does not exist or
 /// can't be read is told on screen and does not keep the console from starting.
 pub async fn run(
-    options: ConsoleOptions,
+    mut options: ConsoleOptions,
     observer: Observer,
     commander: Option<Commander>,
     diagnose: Diagnose,
@@ -143,11 +162,15 @@ pub async fn run(
     let env = Environment::read();
     term::check(env.term.as_deref()).map_err(io::Error::other)?;
     let caps = Caps::of(env.term.as_deref(), env.tmux.as_deref(), env.sty.as_deref());
-    let (mut looks, problems) = Looks::new(&options, &env);
+    let (mut looks, wrong) = Looks::new(&options, &env);
+    let mut problems = std::mem::take(&mut options.problems);
+    problems.extend(wrong);
     term::install_hook();
     let signals = Signals::listen()?;
     let guard = Guard::take(&caps)?;
-    let (signs, typed) = terminal::choose_signs(options.ascii, caps, env.locale()).await?;
+    let near = if env.ssh_tty.is_some() { probe::PATIENCE_FAR } else { probe::PATIENCE };
+    let patience = options.patience.unwrap_or(near);
+    let (signs, typed) = terminal::choose_signs(options.ascii, caps, env.locale(), patience).await?;
     looks.look.glyphs = signs;
     if options.mouse {
         guard.mouse(true)?;
@@ -158,11 +181,9 @@ pub async fn run(
     let app_options = app::Options {
         lab: options.lab,
         read_only: commander.is_none(),
-        themes: looks.themes.len(),
-        theme_names: looks.themes.names().iter().map(ToString::to_string).collect(),
+        themes: looks.list(),
         faults: options.faults.as_ref().map(|f| f.kinds.clone()).unwrap_or_default(),
         history: options.history.as_deref().map(history::load).unwrap_or_default(),
-        theme: looks.first,
         utc: options.utc,
         bell: options.bell,
         mouse: options.mouse,
@@ -171,10 +192,12 @@ pub async fn run(
     };
     let snapshot = Arc::clone(&observer.snapshots.borrow());
     let mut app = App::new(app_options, snapshot, clock.now());
+    app.update(Msg::Keymap(options.keymap), clock.now());
     for problem in problems {
         tracing::warn!("{problem}");
-        app.update(Msg::Notice(problem), clock.now());
+        app.update(Msg::Warning(problem), clock.now());
     }
+    let (ask, files) = options.reload.map(|r| (r.ask, r.news)).unzip();
     let (results, results_in) = mpsc::channel(8);
     let keeper = options.history.map(history::Keeper::start);
     let (submitter, news) = match &commander {
@@ -202,17 +225,19 @@ pub async fn run(
         results,
         keeper: keeper.as_ref().map(history::Keeper::sender),
         faults: options.faults.map(|f| f.apply),
+        ask,
         asked: BTreeMap::new(),
         title: String::new(),
         digest: 0,
         drawn: None,
+        drawn_at: None,
         wants_draw: true,
         stopped: false,
         started: options.started,
         complete: false,
     };
     let (ended, left_behind) =
-        term::own(Box::pin(console.run(observer, signals, Inbox { results: results_in, news, typed }))).await;
+        term::own(Box::pin(console.run(observer, signals, Inbox { results: results_in, news, files, typed }))).await;
     drop(guard);
     if let Some(keeper) = keeper {
         keeper.finish().await;
@@ -227,6 +252,7 @@ pub async fn run(
 struct Inbox {
     results: mpsc::Receiver<Msg>,
     news: mpsc::Receiver<News>,
+    files: Option<mpsc::Receiver<FileNews>>,
     /// Keys that came while the terminal was asked about its signs.
     typed: Vec<Input>,
 }
@@ -241,6 +267,7 @@ struct Environment {
     lang: Option<String>,
     tmux: Option<String>,
     sty: Option<String>,
+    ssh_tty: Option<String>,
 }
 
 impl Environment {
@@ -255,6 +282,7 @@ impl Environment {
             lang: var("LANG"),
             tmux: var("TMUX"),
             sty: var("STY"),
+            ssh_tty: var("SSH_TTY"),
         }
     }
 
@@ -265,38 +293,52 @@ impl Environment {
 
 /// All looks that the theme key walks through.
 struct Looks {
-    themes: Themes,
+    now: ThemesNow,
+    /// Named on the command line.
+    wanted: Option<String>,
     depth: Depth,
     look: Look,
-    first: usize,
-    shown: usize,
+    shown: Option<usize>,
 }
 
 impl Looks {
-    /// The looks, and what is wrong with the themes.
-    fn new(options: &ConsoleOptions, env: &Environment) -> (Self, Vec<String>) {
-        let (themes, errors) = Themes::load(&options.own_themes);
-        let mut problems: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    /// The looks, and what is wrong with the theme that was named.
+    fn new(options: &ConsoleOptions, env: &Environment) -> (Self, Option<String>) {
         let depth = ui::colour::detect(env.colorterm.as_deref(), env.term.as_deref(), env.no_color.as_deref());
-        let usual = if depth == Depth::None { MONO } else { "terminal" };
-        let wanted = options.theme.as_deref().unwrap_or(usual);
-        if themes.position(wanted).is_none() {
-            problems.push(format!("there is no theme `{wanted}`; there are {}", themes.names().join(", ")));
-        }
-        let first = themes.position(wanted).or_else(|| themes.position(usual)).unwrap_or(0);
         let look = Look {
-            theme: themes.get(first, depth),
+            theme: Theme::plain(),
             // Until the terminal was asked.
             glyphs: glyphs::ASCII,
             zone: jiff::tz::TimeZone::system(),
         };
-        (Self { themes, depth, look, first, shown: first }, problems)
+        let looks = Self { now: options.themes.clone(), wanted: options.theme.clone(), depth, look, shown: None };
+        let themes = &looks.now.themes;
+        let unknown = looks.wanted.as_deref().filter(|w| themes.position(w).is_none()).map(|w| themes.unknown(w));
+        (looks, unknown)
+    }
+
+    /// What the state needs to know of them.
+    fn list(&self) -> ThemeList {
+        let themes = &self.now.themes;
+        let names = themes.names().into_iter().map(str::to_owned).collect();
+        let place = |name: &str| themes.position(name);
+        let usual = if self.depth == Depth::None { MONO } else { "terminal" };
+        let named = self.wanted.as_deref().and_then(place);
+        // Neither a word on the command line nor a wish for no colours is overruled by a file.
+        let free = named.is_none() && self.depth != Depth::None;
+        let of_clusters = self.now.of_clusters.iter().filter(|_| free).map(|n| place(n.as_deref()?)).collect();
+        ThemeList { names, usual: named.or_else(|| place(usual)).unwrap_or(0), of_clusters }
+    }
+
+    fn change(&mut self, now: ThemesNow) {
+        self.now = now;
+        self.shown = None;
     }
 
     fn show(&mut self, place: usize) {
-        if place != self.shown {
-            self.look.theme = self.themes.get(place, self.depth);
-            self.shown = place;
+        if self.shown != Some(place) {
+            self.look.theme = self.now.themes.get(place, self.depth);
+            self.shown = Some(place);
         }
     }
 }
@@ -324,11 +366,14 @@ struct Console<'a> {
     results: mpsc::Sender<Msg>,
     keeper: Option<mpsc::Sender<String>>,
     faults: Option<ApplyFault>,
+    /// Asks for the files to be read again.
+    ask: Option<mpsc::Sender<()>>,
     /// Fingerprints that the person was asked about, as long as the peer waits for the answer.
     asked: BTreeMap<(ClusterName, PeerId), Line>,
     title: String,
     digest: u64,
     drawn: Option<Instant>,
+    drawn_at: Option<Time>,
     wants_draw: bool,
     /// The terminal is somebody else's until we go on.
     stopped: bool,
@@ -353,9 +398,10 @@ impl Console<'_> {
     }
 
     async fn turn(&mut self, mut observer: Observer, mut signals: Signals, inbox: Inbox) -> io::Result<()> {
-        let Inbox { mut results, mut news, typed } = inbox;
+        let Inbox { mut results, mut news, mut files, typed } = inbox;
         let mut input = EventStream::new();
         let mut alerts = observer.alerts();
+        let alarm = Alarm::new();
         let hangup = Hangup::watch();
         let mut gone = pin!(hangup.gone());
         self.ask_host_keys(&Arc::clone(&observer.snapshots.borrow_and_update()));
@@ -367,6 +413,8 @@ impl Console<'_> {
         self.draw()?;
         loop {
             if let Some((name, command)) = self.shell.take() {
+                // What was typed along with the key is nobody's: not the shell's any more, and not the console's.
+                while let Ok(Some(Ok(_))) = timeout(TYPED_ALONG, input.next()).await {}
                 drop(input);
                 if matches!(self.lend(&name, command, &mut signals).await?, Next::End) {
                     return Ok(());
@@ -379,7 +427,8 @@ impl Console<'_> {
             let tick = self.app.next_wake(now).map(|wait| Instant::now() + wait);
             let paused = self.app.paused_at().is_some();
             // Counted from the last frame, or a steady stream of pictures would put it off for ever.
-            let ages = self.drawn.filter(|_| !paused && !self.stopped).map(|d| d + AGES);
+            let ages = self.drawn_at.filter(|_| !paused && !self.stopped);
+            let ages = ages.map(|at| Instant::now() + ages_due(at).since(now));
             let wake = [frame, tick, ages].into_iter().flatten().min();
             tokio::select! {
                 biased;
@@ -413,13 +462,22 @@ impl Console<'_> {
                     })?;
                     self.wants_draw = true;
                 }
+                item = next(&mut files), if files.is_some() => match item {
+                    Some(item) => self.take(item)?,
+                    None => files = None,
+                },
                 changed = observer.snapshots.changed(), if !paused => {
                     changed.map_err(|_| ended())?;
                     let snapshot = Arc::clone(&observer.snapshots.borrow_and_update());
                     self.snapshot(snapshot)?;
                 }
-                () = sleep_until(wake.unwrap_or_else(Instant::now).into()), if wake.is_some() => {
+                () = alarm.at(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {
                     self.update(Msg::Tick)?;
+                    if !paused {
+                        // Newer ages and round trips are not announced.
+                        let snapshot = Arc::clone(&observer.snapshots.borrow_and_update());
+                        self.update(Msg::Snapshot(snapshot))?;
+                    }
                     if let Some(text) = term::take_foreign_panic() {
                         self.update(Msg::Notice(format!("a part of peerdeck failed: {text}")))?;
                     }
@@ -527,7 +585,11 @@ impl Console<'_> {
                 Cmd::Quit => return Ok(Next::End),
                 Cmd::Suspend => term::stop_group()?,
                 Cmd::Redraw => self.forget_screen()?,
-                Cmd::Reload => {}
+                Cmd::Reload => match &self.ask {
+                    // One that is asked for already is enough.
+                    Some(ask) => drop(ask.try_send(())),
+                    None => {}
+                },
                 Cmd::Bell => term::bell(self.terminal.backend_mut())?,
                 Cmd::Copy(text) if self.caps.commands => {
                     clipboard::copy(self.terminal.backend_mut(), &text, self.caps.multiplexer)?;
@@ -591,6 +653,24 @@ impl Console<'_> {
         Ok(())
     }
 
+    /// Takes over what changed in files.
+    fn take(&mut self, news: FileNews) -> io::Result<()> {
+        let msg = match news {
+            FileNews::Keymap(keymap) => Msg::Keymap(keymap),
+            FileNews::Themes(themes) => {
+                self.looks.change(themes);
+                Msg::Themes(self.looks.list())
+            }
+            FileNews::Wrong(text) => Msg::Warning(text),
+            FileNews::Good(text) => Msg::Notice(text),
+            // The engine has it already.
+            FileNews::Fleet(_) => return Ok(()),
+        };
+        self.update(msg)?;
+        self.wants_draw = true;
+        Ok(())
+    }
+
     fn draw(&mut self) -> io::Result<()> {
         if self.stopped {
             return Ok(());
@@ -604,6 +684,7 @@ impl Console<'_> {
         queue!(self.terminal.backend_mut(), EndSynchronizedUpdate)?;
         Write::flush(self.terminal.backend_mut())?;
         self.drawn = Some(Instant::now());
+        self.drawn_at = Some(now);
         self.wants_draw = false;
         self.digest = self.app.digest(now);
         let title = if self.titled { self.app.title() } else { String::new() };
@@ -644,6 +725,20 @@ impl Console<'_> {
         queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
         self.terminal.resize(Rect::new(0, 0, size.width, size.height))
     }
+}
+
+/// The next item; never, where nothing is followed.
+async fn next(news: &mut Option<mpsc::Receiver<FileNews>>) -> Option<FileNews> {
+    match news {
+        Some(news) => news.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// When the ages of a frame of `at` are to be drawn anew.
+fn ages_due(at: Time) -> Time {
+    let step = millis(AGES);
+    Time::from_millis((at.as_millis() / step + 1) * step)
 }
 
 fn ended() -> io::Error {

@@ -2,18 +2,21 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use futures::FutureExt;
+use tokio::runtime::Runtime;
 
 use super::args::{Color, Console, Screen};
 use super::connect::{self, Face};
-use super::console::{self, ConsoleOptions, Faults};
-use super::{Context, Done, diagnose, shell};
+use super::console::{self, ConsoleOptions, Diagnose, Faults};
+use super::follow::{Files, Follower, News};
+use super::{Context, Done, diagnose, reload, shell};
+use crate::app::Diagnosis;
 use crate::app::palette::FaultKind;
-use crate::config::{Choice, Fleet, Via, load};
+use crate::config::{Choice, Fleet, Via};
+use crate::domain::Line;
 use crate::lab::fault::{KINDS, Kind};
 use crate::lab::{Lab, Options, SSH_CONFIG};
 use crate::ui::theme::MONO;
@@ -26,7 +29,7 @@ const FACE: Face = Face { name: "console", interactive: true, one_shot: false };
 /// When a named fleet is missing or can't be used, or there is none and no terminal.
 pub fn bare(context: &Context) -> anyhow::Result<Done> {
     match context.fleet_if_any()? {
-        Some(fleet) => show(context, &fleet, false, Screen::default()),
+        Some(fleet) => show(context, fleet, false, Screen::default()),
         None if on_terminal() && context.global.cluster.is_none() => {
             eprintln!(
                 "peerdeck: there is no fleet file, so this is a lab of made-up peers. A real fleet: \
@@ -35,7 +38,7 @@ pub fn bare(context: &Context) -> anyhow::Result<Done> {
             );
             lab(context, Options::default(), Screen::default())
         }
-        None => context.fleet().and_then(|fleet| show(context, &fleet, false, Screen::default())),
+        None => context.fleet().and_then(|fleet| show(context, fleet, false, Screen::default())),
     }
 }
 
@@ -45,7 +48,7 @@ pub fn bare(context: &Context) -> anyhow::Result<Done> {
 /// When there is no fleet, or it can't be used or kept.
 pub fn console(context: &Context, args: &Console) -> anyhow::Result<Done> {
     let Some(target) = &args.target else {
-        return show(context, &context.fleet()?, args.read_only, args.screen);
+        return show(context, context.fleet()?, args.read_only, args.screen);
     };
     if context.choice() != Choice::Default {
         anyhow::bail!("either --fleet or a target, not both");
@@ -53,7 +56,7 @@ pub fn console(context: &Context, args: &Console) -> anyhow::Result<Done> {
     if let Some(name) = &args.save {
         save(context, name, target)?;
     }
-    show(context, &Fleet::of_target(target), args.read_only, args.screen)
+    show(context, Fleet::of_target(target), args.read_only, args.screen)
 }
 
 fn on_terminal() -> bool {
@@ -69,43 +72,62 @@ pub fn lab(context: &Context, options: Options, screen: Screen) -> anyhow::Resul
         anyhow::bail!("the console needs a terminal; `peerdeck lab --headless` runs without one");
     }
     super::process::lock_no_memory();
-    super::process::peer_runtime()?.block_on(async {
-        let lab = Lab::start(options).await?;
-        let fleet = Choice::File(lab.fleet_path()).load(&context.paths)?.context("the lab has no fleet file")?;
-        let shown = Box::pin(run(context, &fleet, false, screen, Some(faults(&lab)))).await;
-        lab.shutdown().await;
-        shown
-    })
+    let network = super::process::peer_runtime()?;
+    let lab = network.block_on(Lab::start(options))?;
+    let choice = Choice::File(lab.fleet_path());
+    let shown = match choice.load(&context.paths) {
+        Ok(fleet) => {
+            let fleet = fleet.context("the lab has no fleet file");
+            fleet.and_then(|fleet| {
+                run(context, &network, (Some(choice), fleet), false, screen, Some(faults(&lab, &network)))
+            })
+        }
+        Err(e) => Err(e.into()),
+    };
+    network.block_on(lab.shutdown());
+    shown
 }
 
-fn show(context: &Context, fleet: &Fleet, read_only: bool, screen: Screen) -> anyhow::Result<Done> {
-    // The screen has a thread of its own, so that a hundred handshakes don't delay a key.
-    super::process::peer_runtime()?.block_on(run(context, fleet, read_only, screen, None))
+fn show(context: &Context, fleet: Fleet, read_only: bool, screen: Screen) -> anyhow::Result<Done> {
+    // One that was named by a target comes from no file that could change.
+    let choice = fleet.file.is_some().then(|| context.choice());
+    let network = super::process::network_runtime()?;
+    let shown = run(context, &network, (choice, fleet), read_only, screen, None);
+    network.shutdown_background();
+    shown
 }
 
-/// Faults into `lab`, for the console over it.
-fn faults(lab: &Lab) -> Faults {
-    let lab = lab.clone();
+/// Faults into `lab`, for the console over it; they are done where the lab runs.
+fn faults(lab: &Lab, network: &Runtime) -> Faults {
+    let (lab, network) = (lab.clone(), network.handle().clone());
     let kind = |k: &Kind| FaultKind { word: k.word.to_owned(), args: k.args.to_owned(), help: k.help.to_owned() };
     Faults {
         kinds: KINDS.iter().map(kind).collect(),
         apply: Arc::new(move |words| {
             let lab = lab.clone();
-            async move { lab.apply_words(&words).await.map_err(|e| e.to_string()) }.boxed()
+            let done = network.spawn(async move { lab.apply_words(&words).await.map_err(|e| e.to_string()) });
+            async move { done.await.unwrap_or_else(|e| Err(format!("the lab failed: {e}"))) }.boxed()
         }),
     }
 }
 
-async fn run(
+/// The screen has a thread with timers of its own: a hundred handshakes don't delay a key, and a second that passes
+/// wakes no thread but this one.
+fn run(
     context: &Context,
-    fleet: &Fleet,
+    network: &Runtime,
+    (choice, fleet): (Option<Choice>, Fleet),
     read_only: bool,
     screen: Screen,
     faults: Option<Faults>,
 ) -> anyhow::Result<Done> {
-    let connected = connect::start(fleet, &context.paths, FACE)?;
-    let theme = fleet.clusters.iter().find_map(|c| c.theme.as_ref()).map(|t| t.value.clone());
-    let lab_config = fleet.file.as_ref().filter(|_| fleet.is_lab()).map(|f| f.with_file_name(SSH_CONFIG));
+    let within = network.enter();
+    let connected = connect::start(&fleet, &context.paths, FACE)?;
+    let lab = fleet.is_lab();
+    let lab_config = fleet.file.as_ref().filter(|_| lab).map(|f| f.with_file_name(SSH_CONFIG));
+    let files = Files { paths: context.paths.clone(), choice, cluster: context.global.cluster.clone() };
+    let (follower, told) = Follower::new(files, fleet);
+    let wrong = |news: News| if let News::Wrong(text) = news { Some(text) } else { None };
     let options = ConsoleOptions {
         ascii: (screen.ascii || screen.unicode).then_some(screen.ascii),
         bell: !screen.no_bell,
@@ -113,35 +135,35 @@ async fn run(
         title: !screen.no_title,
         dumps: Some(context.paths.state.join("dumps")),
         shells: Some(shell::shells(connected.observer.clone(), connected.links.clone(), lab_config)),
-        lab: fleet.is_lab(),
-        theme: if context.global.color == Color::Never { Some(MONO.to_owned()) } else { theme },
+        lab,
         history: Some(context.paths.state.join("console-history")),
         faults,
         audit: Some(context.paths.clone()),
-        own_themes: own_themes(&context.paths.config.join("themes")),
+        theme: (context.global.color == Color::Never).then(|| MONO.to_owned()),
+        themes: follower.themes(),
+        keymap: follower.keymap().clone(),
+        problems: told.into_iter().filter_map(wrong).collect(),
+        // A console that can't act follows its files all the same.
+        reload: Some(reload::follow(follower, Arc::clone(&connected.links), connected.commander.reconfigurer())),
         ..ConsoleOptions::default()
     };
     let commander = (!read_only).then_some(connected.commander);
-    let diagnose = diagnose::for_console(connected.observer.clone(), connected.links.clone());
+    let diagnose = beside(network, diagnose::for_console(connected.observer.clone(), connected.links.clone()));
     let clock = connected.links.clock.clone();
-    console::run(options, connected.observer, commander, diagnose, clock).await?;
+    drop(within);
+    let terminal = super::process::small_runtime()?;
+    terminal.block_on(console::run(options, connected.observer, commander, diagnose, clock))?;
     Ok(0)
 }
 
-/// The user's themes: name and text of every file that nobody else may write.
-fn own_themes(folder: &Path) -> Vec<(String, String)> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
-    let mut files: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path())).collect();
-    files.retain(|f| f.extension().is_some_and(|e| e == "toml"));
-    files.sort();
-    let named = |file: PathBuf| match load::read(&file) {
-        Ok(text) => Some((file.file_stem()?.to_str()?.to_owned(), text)),
-        Err(why) => {
-            tracing::warn!("{why}");
-            None
-        }
-    };
-    files.into_iter().filter_map(named).collect()
+/// Diagnoses where the connections live, not on the thread of the screen.
+fn beside(network: &Runtime, diagnose: Diagnose) -> Diagnose {
+    let handle = network.handle().clone();
+    Arc::new(move |request| {
+        let task = handle.spawn(diagnose(request));
+        let failed = |e| Diagnosis { title: Line::new(&format!("the diagnosis ended early: {e}")), steps: Vec::new() };
+        Box::pin(async move { task.await.unwrap_or_else(failed) })
+    })
 }
 
 /// Writes a fleet file for `target`; one that is there is never overwritten.
@@ -174,6 +196,8 @@ fn fleet_text(name: &str, target: &Via) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]

@@ -11,6 +11,7 @@ pub mod problem;
 pub mod settings;
 mod table;
 pub mod template;
+pub mod watch;
 
 pub use crate::domain::span;
 pub use fleet::{Fleet, FleetCluster, FleetPeer};

@@ -115,7 +115,7 @@ impl ClusterState {
         }
         let (peer, now) = (&self.cluster.peers[at], out.now);
         let id = peer.id.clone();
-        let vouched = peer.row.as_ref().map_or(Time::ZERO, |r| r.vouched);
+        let vouched = peer.vouched().unwrap_or(Time::ZERO);
         let name = self.cluster.label(&id).to_owned();
         let shows = |p: &Pending| (*p.target() == id && vouched >= p.sent).then(|| seen(p, peer, &name, now)).flatten();
         let mut done = Vec::new();
@@ -140,6 +140,14 @@ impl ClusterState {
         for pending in lost {
             let why = format!("the connection to {} was lost before it answered", key.host.short());
             self.say(pending.id, &pending.plan, OutcomeState::Unknown, &why, out);
+        }
+    }
+
+    /// Nobody will look any more: what was not observed yet is unknown.
+    pub fn abandon_commands(&mut self, out: &mut Out<'_>) {
+        for pending in std::mem::take(&mut self.commands) {
+            let why = "its cluster was taken out of the fleet file before anything was observed";
+            self.say(pending.id, &pending.plan, OutcomeState::Unknown, why, out);
         }
     }
 

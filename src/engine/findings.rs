@@ -11,7 +11,7 @@ use super::out::Out;
 use crate::domain::event::EventKind;
 use crate::domain::finding::{Finding, FindingId, FindingKind, Subject, Transition};
 use crate::domain::mesh::link::Cause;
-use crate::domain::snapshot::Cluster;
+use crate::domain::snapshot::{Cluster, Limits};
 use crate::domain::text::Line;
 use crate::domain::time::Time;
 
@@ -116,9 +116,26 @@ impl Tracker {
         changed
     }
 
+    /// Clears all that is raised: their subject is no longer looked at.
+    pub fn clear(&mut self, out: &mut Out<'_>) {
+        for finding in std::mem::take(&mut self.0).values().filter_map(|e| e.raised.as_ref()) {
+            tell(Transition::Cleared, finding, out);
+        }
+    }
+
     /// Whether no condition holds, raised or not yet.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// When conditions that hold now, or are gone, have been so for long enough.
+    pub fn next<'a>(&'a self, limits: &'a Limits) -> impl Iterator<Item = Time> + 'a {
+        self.0.values().filter_map(|entry| match (entry.gone, &entry.raised, &entry.news) {
+            (Some(gone), _, _) => Some(gone + limits.recovery),
+            (None, None, _) => Some(entry.candidate.ripe(entry.first, limits.group)),
+            (None, Some(_), Some((_, since))) => Some(*since + limits.group),
+            (None, Some(_), None) => None,
+        })
     }
 
     /// Raised findings, worst and oldest first.
@@ -133,12 +150,16 @@ impl Tracker {
 
 impl Candidate {
     fn is_ripe(&self, first: Time, group: Duration, now: Time) -> bool {
+        now >= self.ripe(first, group)
+    }
+
+    /// When it has held for long enough, if nothing more is disturbed around it.
+    fn ripe(&self, first: Time, group: Duration) -> Time {
         if self.is_announced() {
-            return true;
+            return first;
         }
-        let held = now.since(first);
-        let quiet = self.disturbed.is_none_or(|at| now.since(at) >= group) || held >= group * UNQUIET_MAX;
-        held >= group.max(self.hold) && now >= self.not_before && quiet
+        let quiet = self.disturbed.map_or(first, |at| (at + group).min(first + group * UNQUIET_MAX));
+        (first + group.max(self.hold)).max(self.not_before).max(quiet)
     }
 
     /// Whether somebody said so, instead of it being seen: it needs no time to prove itself, nor does its end.

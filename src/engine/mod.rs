@@ -3,6 +3,8 @@
 //! [`Engine::step`] is the one owner of the truth: nobody else writes. It takes the time as an argument and
 //! answers with effects, which the runtime carries out.
 
+use std::collections::BTreeSet;
+
 use crate::domain::ids::{ClusterName, PeerId};
 use crate::domain::reach::{Endpoint, EndpointKey, PeerEvent, PeerRequest};
 use crate::domain::snapshot::Limits;
@@ -21,6 +23,7 @@ mod held_back;
 mod out;
 pub mod plans;
 mod reach;
+mod reconfigure;
 mod relay;
 mod roster;
 mod rows;
@@ -49,6 +52,15 @@ pub struct ClusterConfig {
     pub limits: Limits,
 }
 
+/// Another fleet, to be taken over without dropping what has not changed.
+#[derive(Clone, Debug, Default)]
+pub struct Reconfiguration {
+    /// The whole of it.
+    pub config: Config,
+    /// Endpoints that are connected to in another way from now on; those that are not there are of no account.
+    pub restart: BTreeSet<EndpointKey>,
+}
+
 /// What can happen to the engine.
 #[derive(Clone, Debug)]
 pub enum Event {
@@ -59,7 +71,7 @@ pub enum Event {
         /// What.
         event: PeerEvent,
     },
-    /// Time has passed; at least every 250 ms.
+    /// Time has passed; at the latest when [`Engine::next_look`] says.
     Tick,
     /// Somebody with the right to act has submitted a plan.
     Submit {
@@ -87,6 +99,8 @@ pub enum Event {
         /// Which peer; `None` for all that are not connected.
         peer: Option<PeerId>,
     },
+    /// The fleet file says something else than before.
+    Reconfigure(Reconfiguration),
     /// An actor was too busy to take a request.
     NotTaken {
         /// Which actor.

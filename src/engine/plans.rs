@@ -87,6 +87,9 @@ fn obstacle(peer: &Peer, name: &str, command: &Command, now: Time) -> Option<Str
     let detached = peer.detached().is_some();
     match command {
         Command::Disconnect { .. } => detached.then(|| format!("{name} is detached already")),
+        Command::Reconnect { .. } if peer.row.is_none() => {
+            Some(format!("nobody tells the word of {name}: whether it is detached is not known"))
+        }
         Command::Reconnect { .. } => (!detached).then(|| format!("{name} is not detached")),
         Command::MaintenanceOn { lasting, .. } => (*lasting > LASTING_MAX || lasting.is_zero())
             .then(|| format!("maintenance lasts up to {} days", LASTING_MAX.as_secs() / 86_400)),

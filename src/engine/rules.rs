@@ -274,7 +274,7 @@ fn unknown_too_long(state: &ClusterState, explained: &BTreeSet<PeerId>, now: Tim
     for peer in cluster.peers.iter().filter(|p| !explained.contains(&p.id)) {
         let Some(extra) = state.extra.get(&peer.id) else { continue };
         if !peer.is_row_fresh(&cluster.limits, now) {
-            let since = peer.row.as_ref().map_or(extra.known, |r| r.vouched);
+            let since = peer.vouched().unwrap_or(extra.known);
             if now.since(since) > limit {
                 let text = format!("nobody has told of {}'s links for too long", cluster.label(&peer.id));
                 found.push(Candidate::new(FindingKind::UnknownTooLong, Subject::Peer(peer.id.clone()), since, &text));

@@ -143,13 +143,13 @@ pub fn lasting_s(command: &Command) -> Option<u64> {
 
 /// The document about all of `steps`, which are of one cluster.
 #[must_use]
-pub fn document<'a>(cluster: &Cluster, steps: impl IntoIterator<Item = (&'a Plan, Result)>) -> ActionDoc {
+pub fn document<'a>(cluster: &Cluster, steps: impl IntoIterator<Item = (&'a Plan, &'a Result)>) -> ActionDoc {
     let plans: Vec<StepDoc> = steps
         .into_iter()
         .map(|(plan, result)| {
             let outcome = match result {
                 Result::None => None,
-                Result::Outcome(outcome) => Some(OutcomeDoc::from(&outcome)),
+                Result::Outcome(outcome) => Some(OutcomeDoc::from(outcome)),
                 Result::Skipped(why) => {
                     Some(OutcomeDoc { state: "skipped", at: None, observed_at: None, detail: why.to_string() })
                 }
@@ -212,7 +212,8 @@ pub fn result_text(cluster: &Cluster, plan: &Plan, result: &Result, style: Style
         Result::Skipped(why) => ("skipped", why.to_string(), Tone::Dim),
         Result::Outcome(outcome) => (outcome.state.into(), outcome.detail.to_string(), tone(outcome.state)),
     };
-    let detail = if detail.is_empty() { detail } else { format!(", {detail}") };
+    // "sent" by itself tells nothing that "sent" has not told.
+    let detail = if detail.is_empty() || detail == word { String::new() } else { format!(", {detail}") };
     let what = format!("{} {}", plan.command.word(), host(cluster, plan.command.target()));
     format!("{what}: {}{detail}\n", paint(word, tone, style))
 }

@@ -7,6 +7,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
+mod alarm;
 mod caps;
 pub mod child;
 pub mod clipboard;
@@ -18,6 +19,7 @@ pub mod probe;
 mod signals;
 pub mod typed;
 
+pub use alarm::Alarm;
 pub use caps::{Caps, Multiplexer, Palette};
 pub use guard::Guard;
 pub use hangup::Hangup;

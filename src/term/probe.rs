@@ -14,6 +14,8 @@ use super::typed;
 
 /// How long all answers together may take.
 pub const PATIENCE: Duration = Duration::from_millis(200);
+/// The same over SSH: there and back around the world.
+pub const PATIENCE_FAR: Duration = Duration::from_millis(600);
 /// How much longer the end of a sequence may take that has begun.
 const TAIL: Duration = Duration::from_millis(50);
 /// More than this is no answer, and nobody types as much.
@@ -28,15 +30,15 @@ pub struct Widths {
     pub typed: Vec<u8>,
 }
 
-/// Asks how wide each of `signs` is. The terminal must be taken; nobody else may read from it meanwhile.
+/// Asks how wide each of `signs` is, and waits at most `patience` for all answers. The terminal must be taken; nobody else may read from it meanwhile.
 ///
 /// # Errors
 /// When the terminal can't be read from or written to.
-pub fn widths(signs: &[&str]) -> io::Result<Widths> {
+pub fn widths(signs: &[&str], patience: Duration) -> io::Result<Widths> {
     let mut out = io::stdout();
     out.write_all(question(signs).as_bytes())?;
     out.flush()?;
-    let bytes = read_answers(&tty()?, signs.len())?;
+    let bytes = read_answers(&tty()?, signs.len(), patience)?;
     Ok(sorted(&bytes))
 }
 
@@ -64,9 +66,9 @@ pub(super) fn is_ready(tty: &OwnedFd, wait: Duration) -> io::Result<bool> {
     }
 }
 
-fn read_answers(tty: &OwnedFd, wanted: usize) -> io::Result<Vec<u8>> {
+fn read_answers(tty: &OwnedFd, wanted: usize, patience: Duration) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + patience;
     let mut chunk = [0; 1024];
     while bytes.len() < BYTES_MAX && sorted(&bytes).columns.len() < wanted {
         // Half a sequence is waited for a little longer: its rest would be taken for keys.

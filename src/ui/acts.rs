@@ -5,10 +5,9 @@ use ratatui::layout::Rect;
 
 use crate::app::acts::{Choice, Menu};
 use crate::app::dialog::{self, Dialog, Focus};
-use crate::app::runs::Run;
+use crate::app::runs::{Run, StepState};
 use crate::app::{App, plural};
 use crate::domain::{CommandKind, DangerClass, OutcomeState, Time, span, time};
-use crate::engine::bulk::StepState;
 use crate::ui::pen::{Pen, Piece, piece};
 use crate::ui::text;
 use crate::ui::theme::Role;
@@ -18,7 +17,7 @@ const WIDTH: u16 = 96;
 
 /// A box of `lines` lines above the line of hints; gives its inside.
 fn panel(pen: &mut Pen<'_>, area: Rect, lines: usize, title: &str, frame: Role) -> Rect {
-    let most = (area.height * 2 / 3).max(8).min(area.height.saturating_sub(1));
+    let most = (area.height * 11 / 20).max(8).min(area.height.saturating_sub(1));
     let height = u16::try_from(lines + 2).unwrap_or(u16::MAX).min(most);
     let bottom = Rect { y: area.bottom().saturating_sub(height + 1), height, ..area };
     pen.framed(bottom, WIDTH.min(area.width), height, title, frame)
@@ -46,7 +45,7 @@ pub fn menu(pen: &mut Pen<'_>, area: Rect, menu: &Menu) {
         };
         let about = match &item.refusal {
             None => item.help.to_owned(),
-            Some(why) => format!("not now: {why}"),
+            Some(why) => format!("no: {why}"),
         };
         let line = [
             piece(format!("{}  ", text::pad(&item.keys, keys)), key_role),
@@ -73,7 +72,7 @@ pub fn choice(pen: &mut Pen<'_>, area: Rect, app: &App, choice: &Choice, now: Ti
             piece(format!("{pointer} "), Role::Accent),
             piece(format!("{} ", at + 1), Role::Key),
             piece(format!("{what} {}", cluster.label(peer)), if focused { Role::Accent } else { role }),
-            piece(refusal.map(|why| format!("  not now: {why}")).unwrap_or_default(), Role::Muted),
+            piece(refusal.map(|why| format!("  no: {why}")).unwrap_or_default(), Role::Muted),
         ];
         if y < inner.bottom() {
             pen.line(line, &pieces);
@@ -160,7 +159,9 @@ fn facts(pen: &Pen<'_>, app: &App, dialog: &Dialog, columns: usize) -> Vec<Vec<P
     for (label, role, of) in [("now", Role::Text, 0), ("then", Role::Text, 1), ("against", Role::Crit, 2)] {
         let mut first = true;
         let mut told: Vec<&str> = Vec::new();
-        for plan in dialog.plans() {
+        // What becomes of each of several is alike: it is told of the first.
+        let shown = if of == 1 { 1 } else { dialog.plans().len() };
+        for plan in dialog.plans().iter().take(shown) {
             let list = [&plan.evidence, &plan.effects, &plan.obstacles][of];
             for line in list {
                 // What holds for all of them is said once.
@@ -170,6 +171,9 @@ fn facts(pen: &Pen<'_>, app: &App, dialog: &Dialog, columns: usize) -> Vec<Vec<P
                     first = false;
                 }
             }
+        }
+        if dialog.plans().len() > shown {
+            say("", "and the same for each of the others", role);
         }
     }
     lines
@@ -188,7 +192,10 @@ fn field_line(
         return;
     }
     let (label, value, note) = match field {
-        Focus::Reason => ("reason   ".to_owned(), &dialog.reason, "may be empty; everybody sees it".to_owned()),
+        Focus::Reason => {
+            let note = if dialog.asks_how_long() { "may be empty; everybody sees it" } else { "may be empty" };
+            ("reason   ".to_owned(), &dialog.reason, note.to_owned())
+        }
         Focus::Lasting => {
             let note = match span::parse(dialog.lasting.as_str()) {
                 Ok(lasting) => format!("until {}", clock(pen, app, now + lasting, now)),
@@ -293,7 +300,8 @@ fn run_lines(pen: &Pen<'_>, run: &Run, columns: usize, now: Time, lines: &mut Ve
         };
         let name = text::pad(&text::cut_middle(name, names, g.ellipsis), names);
         let room = columns.saturating_sub(names + 15);
-        let mut detail = text::wrap(detail, room, 2, g.ellipsis).into_iter();
+        let detail = if detail == word { "" } else { detail };
+        let mut detail = text::wrap(detail, room, 4, g.ellipsis).into_iter();
         lines.push(vec![
             piece(format!("  {sign} "), role),
             piece(format!("{name} "), Role::Text),

@@ -84,7 +84,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) {
             piece(g.cell(&back), cell_role(&back)),
             link.map_or_else(blank, |l| plain(time::human(moment.since(l.since)))),
             piece(cell.cause.map_or("", crate::domain::Cause::as_str), cell_role(&cell)),
-            plain(link.and_then(|l| l.rtt).map(time::human_rtt).unwrap_or_default()),
+            plain(link.and(cell.rtt).map(time::human_rtt).unwrap_or_default()),
             link.map_or_else(blank, |l| plain(if l.attempts > 0 { l.attempts.to_string() } else { String::new() })),
             plain(
                 link.and_then(|l| l.next_attempt)

@@ -101,7 +101,7 @@ mod tests {
         buf.set_string(0, 0, "日 ok", Style::new().fg(Color::LightRed).add_modifier(Modifier::BOLD));
         assert_eq!(plain(&buf), "日 ok\n\n");
         assert_eq!(coloured(&buf), "\x1b[0;1;91m日 ok\n\n\x1b[0m");
-        let mut parser = vt100::Parser::new(2, 8, 0);
+        let mut parser = vt100::Parser::new(4, 8, 0);
         parser.process(coloured(&buf).replace('\n', "\r\n").as_bytes());
         assert_eq!(parser.screen().contents(), "日 ok");
         assert_eq!(parser.screen().cell(0, 0).unwrap().fgcolor(), vt100::Color::Idx(9));

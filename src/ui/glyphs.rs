@@ -37,6 +37,8 @@ pub struct Glyphs {
     pub level: &'static str,
     /// Disconnected on purpose.
     pub detached: &'static str,
+    /// Beside a peer that somebody works on.
+    pub maintenance: &'static str,
     /// Nobody told us, or too long ago.
     pub unknown: &'static str,
     /// A peer and itself.
@@ -47,8 +49,6 @@ pub struct Glyphs {
     pub hatch: &'static str,
     /// A peer that this console does not reach.
     pub unreached: &'static str,
-    /// A peer that is worked on.
-    pub maintenance: &'static str,
     /// A peer that the person has marked.
     pub mark: &'static str,
     /// A finding.
@@ -86,12 +86,12 @@ pub const UNICODE: Glyphs = Glyphs {
     one_sided: "◐",
     level: "v",
     detached: "⊘",
+    maintenance: "m",
     unknown: "?",
     own: "·",
     relayed: "↷",
     hatch: "╱",
     unreached: "!",
-    maintenance: "m",
     mark: "◆",
     finding: "▲",
     upright: "│",
@@ -116,12 +116,12 @@ pub const ASCII: Glyphs = Glyphs {
     one_sided: "~",
     level: "v",
     detached: "-",
+    maintenance: "m",
     unknown: "?",
     own: "\\",
     relayed: ">",
     hatch: "/",
     unreached: "!",
-    maintenance: "m",
     mark: "*",
     finding: "!",
     upright: "|",
@@ -153,7 +153,8 @@ impl Charset {
         let allowed = symbol.is_ascii()
             || match self {
                 Self::Unicode => true,
-                Self::Narrow => symbol.width() == symbol.width_cjk(),
+                // Accented letters are ambiguous as well; only what is wide everywhere is safe.
+                Self::Narrow => symbol.width() == 2,
                 Self::Ascii => false,
             };
         let plain = || match symbol {
@@ -286,7 +287,7 @@ mod tests {
             crate::ui::dump::plain(&buf).trim_end().to_owned()
         };
         assert_eq!(shown(Charset::Unicode), "a→é日本…µ");
-        assert_eq!(shown(Charset::Narrow), "a>?日本~µ");
+        assert_eq!(shown(Charset::Narrow), "a>?日本~u");
         assert_eq!(shown(Charset::Ascii), "a>?????~u");
     }
 }

@@ -126,7 +126,8 @@ impl<'a> Pen<'a> {
         self.put(x, y, max, &text, role)
     }
 
-    fn put_styled(&mut self, x: u16, y: u16, max: u16, text: &str, style: Style) -> u16 {
+    /// As [`Self::put`], in a style that no role has.
+    pub fn put_styled(&mut self, x: u16, y: u16, max: u16, text: &str, style: Style) -> u16 {
         let area = self.buf.area;
         if y < area.top() || y >= area.bottom() || x < area.left() || x >= area.right() || max == 0 {
             return x;

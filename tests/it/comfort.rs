@@ -6,7 +6,7 @@ use std::time::Duration;
 use peerdeck::app::action::TABLE;
 use peerdeck::app::lists::{List, ListSort};
 use peerdeck::app::palette::{FaultKind, HISTORY_MAX};
-use peerdeck::app::{App, Cmd, Msg, Options, Scope, View};
+use peerdeck::app::{App, Cmd, Msg, Options, Scope, ThemeList, View};
 use peerdeck::domain::event::{Event, EventKind};
 use peerdeck::domain::finding::Transition;
 use peerdeck::domain::observation::OperatorSession;
@@ -25,8 +25,7 @@ fn options() -> Options {
     let fault = |word: &str, args: &str| FaultKind { word: word.into(), args: args.into(), help: "breaks".into() };
     Options {
         lab: true,
-        themes: 3,
-        theme_names: ["terminal", "dark", "light"].map(str::to_owned).into(),
+        themes: ThemeList { names: ["terminal", "dark", "light"].map(str::to_owned).into(), ..ThemeList::default() },
         faults: vec![fault("cut", "A B"), fault("dns", "A nxdomain|ok"), fault("isolate", "A|group:G|console")],
         width: SIZE.0,
         height: SIZE.1,

@@ -97,7 +97,7 @@ fn every_line_of_the_readme_that_calls_peerdeck_parses() {
     let mut seen = 0;
     let blocks = readme.split("```").skip(1).step_by(2).filter(|b| b.starts_with("sh\n"));
     for line in blocks.flat_map(str::lines).filter(|l| l.starts_with("peerdeck ")) {
-        let command = line.split(['#', '|', '&']).next().unwrap();
+        let command = line.split(['#', '|', '&', '>']).next().unwrap();
         let args = command.split_whitespace().map(Into::into).collect::<Vec<_>>();
         if let Err(e) = cli::parse(&args) {
             panic!("{line}: {e}");
@@ -140,9 +140,12 @@ fn global_options_stand_before_and_after_every_command() {
         }
         let extra: &[&str] = match path.as_str() {
             "peerdeck peer" => &["--config", "x.toml"],
-            "peerdeck diagnose" | "peerdeck trust" | "peerdeck disconnect" | "peerdeck reconnect" => &["lab1"],
+            "peerdeck diagnose"
+            | "peerdeck trust"
+            | "peerdeck disconnect"
+            | "peerdeck reconnect"
+            | "peerdeck maintenance off" => &["lab1"],
             "peerdeck maintenance on" => &["lab1", "--for", "2h"],
-            "peerdeck maintenance off" => &["lab1"],
             "peerdeck generate completions" => &["bash"],
             "peerdeck lab fault" => &["heal"],
             _ => &[],

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod app;
+mod app_acts;
 mod comfort;
 mod config;
 mod daemon;
@@ -17,5 +18,8 @@ mod oneshot;
 mod ssh;
 mod support;
 mod terminal;
+mod terminal_acts;
+mod terminal_side;
+mod themes;
 mod ui;
 mod whole;

@@ -9,7 +9,7 @@ use portable_pty::{Child, CommandBuilder, PtySize, native_pty_system};
 use serde_json::Value;
 
 use crate::support::PATIENCE;
-use crate::whole::{Whole, link, list, text};
+use crate::whole::{Whole, link, list, peerdeck, text};
 
 /// Long enough for a busy machine.
 const LONG: &str = "20s";
@@ -119,6 +119,61 @@ fn d7_of_three_peers_the_canary_goes_first_and_the_dead_one_stops_the_rest() {
 }
 
 #[test]
+fn c22_maintenance_of_a_group_is_announced_seen_by_all_and_ended() {
+    let whole = Whole::start("4");
+    let on = ["maintenance", "on", "group:Main_Group", "--for", "2h", "-m", "new racks"];
+    let (doc, code) = whole.act(&[&on[..], &["--dry-run"]].concat());
+    let peers: Vec<&str> = list(&doc, "plans").iter().map(|p| p["plan"]["peer"].as_str().unwrap()).collect();
+    assert_eq!((code, peers.len() > 1), (0, true), "{doc:#}");
+    assert!(list(&doc, "plans").iter().all(|p| p["plan"]["class"] == "reversible"), "{doc:#}");
+    assert_eq!(doc["plans"][0]["plan"]["lasting_s"], 7200, "{doc:#}");
+    let (doc, code) = whole.act(&[&on[..], &["--yes"]].concat());
+    assert_eq!((code, states(&doc)), (0, vec!["observed"; peers.len()]), "{doc:#}");
+    let (doc, _) = whole.json(&["status"]);
+    let told = |f: &&Value| f["kind"] == "maintenance" && f["text"].as_str().unwrap().contains("new racks");
+    assert_eq!(list(&doc, "findings").iter().filter(told).count(), peers.len(), "{doc:#}");
+
+    let (doc, code) = whole.act(&["maintenance", "off", "machine:lab3", "--yes"]);
+    assert_eq!((code, states(&doc)), (1, vec!["refused"]), "{doc:#}");
+    let (doc, code) = whole.act(&["maintenance", "off", "cluster", "--yes"]);
+    let off: Vec<&str> = list(&doc, "plans").iter().map(|p| p["plan"]["peer"].as_str().unwrap()).collect();
+    assert_eq!((code, off), (0, peers), "only those that are in maintenance: {doc:#}");
+    let (doc, code) = whole.act(&["maintenance", "on", "lab3", "--for", "31d", "--yes"]);
+    assert_eq!((code, states(&doc)), (1, vec!["refused"]), "{doc:#}");
+    let long = "x".repeat(201);
+    let cases: [&[&str]; 4] = [
+        &["maintenance", "on", "group:Main_Grup", "--for", "1h", "--yes"],
+        &["maintenance", "on", "lab1", "--yes"],
+        &["maintenance", "lab1"],
+        &["maintenance", "on", "lab1", "--for", "1h", "--yes", "-m", &long],
+    ];
+    for words in cases {
+        let out = whole.run(words);
+        assert_eq!(out.status.code(), Some(64), "{words:?}: {}", text(&out.stderr));
+    }
+    assert!(text(&whole.run(cases[0]).stderr).contains("did you mean \"Main_Group\""));
+}
+
+#[test]
+fn c22_a_peer_that_only_its_fellows_reach_is_disconnected_and_reconnected_by_way_of_one() {
+    let whole = Whole::start("3");
+    let own = std::fs::read_to_string(&whole.fleet).unwrap();
+    let without: Vec<&str> = own.split("[[cluster.peer]]").filter(|part| !part.contains("\"lab2.")).collect();
+    let file = whole.dir.path().join("without.toml");
+    std::fs::write(&file, without.join("[[cluster.peer]]")).unwrap();
+    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    for command in ["disconnect", "reconnect"] {
+        let args = [command, "lab2", "--yes", "--json", "--timeout", LONG, "--fleet", file.to_str().unwrap()];
+        let out = peerdeck(whole.dir.path(), &args).output().unwrap();
+        let doc: Value = serde_json::from_slice(&out.stdout).unwrap();
+        assert_eq!((out.status.code(), &doc["outcome"]["state"]), (Some(0), &"observed".into()), "{doc:#}");
+        let said = whole.audited().into_iter().map(|l| l["outcome"]["detail"].to_string()).collect::<String>();
+        assert!(said.contains("by way of lab"), "{said}");
+        assert_eq!(whole.detached("lab2"), Some(command == "disconnect"));
+    }
+}
+
+#[test]
 fn d7_what_cannot_be_written_down_is_not_done() {
     let whole = Whole::start("2");
     let log = whole.audit();
@@ -220,6 +275,20 @@ fn d7_a_person_reads_the_plan_and_types_the_name_and_nothing_less() {
     assert_eq!(code, 0, "{said}");
     assert!(["basis", ": sent", ": accepted"].iter().all(|word| said.contains(word)), "{said}");
     assert!(whole.audited()[0]["who"]["tty"].is_string());
+}
+
+#[test]
+fn d8_what_was_typed_before_the_question_is_no_answer() {
+    let whole = Whole::start("2");
+    // The frozen peer holds the picture up, so that the keys surely come before the question.
+    whole.fault(&["freeze", "lab2"]);
+    let mut asked = Typed::start(&whole, &["disconnect", "lab1", "--timeout", "4s"]);
+    asked.type_keys("lab1\r");
+    asked.until("Type lab1 to disconnect");
+    asked.type_keys("no\r");
+    let (code, said) = asked.code();
+    assert!(code == 1 && said.contains("not confirmed"), "{code} {said}");
+    assert_eq!(whole.audited().len(), 0);
 }
 
 #[test]

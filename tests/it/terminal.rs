@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use peerdeck::app::{Diagnosis, DiagnosisStep, StepResult};
-use peerdeck::cli::console::{self, ConsoleOptions, Diagnose};
+use peerdeck::cli::console::{self, Diagnose};
 use peerdeck::clock::{Clock, SystemClock};
 use peerdeck::domain::ids::{BootId, GroupName, HostName, PeerId};
 use peerdeck::domain::membership::{Addressing, Machine};
@@ -25,7 +25,7 @@ use tokio::sync::mpsc;
 /// Says to [`child`] what to be.
 const CHILD: &str = "PEERDECK_TEST_CHILD";
 /// How long a test waits for what must come. Generous: the machine may be busy with other tests.
-const DEADLINE: Duration = Duration::from_secs(20);
+pub const DEADLINE: Duration = Duration::from_secs(20);
 const PEERS: usize = 3;
 
 /// Peers that report that all is well, once a second.
@@ -157,7 +157,7 @@ fn child() {
             }),
         };
         let commander = (mode != "read-only").then_some(commander);
-        console::run(ConsoleOptions::default(), observer, commander, diagnose, clock).await
+        console::run(crate::terminal_side::options(), observer, commander, diagnose, clock).await
     });
     match result {
         Ok(()) => println!("ended well"),
@@ -197,7 +197,7 @@ fn command(mode: &str, env: &[(&str, &str)]) -> CommandBuilder {
 }
 
 impl Pty {
-    fn start(mode: &str, size: (u16, u16), env: &[(&str, &str)]) -> Self {
+    pub fn start(mode: &str, size: (u16, u16), env: &[(&str, &str)]) -> Self {
         Self::start_with(mode, size, env, true)
     }
 
@@ -240,7 +240,7 @@ impl Pty {
         out.flush().unwrap();
     }
 
-    fn resize(&self, size: (u16, u16)) {
+    pub fn resize(&self, size: (u16, u16)) {
         self.screen.lock().unwrap().screen_mut().set_size(size.1, size.0);
         self.master.as_ref().unwrap().resize(pty_size(size)).unwrap();
     }
@@ -273,14 +273,14 @@ impl Pty {
         self.until(text, |screen| screen.contents().contains(text));
     }
 
-    fn signal(&self, signal: Signal) {
+    pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.child.process_id().unwrap()).unwrap()).unwrap();
         kill_process(pid, signal).unwrap();
     }
 
     /// The state letter of the process, from /proc.
     #[cfg(target_os = "linux")]
-    fn process_state(&self) -> char {
+    pub fn process_state(&self) -> char {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.process_id().unwrap())).unwrap();
         stat.rsplit(") ").next().unwrap().chars().next().unwrap()
     }
@@ -320,10 +320,10 @@ fn pty_size((cols, rows): (u16, u16)) -> PtySize {
     PtySize { rows, cols, pixel_width: 0, pixel_height: 0 }
 }
 
-const SIZE: (u16, u16) = (100, 30);
+pub const SIZE: (u16, u16) = (100, 30);
 
 /// The sentence of a mesh in which all is well.
-const WELL: &str = "All 3 peers see each other: 6 links are up.";
+pub const WELL: &str = "All 3 peers see each other: 6 links are up.";
 
 #[test]
 fn starts_shows_the_grid_moves_and_quits_leaving_the_terminal_as_it_was() {
@@ -538,7 +538,7 @@ fn a_read_only_console_offers_no_action() {
 }
 
 /// The program itself with a lab, its files in a folder of its own.
-fn lab(state: &std::path::Path, peers: usize) -> CommandBuilder {
+pub fn lab(state: &std::path::Path, peers: usize) -> CommandBuilder {
     let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_peerdeck"));
     command.args(["lab", "-v", "--peers", &peers.to_string(), "--seed", "7"]);
     command.arg("--state-dir");

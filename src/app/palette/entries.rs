@@ -155,7 +155,7 @@ impl App {
     pub(super) fn values(&self, verb: &str, before: &str) -> Vec<(String, String)> {
         let named = |names: Vec<&str>| names.into_iter().map(|n| (n.to_owned(), String::new())).collect();
         match verb {
-            "theme" => named(self.options.theme_names.iter().map(String::as_str).collect()),
+            "theme" => named(self.options.themes.names.iter().map(String::as_str).collect()),
             "view" => View::iter()
                 .map(|v| (v.name().to_lowercase(), String::new()))
                 .chain(self.has_clusters().then(|| ("overview".to_owned(), "all clusters".to_owned())))

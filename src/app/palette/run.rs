@@ -170,11 +170,7 @@ impl App {
     /// Does what [`App::wanted`] found to be possible.
     fn run_verb(&mut self, verb: &str, rest: &str, now: Time) -> Vec<Cmd> {
         match verb {
-            "theme" => {
-                if let Some(place) = self.options.theme_names.iter().position(|n| n == rest) {
-                    self.options.theme = place;
-                }
-            }
+            "theme" => self.theme = Some(rest.to_owned()),
             "sort" => self.sort_by(rest, now),
             "filter" => self.set_filter(rest),
             "peer" => {

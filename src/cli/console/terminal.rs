@@ -2,6 +2,7 @@
 
 use std::io;
 use std::process::Command;
+use std::time::Duration;
 
 use crossterm::event::{Event as Input, MouseButton, MouseEvent, MouseEventKind};
 use ratatui::buffer::Buffer;
@@ -21,15 +22,22 @@ const SSH_FAILED: i32 = 255;
 
 /// The set of signs that this terminal shows one column wide, and what was typed while it was asked.
 ///
-/// Without an answer the locale decides; where that is Chinese, Japanese or Korean, ASCII is the safe choice.
-pub(super) async fn choose_signs(wanted: Option<bool>, caps: Caps, locale: Locale) -> io::Result<(Glyphs, Vec<Input>)> {
+/// Without an answer within `patience` the locale decides; where that is Chinese, Japanese or Korean, ASCII is the safe choice.
+pub(super) async fn choose_signs(
+    wanted: Option<bool>,
+    caps: Caps,
+    locale: Locale,
+    patience: Duration,
+) -> io::Result<(Glyphs, Vec<Input>)> {
     match wanted {
         Some(true) => return Ok((glyphs::ASCII, Vec::new())),
         Some(false) => return Ok((glyphs::UNICODE, Vec::new())),
         None if !caps.unicode || locale == Locale::Ascii => return Ok((glyphs::ASCII, Vec::new())),
         None => {}
     }
-    let asked = tokio::task::spawn_blocking(|| probe::widths(glyphs::ASKED)).await.map_err(io::Error::other)??;
+    let asked = tokio::task::spawn_blocking(move || probe::widths(glyphs::ASKED, patience))
+        .await
+        .map_err(io::Error::other)??;
     let answered = asked.columns.len() == glyphs::ASKED.len();
     let wide = glyphs::ASKED.iter().zip(&asked.columns).filter(|(_, columns)| **columns != 1).count();
     tracing::info!(answered, wide, ?locale, "asked the terminal how wide it draws signs");
@@ -106,7 +114,7 @@ impl Console<'_> {
         let told = match child::run(command, signals).await {
             Ok(Ended::Code(0)) => format!("the shell on {name} has ended"),
             Ok(Ended::Code(SSH_FAILED)) => {
-                let ask = "peerdeck: ssh failed, see above. Enter brings the console back: ";
+                let ask = "\r\npeerdeck: ssh failed, see above. Enter brings the console back: ";
                 child::wait_for_enter(ask, signals).await?;
                 format!("ssh to {name} failed or was cut off (exit code {SSH_FAILED})")
             }
@@ -119,6 +127,8 @@ impl Console<'_> {
             Err(error) => format!("no shell on {name}: {error}"),
         };
         self.guard.again()?;
+        let size = self.terminal.size()?;
+        let _ = self.app.update(Msg::Resize { width: size.width, height: size.height }, self.clock.now());
         self.title.clear();
         self.tell(told);
         self.forget_screen()?;

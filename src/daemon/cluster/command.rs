@@ -18,9 +18,6 @@ use crate::proto::rpc::{ExecuteParams, ExecuteResult};
 /// Hops that a command may take.
 const TTL: u8 = 16;
 
-/// Longest reason that is kept.
-const REASON_MAX: usize = 200;
-
 /// How a command came that a fellow passed on.
 pub(super) struct Came {
     /// From whom.
@@ -209,7 +206,7 @@ impl Core {
         self.end_maintenance(now, out); // Its timer may be a moment late.
         self.check_membership(&params.basis)?;
         self.check_own_basis(now, &params.basis)?;
-        let reason = clean(&params.reason, REASON_MAX);
+        let reason = Line::new(&params.reason);
         match kind {
             CommandKind::Disconnect => self.set_detached(now, by, &reason, true, out),
             CommandKind::Reconnect => self.set_detached(now, by, &reason, false, out),
@@ -222,7 +219,7 @@ impl Core {
         &mut self,
         now: Time,
         by: &Line,
-        reason: &str,
+        reason: &Line,
         disconnect: bool,
         out: &mut Vec<Effect>,
     ) -> Result<String, String> {

@@ -13,7 +13,7 @@ impl Core {
         &mut self,
         now: Time,
         by: &Line,
-        reason: &str,
+        reason: &Line,
         lasting: Option<u64>,
         out: &mut Vec<Effect>,
     ) -> Result<String, String> {
@@ -22,7 +22,7 @@ impl Core {
         let Some(lasting) = lasting else {
             return Err(format!("maintenance must say how long it lasts, up to {days} days"));
         };
-        let announced = Maintenance::lasting(now, lasting, by.clone(), Line::new(reason));
+        let announced = Maintenance::lasting(now, lasting, by.clone(), reason.clone());
         let span = human(lasting);
         let host = self.config.host.clone();
         let anew = if self.config.maintenance.is_some() { "anew " } else { "" };
@@ -37,7 +37,7 @@ impl Core {
         &mut self,
         now: Time,
         by: &Line,
-        reason: &str,
+        reason: &Line,
         out: &mut Vec<Effect>,
     ) -> Result<String, String> {
         let host = self.config.host.clone();
@@ -72,6 +72,8 @@ impl Core {
     fn keep_maintenance(&mut self, now: Time, maintenance: Option<Maintenance>, out: &mut Vec<Effect>) {
         self.config.maintenance.clone_from(&maintenance);
         out.push(Effect::KeepMaintenance(maintenance));
-        self.touch(now);
+        // At once, not gathered with other changes: the machine may be switched off the next moment.
+        self.flush_at = Some(now);
+        self.flood_at = Some(now);
     }
 }

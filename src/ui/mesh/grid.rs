@@ -29,15 +29,15 @@ const NUMBERS_CELL: u16 = 9;
 
 /// What the grid is drawn from.
 pub struct Context<'a> {
-    app: &'a App,
-    cluster: &'a Cluster,
-    grid: &'a Grid,
-    now: Time,
-    labels: Vec<&'a str>,
+    pub(super) app: &'a App,
+    pub(super) cluster: &'a Cluster,
+    pub(super) grid: &'a Grid,
+    pub(super) now: Time,
+    pub(super) labels: Vec<&'a str>,
     /// Over others there is a way, per cell of the cluster; only for rows with a link that is down.
     relayed: Vec<Vec<bool>>,
     level: Option<u32>,
-    grouped: bool,
+    pub(super) grouped: bool,
     /// Whom the open dialog is about, by position; and whether their links would change.
     meant: Vec<bool>,
     cuts: bool,
@@ -99,7 +99,8 @@ impl<'a> Context<'a> {
             grid,
             now,
             labels: labels(cluster),
-            relayed: relayed(cluster, grid, now),
+            // A sign that stands beside others needs a column of its own.
+            relayed: if grid.is_large() { Vec::new() } else { relayed(cluster, grid, now) },
             level: common_level(cluster),
             grouped,
             meant: cluster.peers.iter().map(|p| app.dialog().is_some_and(|d| d.is_about(&p.id))).collect(),
@@ -203,14 +204,18 @@ impl<'a> Context<'a> {
         plan
     }
 
-    fn is_border(&self, before: usize, after: usize) -> bool {
+    pub(super) fn is_border(&self, before: usize, after: usize) -> bool {
         self.grouped && self.cluster.peers[before].group != self.cluster.peers[after].group
     }
 
     /// The sign beside a row's name and what it says: the worst that is wrong with the observer.
-    fn row_mark(&self, pen: &Pen<'_>, peer: &Peer) -> (&'static str, Role) {
+    pub(super) fn row_mark(&self, pen: &Pen<'_>, peer: &Peer) -> (&'static str, Role) {
         let g = pen.glyphs();
         let level = peer.row.as_ref().map(|r| r.level).or(peer.identity.as_ref().map(|i| i.level));
+        // It explains whatever else may be seen of the peer.
+        if peer.maintenance(self.now).is_some() {
+            return (g.maintenance, Role::Detached);
+        }
         match peer.reach.state {
             ReachState::AskHostKey => ("?", Role::Warn),
             ReachState::Unreachable if peer.observed => (g.unreached, Role::Crit),
@@ -218,8 +223,6 @@ impl<'a> Context<'a> {
             ReachState::Unreachable | ReachState::Connecting | ReachState::Connected => {
                 if peer.detached().is_some() {
                     (g.detached, Role::Detached)
-                } else if peer.maintenance(self.now).is_some() {
-                    (g.maintenance, Role::Detached)
                 } else if level.is_some() && level != self.level {
                     (g.level, Role::Warn)
                 } else if peer.health.is_late() {
@@ -435,7 +438,7 @@ fn draw_row(
     let role = if cx.meant[i] { Role::BadgeLoud } else { role };
     pen.put(x, area.y, plan.name, &name, role);
     if cx.app.marks().holds(&peer.id) {
-        pen.put(area.x, area.y, 1, pen.look.glyphs.mark, Role::Accent);
+        pen.put(x.saturating_sub(1), area.y, 1, pen.look.glyphs.mark, Role::Accent);
     }
     x += plan.name;
     pen.hit(Rect { x: area.x, width: x - area.x, ..area }, || Hit::Row(peer.id.clone()));
@@ -479,7 +482,7 @@ fn draw_cell(pen: &mut Pen<'_>, x: u16, y: u16, cx: &Context<'_>, plan: &Plan, a
         }
         if numbers {
             let number = match (cell.state, cell.link) {
-                (LinkState::Connected, Some(link)) => link.rtt.map(text::short_rtt).unwrap_or_default(),
+                (LinkState::Connected, Some(_)) => cell.rtt.map(text::short_rtt).unwrap_or_default(),
                 (LinkState::Down | LinkState::Detached | LinkState::Connecting, Some(link)) => {
                     text::short_span(cx.now.since(link.since))
                 }
@@ -504,6 +507,6 @@ fn draw_cell(pen: &mut Pen<'_>, x: u16, y: u16, cx: &Context<'_>, plan: &Plan, a
 }
 
 /// Green only as long as it is young: from two thirds of the limit on it fades.
-fn is_fading(cell: &Cell<'_>, stale: Duration) -> bool {
+pub(super) fn is_fading(cell: &Cell<'_>, stale: Duration) -> bool {
     cell.state == LinkState::Connected && cell.age.is_some_and(|age| age * 3 > stale * 2)
 }

@@ -84,6 +84,25 @@ fn c22_maintenance_is_kept_by_the_machine_told_to_all_and_survives_a_restart() {
 }
 
 #[test]
+fn c22_a_machine_that_is_switched_off_right_after_it_was_announced_has_told_everybody() {
+    let mut sim = Sim::new(4, 39);
+    sim.run(3 * SECOND);
+    let reason = "x".repeat(390);
+    let command = ExecuteParams {
+        reason: reason.clone(),
+        ..params("maintenance-on", 2, Some(60 * SECOND), WireBasis::default())
+    };
+    sim.event(0, Event::Execute { request: RequestId(1), by: Line::new("admin"), params: command });
+    sim.run(Duration::from_millis(20));
+    assert_eq!(sim.nodes[0].answers, [Ok("accepted".into())]);
+    sim.kill(2);
+    sim.run(SECOND);
+    for i in [0, 1, 3] {
+        assert_eq!(told(&sim, i, 2).map(|m| m.reason.to_string()), Some(reason.clone()), "{i}: whole, too");
+    }
+}
+
+#[test]
 fn c22_forgotten_maintenance_ends_by_itself_and_everybody_learns_it() {
     let mut sim = Sim::new(3, 32);
     sim.run(3 * SECOND);

@@ -228,6 +228,22 @@ async fn c22_disconnect_and_reconnect_over_another_peer() {
     let again = client.call("execute", params).await;
     assert!(again["error"]["message"].as_str().unwrap().contains("detached now"), "{again}");
 
+    let described = client.call("describe", Value::Null).await;
+    let can = json!([
+        "observe",
+        "relay",
+        "execute.disconnect",
+        "execute.reconnect",
+        "execute.maintenance-on",
+        "execute.maintenance-off",
+    ]);
+    assert_eq!(described["result"]["capabilities"], can);
+    let described = guest.call("describe", Value::Null).await;
+    assert_eq!(described["result"]["capabilities"], json!(["observe", "relay"]));
+    // Only the machine itself can refuse this: the reason comes back over the one that was asked.
+    let without = client.call("execute", json!({"command": "disconnect", "peer": target})).await;
+    assert_eq!(without["error"]["message"], json!("lab3.example.com is detached already"), "{without}");
+
     let mut there = Client::connect(&place, 2).await;
     let wrong = json!({"command": "reconnect", "peer": target, "basis": {"membership": 9}});
     let wrong = there.call("execute", wrong).await;
