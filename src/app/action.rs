@@ -68,6 +68,28 @@ pub enum Action {
     Theme,
     /// The bell on new criticals, on or off.
     Bell,
+    /// Commands by name.
+    Palette,
+    /// Do what stands in the palette.
+    Run,
+    /// Complete what stands in the palette.
+    Complete,
+    /// The line above, in the palette.
+    PreviousEntry,
+    /// The line below, in the palette.
+    NextEntry,
+    /// The clusters of the fleet, a line each.
+    Overview,
+    /// Commands and what became of them.
+    CommandLog,
+    /// The last toasts.
+    Notices,
+    /// Who is logged in on the peers.
+    Sessions,
+    /// Which columns the list shows.
+    Columns,
+    /// The usual columns again.
+    UsualColumns,
     /// What the cursor stands on into the clipboard.
     CopyCell,
     /// Its line into the clipboard.
@@ -148,6 +170,18 @@ pub enum Scope {
     Result,
     /// A question that waits for an answer.
     Question,
+    /// The palette.
+    Palette,
+    /// The clusters of the fleet.
+    Overview,
+    /// The command log.
+    Log,
+    /// The last toasts.
+    Notices,
+    /// Who is logged in on the peers.
+    Sessions,
+    /// Which columns a list shows.
+    Columns,
     /// The confirmation of what would change a peer.
     Dialog,
     /// Which of two peers an action is about.
@@ -173,13 +207,54 @@ pub struct Spec {
     pub keys: &'static [&'static str],
 }
 
-use Scope::{Choice, Connections, Dialog, Events, Findings, Help, Mesh, Outcomes, Question, Result};
+use Scope::{
+    Choice, Columns, Connections, Dialog, Events, Findings, Help, Log, Mesh, Notices, Outcomes, Overview, Palette,
+    Question, Result, Sessions,
+};
 
 const VIEWS: &[Scope] = &[Mesh, Connections, Findings, Events];
-const LISTS: &[Scope] = &[Mesh, Connections, Findings, Events, Help, Result, Outcomes];
-const SCROLLS: &[Scope] = &[Mesh, Connections, Findings, Events, Help, Result, Outcomes, Dialog, Choice];
+const LISTS: &[Scope] =
+    &[Mesh, Connections, Findings, Events, Help, Result, Outcomes, Overview, Log, Notices, Sessions, Columns];
+const SCROLLS: &[Scope] = &[
+    Mesh,
+    Connections,
+    Findings,
+    Events,
+    Help,
+    Result,
+    Outcomes,
+    Overview,
+    Log,
+    Notices,
+    Sessions,
+    Columns,
+    Dialog,
+    Choice,
+];
+const SEARCHED: &[Scope] = &[Mesh, Connections, Findings, Events, Help, Overview, Log, Notices, Sessions, Columns];
+/// What can be asked from wherever one is.
+const GENERAL: &[Scope] =
+    &[Mesh, Connections, Findings, Events, Result, Outcomes, Overview, Log, Notices, Sessions, Columns];
 const LINKS: &[Scope] = &[Mesh, Connections];
-const EVERYWHERE: &[Scope] = &[Mesh, Connections, Findings, Events, Help, Result, Question, Dialog, Choice, Outcomes];
+const LOOK_AND_CLOSE: &[Scope] = &[Help, Result, Outcomes, Log, Notices, Sessions];
+const EVERYWHERE: &[Scope] = &[
+    Mesh,
+    Connections,
+    Findings,
+    Events,
+    Help,
+    Result,
+    Question,
+    Dialog,
+    Choice,
+    Outcomes,
+    Palette,
+    Overview,
+    Log,
+    Notices,
+    Sessions,
+    Columns,
+];
 
 const fn look(
     action: Action,
@@ -198,16 +273,38 @@ const fn change(action: Action, class: DangerClass, keys: &'static [&'static str
 
 /// The table, in the order in which hints are dropped from the end when the screen is narrow.
 pub const TABLE: &[Spec] = &[
-    look(Action::Quit, &["q"], VIEWS, "quit", "leave peerdeck"),
-    look(Action::Help, &["?"], VIEWS, "help", "all keys of this view; / searches them"),
-    look(Action::Close, &["Esc", "q", "Enter"], &[Help, Result, Outcomes], "close", "close what lies over the view"),
-    look(Action::Back, &["Esc"], VIEWS, "back", "one step back: filter, detail, list, marks"),
+    look(Action::Quit, &["q"], &[Mesh, Connections, Findings, Events, Overview], "quit", "leave peerdeck"),
+    look(
+        Action::Help,
+        &["?"],
+        &[Mesh, Connections, Findings, Events, Result, Outcomes, Palette, Overview, Log, Notices, Sessions, Columns],
+        "help",
+        "all keys of this place; / searches them; in the palette while it is empty",
+    ),
+    look(Action::Close, &["Esc", "q", "Enter"], LOOK_AND_CLOSE, "close", "close what lies over the view"),
+    look(Action::Run, &["Enter"], &[Palette], "do it", "do what was typed or chosen"),
+    look(Action::Complete, &["Tab"], &[Palette], "complete", "complete what was typed with the chosen line"),
+    look(
+        Action::PreviousEntry,
+        &["Up", "Ctrl-p"],
+        &[Palette],
+        "",
+        "the line above; with nothing typed, what was typed before",
+    ),
+    look(Action::NextEntry, &["Down", "Ctrl-n"], &[Palette], "choose", "the line below"),
+    look(
+        Action::Back,
+        &["Esc"],
+        &[Mesh, Connections, Findings, Events, Palette, Overview, Columns],
+        "back",
+        "one step back: filter, detail, list, marks",
+    ),
     look(
         Action::Open,
         &["Enter"],
-        &[Mesh, Findings],
+        &[Mesh, Findings, Overview, Columns],
         "open",
-        "connections of the row's peer; evidence and advice of a finding",
+        "connections of the row's peer; evidence and advice of a finding; a cluster; a column on or off",
     ),
     look(Action::NextFault, &["n"], LINKS, "next fault", "to the next link that is down"),
     look(Action::PreviousFault, &["N"], LINKS, "", "to the previous link that is down"),
@@ -238,9 +335,16 @@ pub const TABLE: &[Spec] = &[
     look(
         Action::Filter,
         &["/"],
-        &[Mesh, Connections, Findings, Events, Help],
+        SEARCHED,
         "filter",
-        "filter: text, !text, host: group: state: cause:",
+        "filter: text, !text, field:value; Tab completes a field, Esc ends it; in other lists a search",
+    ),
+    look(
+        Action::Palette,
+        &[":"],
+        GENERAL,
+        "commands",
+        "every command by its name, with its key; also theme, sort, filter, peer, cluster, view by name",
     ),
     look(Action::FaultsOnly, &["f"], LINKS, "faults only", "show only peers and links in trouble"),
     Spec {
@@ -251,7 +355,10 @@ pub const TABLE: &[Spec] = &[
         class: Some(DangerClass::Reversible),
         keys: &["r"],
     },
-    look(Action::Sort, &["s"], LINKS, "sort", "order: group, name, state, faults first; it changes only on this key"),
+    look(Action::Sort, &["s"], VIEWS, "sort", "the next order; that of peers and links changes only on this key"),
+    look(Action::Columns, &["c"], &[Connections, Findings, Events], "columns", "choose the columns of the list"),
+    look(Action::UsualColumns, &["u"], &[Columns], "usual ones", "the usual columns again"),
+    look(Action::Zoom, &["z"], VIEWS, "zoom", "the selected link, finding or event alone, in full, and back"),
     look(
         Action::Fold,
         &["F"],
@@ -259,13 +366,16 @@ pub const TABLE: &[Spec] = &[
         "fold",
         "equal rows as one line, or each by itself; above 60 rows they are one",
     ),
-    look(Action::Zoom, &["z"], &[Mesh], "zoom", "the detail of the selected link alone, and back"),
     look(Action::Pause, &["P"], VIEWS, "pause", "the display stands still; collecting goes on"),
     look(Action::NextView, &["Tab"], VIEWS, "next view", "the next view"),
     look(Action::PreviousView, &["Shift-Tab"], VIEWS, "", "the previous view"),
-    look(Action::NextCluster, &["C"], VIEWS, "cluster", "the next cluster of the fleet"),
+    look(Action::Overview, &["O"], VIEWS, "clusters", "the clusters of the fleet, a line each; Enter goes into one"),
+    look(Action::NextCluster, &["C"], VIEWS, "next cluster", "the next cluster of the fleet"),
+    look(Action::CommandLog, &["L"], VIEWS, "log", "commands that were sent, by whom, and what became of them"),
+    look(Action::Notices, &["H"], VIEWS, "", "the last 100 toasts with their times"),
+    look(Action::Sessions, &["W"], VIEWS, "", "who is logged in on the peers, from where, since when, doing what"),
     look(Action::Theme, &["T"], VIEWS, "theme", "the next theme"),
-    look(Action::Clock, &["U"], VIEWS, "local/UTC", "times local or UTC"),
+    look(Action::Clock, &["U"], GENERAL, "local/UTC", "times local or UTC"),
     look(Action::Bell, &["B"], VIEWS, "", "the bell on a new critical finding, on or off"),
     look(Action::CopyCell, &["y c"], VIEWS, "", "copy what the cursor stands on to the terminal's clipboard (OSC 52)"),
     look(Action::CopyRow, &["y r"], VIEWS, "", "copy the cursor's line, with tabs between its values"),
@@ -353,6 +463,12 @@ impl Scope {
             Self::Help => "Help",
             Self::Result => "Diagnosis",
             Self::Question => "Question about a host key",
+            Self::Palette => "Palette",
+            Self::Overview => "Clusters",
+            Self::Log => "Command log",
+            Self::Notices => "Past toasts",
+            Self::Sessions => "Sessions",
+            Self::Columns => "Columns",
             Self::Dialog => "Confirmation",
             Self::Choice => "Which of two peers",
             Self::Outcomes => "Results",
@@ -372,7 +488,7 @@ pub fn keys_markdown() -> String {
             "views".to_owned()
         } else if spec.scopes == SCROLLS {
             "views, lists and dialogs".to_owned()
-        } else if spec.scopes == LISTS {
+        } else if spec.scopes == LISTS || spec.scopes == SEARCHED || spec.scopes == GENERAL {
             "views and lists".to_owned()
         } else {
             spec.scopes.iter().map(|s| s.title()).collect::<Vec<_>>().join(", ")

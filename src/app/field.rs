@@ -49,7 +49,8 @@ impl TextField {
             Code::Char('u') if key.ctrl => self.text.clear(),
             Code::Char('w') if key.ctrl => {
                 let kept = self.text.trim_end();
-                let end = kept.rfind(char::is_whitespace).map_or(0, |i| i + 1);
+                let last = kept.rsplit(char::is_whitespace).next().unwrap_or("");
+                let end = kept.len() - last.len();
                 self.text.truncate(end);
             }
             _ => match key.text() {
@@ -87,6 +88,9 @@ mod tests {
         assert_eq!(field.key(Key { code: Code::Char('w'), ctrl: true, alt: false }), Edit::Changed);
         assert_eq!(field.as_str(), "lab3 ");
         assert_eq!(field.key(Key::plain(Code::Up)), Edit::Ignored);
+        let mut wide = TextField::new("a\u{3000}b");
+        assert_eq!(wide.key(Key { code: Code::Char('w'), ctrl: true, alt: false }), Edit::Changed);
+        assert_eq!(wide.as_str(), "a\u{3000}", "a wide space is a space");
         field.paste(&"x".repeat(1000));
         assert_eq!(field.as_str().len(), MAX);
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{App, Cmd, Scope};
+use super::{App, Cmd, View};
 use crate::domain::{Cluster, PeerId, Severity, Time};
 
 /// The marked peers of the cluster on screen.
@@ -65,17 +65,10 @@ impl App {
             self.toast(super::acts::READ_ONLY.to_owned(), Severity::Notice, now);
             return Vec::new();
         }
-        let peer = match self.view_scope() {
-            Scope::Mesh => self.cursor.from(),
-            Scope::Connections => self.cursor.to(),
-            Scope::Findings
-            | Scope::Events
-            | Scope::Help
-            | Scope::Result
-            | Scope::Question
-            | Scope::Dialog
-            | Scope::Choice
-            | Scope::Outcomes => None,
+        let peer = match self.view {
+            View::Mesh if self.connections => self.cursor.to(),
+            View::Mesh => self.cursor.from(),
+            View::Findings | View::Events => None,
         };
         if let Some(peer) = peer.cloned() {
             self.marks.toggle(peer);

@@ -39,6 +39,8 @@ pub enum Msg {
     AskHostKey(HostKeyQuestion),
     /// A diagnosis is done.
     Diagnosed(DiagnosisRequest, Diagnosis),
+    /// A fault was brought into the lab, or refused: its words, and what the lab said.
+    Faulted(String, Result<String, String>),
     /// News of a command that was sent.
     Outcome {
         /// Of which run, as [`Cmd::Submit`] named it.
@@ -115,6 +117,10 @@ pub enum Cmd {
         /// Which.
         peer: PeerId,
     },
+    /// Keep this line of the palette for later sessions.
+    Remember(String),
+    /// Bring a fault into the lab of this process.
+    Fault(Vec<String>),
 }
 
 /// A host key that nobody has accepted yet.

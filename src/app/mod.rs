@@ -3,7 +3,7 @@
 //! [`App::update`] is the only door. It is pure: the moment is an argument, and what must be done outside
 //! comes back as [`Cmd`]s. `ui` draws from the same state and never changes it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,15 +11,21 @@ pub mod action;
 pub mod acts;
 pub mod copy;
 pub mod dialog;
+mod doings;
 pub mod field;
 pub mod filter;
 pub mod fold;
 pub mod grid;
+pub mod journal;
 pub mod keymap;
 pub mod keys;
+pub mod lists;
 pub mod marks;
 pub mod message;
 pub mod mouse;
+pub mod overview;
+pub mod palette;
+pub mod panel;
 pub mod question;
 pub mod runs;
 pub mod themes;
@@ -34,12 +40,17 @@ pub use themes::ThemeList;
 pub use view::{calm_sentence, labels, plural};
 
 use field::TextField;
-use filter::Filter;
+use filter::{Filter, Vocabulary};
 use grid::{Cursor, Order};
+use journal::Journal;
 use keys::Key;
+use lists::Lists;
+use overview::Place;
+use palette::{FaultKind, History, Palette};
+use panel::{Panel, PanelKind};
 use question::Questions;
 
-use crate::domain::{Event, FindingId, PeerId, Severity, Snapshot, Time};
+use crate::domain::{ClusterName, Event, FindingId, PeerId, Severity, Snapshot, Time};
 
 /// How long a toast stands.
 pub const TOAST_LIFE: Duration = Duration::from_secs(6);
@@ -57,6 +68,10 @@ pub struct Options {
     pub read_only: bool,
     /// The themes that can be chosen.
     pub themes: ThemeList,
+    /// Faults that can be brought into the lab of this process; none without one.
+    pub faults: Vec<FaultKind>,
+    /// What was typed into the palette in earlier sessions, oldest first.
+    pub history: Vec<String>,
     /// Whether times are shown as UTC at the start.
     pub utc: bool,
     /// Whether a new critical finding sounds the bell.
@@ -136,6 +151,10 @@ pub enum Overlay {
         /// First line that is shown.
         top: usize,
     },
+    /// Commands by name.
+    Palette(Palette),
+    /// A list over the view.
+    Panel(Panel),
     /// The confirmation of what would change peers.
     Dialog(Box<dialog::Dialog>),
     /// Which of a cell's two peers is meant.
@@ -150,6 +169,22 @@ pub enum Overlay {
         /// Since when it is asked.
         since: Time,
     },
+}
+
+impl Overlay {
+    /// Where its keys go.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        match self {
+            Self::Help { .. } => Scope::Help,
+            Self::Diagnosis { .. } => Scope::Result,
+            Self::Palette(_) => Scope::Palette,
+            Self::Panel(panel) => panel.kind.scope(),
+            Self::Dialog(_) | Self::Leave { .. } => Scope::Dialog,
+            Self::Choice(_) => Scope::Choice,
+            Self::Results { .. } => Scope::Outcomes,
+        }
+    }
 }
 
 /// Something told for a moment.
@@ -183,7 +218,6 @@ pub struct FilterState {
 
 /// State of the console.
 #[derive(Clone, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "switches that have nothing to do with each other")]
 pub struct App {
     options: Options,
     keymap: Keymap,
@@ -195,7 +229,8 @@ pub struct App {
     view: View,
     /// Whether Mesh shows the list of connections of the cursor's row instead of the grid.
     connections: bool,
-    zoom: bool,
+    /// As [`App::filters`].
+    zoom: [bool; 4],
     /// Whether equal rows are one line; `None` leaves it to how many there are.
     fold: Option<bool>,
     cursor: Cursor,
@@ -208,6 +243,15 @@ pub struct App {
     /// The selected event; `None` follows the newest.
     event: Option<Event>,
     overlay: Option<Overlay>,
+    /// What lies below it, lowest first.
+    under: Vec<Overlay>,
+    lists: Lists,
+    journal: Journal,
+    history: History,
+    /// What was left behind in the clusters that are not on screen.
+    places: BTreeMap<ClusterName, Place>,
+    /// Former names of clusters, and how they are called now.
+    renamed: BTreeMap<ClusterName, ClusterName>,
     marks: marks::Marks,
     runs: runs::Runs,
     questions: Questions,
@@ -219,7 +263,8 @@ pub struct App {
 impl App {
     /// The console over a first picture.
     #[must_use]
-    pub fn new(options: Options, snapshot: Arc<Snapshot>, now: Time) -> Self {
+    pub fn new(mut options: Options, snapshot: Arc<Snapshot>, now: Time) -> Self {
+        let history = History::new(std::mem::take(&mut options.history));
         let mut app = Self {
             options,
             keymap: Keymap::default(),
@@ -229,7 +274,7 @@ impl App {
             cluster: 0,
             view: View::Mesh,
             connections: false,
-            zoom: false,
+            zoom: [false; 4],
             fold: None,
             cursor: Cursor::default(),
             order: Order::default(),
@@ -240,6 +285,12 @@ impl App {
             finding_open: false,
             event: None,
             overlay: None,
+            under: Vec::new(),
+            lists: Lists::default(),
+            journal: Journal::default(),
+            history,
+            places: BTreeMap::new(),
+            renamed: BTreeMap::new(),
             marks: marks::Marks::default(),
             runs: runs::Runs::default(),
             questions: Questions::default(),
@@ -248,6 +299,10 @@ impl App {
             alerts_missed: 0,
         };
         app.settle(now);
+        app.journal.take_all(&Arc::clone(&app.live).events);
+        if app.has_clusters() {
+            app.open_panel(PanelKind::Overview, now);
+        }
         app
     }
 
@@ -257,14 +312,7 @@ impl App {
         if self.questions.open().is_some() {
             return Scope::Question;
         }
-        match &self.overlay {
-            Some(Overlay::Help { .. }) => Scope::Help,
-            Some(Overlay::Diagnosis { .. }) => Scope::Result,
-            Some(Overlay::Dialog(_) | Overlay::Leave { .. }) => Scope::Dialog,
-            Some(Overlay::Choice(_)) => Scope::Choice,
-            Some(Overlay::Results { .. }) => Scope::Outcomes,
-            None => self.view_scope(),
-        }
+        self.overlay.as_ref().map_or_else(|| self.view_scope(), Overlay::scope)
     }
 
     /// The scope of the view, whatever lies over it.
@@ -279,17 +327,10 @@ impl App {
     }
 
     fn filter_slot(&self) -> usize {
-        match self.view_scope() {
-            Scope::Connections => 1,
-            Scope::Findings => 2,
-            Scope::Events => 3,
-            Scope::Mesh
-            | Scope::Help
-            | Scope::Result
-            | Scope::Question
-            | Scope::Dialog
-            | Scope::Choice
-            | Scope::Outcomes => 0,
+        match self.view {
+            View::Mesh => usize::from(self.connections),
+            View::Findings => 2,
+            View::Events => 3,
         }
     }
 
@@ -299,9 +340,24 @@ impl App {
         &self.filters[self.filter_slot()]
     }
 
+    /// The fields that the filter of the view on screen knows.
+    #[must_use]
+    pub fn vocabulary(&self) -> &'static Vocabulary {
+        match self.view {
+            View::Mesh => &filter::LINKS,
+            View::Findings => &filter::FINDINGS,
+            View::Events => &filter::EVENTS,
+        }
+    }
+
     fn filter_mut(&mut self) -> &mut FilterState {
         let slot = self.filter_slot();
         &mut self.filters[slot]
+    }
+
+    fn set_filter(&mut self, text: &str) {
+        let vocabulary = self.vocabulary();
+        self.filter_mut().set(text, vocabulary);
     }
 
     /// Puts the cell (`from`, `to`) under the cursor.
@@ -311,6 +367,7 @@ impl App {
     }
 
     fn toast(&mut self, text: String, severity: Severity, now: Time) {
+        self.journal.notice(&text, severity, now);
         if self.toasts.len() == TOASTS_MAX {
             self.toasts.pop_front();
         }
@@ -319,8 +376,14 @@ impl App {
 }
 
 impl FilterState {
-    fn set(&mut self, text: &str) {
+    fn set(&mut self, text: &str, vocabulary: &Vocabulary) {
         text.clone_into(&mut self.text);
-        self.filter = Filter::parse(text);
+        self.filter = Filter::parse(text, vocabulary);
+    }
+
+    /// What of the text is no filter.
+    #[must_use]
+    pub fn problem(&self) -> Option<&str> {
+        self.filter.problem()
     }
 }

@@ -7,6 +7,9 @@ use super::copy::Extent;
 use super::field::{Edit, TextField};
 use super::grid::{Grid, Order};
 use super::keymap::Match;
+use super::lists::{List, ListSort};
+use super::palette::Palette;
+use super::panel::{Panel, PanelKind};
 use super::question::{Answer, Button};
 use super::{Action, App, Cmd, DiagnosisRequest, Held, HostKeyQuestion, Msg, Overlay, Scope, View};
 use crate::app::keys::{Code, Key};
@@ -29,6 +32,8 @@ impl App {
                 Vec::new()
             }
             Msg::Snapshot(snapshot) => {
+                self.note_names(&snapshot);
+                self.journal.take(&self.live.events, &snapshot.events);
                 self.follow_cluster(&snapshot);
                 self.live = snapshot;
                 let live = Arc::clone(&self.live);
@@ -47,11 +52,11 @@ impl App {
                 vec![Cmd::Bell; usize::from(self.options.bell)]
             }
             Msg::Diagnosed(request, diagnosis) => {
-                if let Some(Overlay::Diagnosis { request: wanted, result, .. }) = &mut self.overlay
-                    && *wanted == request
-                {
-                    *result = Some(diagnosis);
-                }
+                self.diagnosed(&request, &diagnosis, now);
+                Vec::new()
+            }
+            Msg::Faulted(words, result) => {
+                self.faulted(&words, result, now);
                 Vec::new()
             }
             Msg::Outcome { run, step, outcome } => self.outcome(run, step, outcome, now),
@@ -128,14 +133,18 @@ impl App {
             return;
         }
         self.paste_into_dialog(text, now);
-        if let Some(Overlay::Help { query, typing: true, .. }) = &mut self.overlay {
+        if let Some(Overlay::Help { query, typing: true, .. } | Overlay::Panel(Panel { query, typing: true, .. })) =
+            &mut self.overlay
+        {
             query.paste(text);
+        } else if let Some(Overlay::Palette(palette)) = &mut self.overlay {
+            palette.paste(text);
         } else if self.overlay.is_none()
             && let Some(field) = &mut self.filter_mut().typing
         {
             field.paste(text);
             let text = field.as_str().to_owned();
-            self.filter_mut().set(&text);
+            self.set_filter(&text);
         }
     }
 
@@ -145,11 +154,13 @@ impl App {
         }
         match (transition, finding.severity) {
             (Transition::Raised, Severity::Critical) => {
-                self.toast(finding.text.to_string(), Severity::Critical, now);
+                let text = self.of_cluster(finding, "");
+                self.toast(text, Severity::Critical, now);
                 vec![Cmd::Bell; usize::from(self.options.bell)]
             }
             (Transition::Cleared, Severity::Critical) => {
-                self.toast(format!("cleared: {}", finding.text), Severity::Notice, now);
+                let text = self.of_cluster(finding, "cleared: ");
+                self.toast(text, Severity::Notice, now);
                 Vec::new()
             }
             (Transition::Raised | Transition::Changed | Transition::Cleared, _) => Vec::new(),
@@ -199,6 +210,21 @@ impl App {
 
     /// Gives the key to the text field that is open; false if it is none of a field's.
     fn type_key(&mut self, key: Key) -> bool {
+        if let Some(Overlay::Palette(palette)) = &mut self.overlay {
+            return palette.key(key);
+        }
+        if let Some(Overlay::Panel(Panel { query, typing, at: top, kind })) = &mut self.overlay {
+            match query.key(key) {
+                Edit::Changed => *top = (!kind.follows()).then_some(0),
+                Edit::Done => *typing = false,
+                Edit::Cancelled => {
+                    *query = TextField::default();
+                    *typing = false;
+                }
+                Edit::Ignored => return false,
+            }
+            return true;
+        }
         if let Some(Overlay::Help { query, typing, top }) = &mut self.overlay {
             match query.key(key) {
                 Edit::Changed => *top = 0,
@@ -214,19 +240,24 @@ impl App {
         if self.overlay.is_some() {
             return false;
         }
+        let vocabulary = self.vocabulary();
         let state = self.filter_mut();
         let Some(field) = &mut state.typing else { return false };
+        if key == Key::plain(Code::Tab) {
+            // In a field Tab completes; it does not change the view under it.
+            *field = TextField::new(&vocabulary.complete(field.as_str()));
+        }
         match field.key(key) {
             Edit::Changed => {
                 let text = field.as_str().to_owned();
-                state.set(&text);
+                state.set(&text, vocabulary);
             }
             Edit::Done => state.typing = None,
             Edit::Cancelled => {
                 state.typing = None;
-                state.set("");
+                state.set("", vocabulary);
             }
-            Edit::Ignored => return false,
+            Edit::Ignored => return key.code == Code::Tab || key.code == Code::BackTab,
         }
         true
     }
@@ -259,6 +290,7 @@ impl App {
             Action::PageDown => self.step(self.half_page(), 0, now),
             Action::NextFault => self.jump_to_fault(true, now),
             Action::PreviousFault => self.jump_to_fault(false, now),
+            Action::Open if self.open_in_panel(now) => {}
             Action::Open => match self.view {
                 View::Mesh => self.connections = self.selected_row().is_some(),
                 View::Findings => self.finding_open = !self.finding_open,
@@ -268,7 +300,10 @@ impl App {
             Action::Filter => self.open_field(),
             Action::FaultsOnly => self.faults_only = !self.faults_only,
             Action::Sort => self.sort_next(now),
-            Action::Zoom => self.zoom = !self.zoom,
+            Action::Zoom => {
+                let slot = self.filter_slot();
+                self.zoom[slot] = !self.zoom[slot];
+            }
             Action::Fold => self.fold = Some(!self.is_folded(&self.grid(now))),
             Action::Diagnose => return self.diagnose(),
             Action::Redial => return self.redial(now),
@@ -279,12 +314,7 @@ impl App {
             Action::PreviousView => self.show(self.view.previous()),
             Action::NextCluster => {
                 let count = self.picture().clusters.len();
-                if count > 1 {
-                    self.cluster = (self.cluster + 1) % count;
-                    self.connections = false;
-                    self.marks.clear();
-                    self.cursor = super::Cursor::default();
-                }
+                self.enter_cluster((self.cluster + 1) % count.max(1), now);
             }
             Action::Pause => {
                 self.held = match self.held.take() {
@@ -311,9 +341,20 @@ impl App {
             Action::Dump => return vec![Cmd::Dump],
             Action::Shell => return self.shell(now),
             Action::Help => {
-                self.overlay = Some(Overlay::Help { query: TextField::default(), typing: false, top: 0 });
+                self.open_over(Overlay::Help { query: TextField::default(), typing: false, top: 0 }, now);
             }
-            Action::Close | Action::Cancel => self.overlay = None,
+            Action::Close | Action::Cancel => self.close_overlay(),
+            Action::Palette => self.open_over(Overlay::Palette(Palette::default()), now),
+            Action::Run => return self.run_palette(now),
+            Action::Complete => self.complete_palette(now),
+            Action::PreviousEntry => self.step_palette(false, now),
+            Action::NextEntry => self.step_palette(true, now),
+            Action::Overview => self.open_panel(PanelKind::Overview, now),
+            Action::CommandLog => self.open_panel(PanelKind::Log, now),
+            Action::Notices => self.open_panel(PanelKind::Notices, now),
+            Action::Sessions => self.open_panel(PanelKind::Sessions, now),
+            Action::Columns => self.open_panel(PanelKind::Columns, now),
+            Action::UsualColumns => self.usual_columns(),
             Action::Accept => return self.answer(Answer::Accepted, now),
             Action::Reject => return self.answer(Answer::Rejected, now),
             Action::SwitchButton if self.questions.open().is_none() => self.shift_focus(true),
@@ -360,6 +401,10 @@ impl App {
                 *top = moved(*top, down, last);
                 return;
             }
+            Some(Overlay::Panel(_)) => {
+                self.step_panel(down, now);
+                return;
+            }
             Some(Overlay::Dialog(dialog)) => {
                 let lines = dialog.plans().iter().map(|p| p.evidence.len() + p.effects.len() + 2).sum();
                 dialog.top = moved(dialog.top, down, lines);
@@ -374,7 +419,7 @@ impl App {
                 *top = moved(*top, down, lines);
                 return;
             }
-            Some(Overlay::Leave { .. }) => return,
+            Some(Overlay::Leave { .. } | Overlay::Palette(_)) => return,
             None => {}
         }
         match self.view {
@@ -404,9 +449,11 @@ impl App {
     fn step_events(&mut self, down: isize) {
         let events = self.events();
         let last = events.len().saturating_sub(1);
-        let at = self.event_place(&events).unwrap_or(last);
+        // What is sorted by time follows its end.
+        let rest = if self.list_sort(List::Events) == ListSort::Usual { last } else { 0 };
+        let at = self.event_place(&events).unwrap_or(rest);
         let place = moved(at, down, last);
-        let selected: Option<Event> = (place < last).then(|| events[place].clone());
+        let selected: Option<Event> = (place != rest).then(|| events[place].clone());
         self.event = selected;
     }
 
@@ -434,15 +481,18 @@ impl App {
     }
 
     fn back(&mut self) {
-        if !self.filter().text.is_empty() {
-            self.filter_mut().set("");
+        let slot = self.filter_slot();
+        if self.overlay.is_some() {
+            self.close_overlay();
+        } else if !self.filter().text.is_empty() {
+            self.set_filter("");
+        } else if self.zoom[slot] {
+            self.zoom[slot] = false;
         } else if self.view == View::Findings {
             self.finding_open = false;
         } else if self.view == View::Mesh {
             if self.connections {
                 self.connections = false;
-            } else if self.zoom {
-                self.zoom = false;
             } else if self.faults_only {
                 self.faults_only = false;
             } else {
@@ -458,11 +508,19 @@ impl App {
             *typing = true;
             return;
         }
+        if let Some(Overlay::Panel(panel)) = &mut self.overlay {
+            panel.typing = true;
+            return;
+        }
         let state = self.filter_mut();
         state.typing = Some(TextField::new(&state.text));
     }
 
     fn sort_next(&mut self, now: Time) {
+        if let Some(list @ (List::Findings | List::Events)) = self.list() {
+            self.next_list_sort(list);
+            return;
+        }
         let moment = self.moment(now);
         if let Some(cluster) = self.cluster() {
             self.order = Order::taken(self.order.sort.next(), cluster, moment);
@@ -485,10 +543,11 @@ impl App {
         }
         let host = cluster.peer(peer).map(|p| p.host.clone());
         let cmd = Cmd::DialNow { cluster: cluster.name.clone(), peer: peer.clone() };
-        let name = cluster.label(peer).to_owned();
+        let (name, of) = (cluster.label(peer).to_owned(), cluster.name.clone());
         if let Some(host) = host {
             self.questions.forget_rejections(host.as_str());
         }
+        self.journal.done(Some(of), format!("redial {name}: sent"), now);
         self.toast(format!("dialling {name} now"), Severity::Notice, now);
         vec![cmd]
     }

@@ -8,9 +8,10 @@ use std::time::Duration;
 use super::dialog::Dialog;
 use super::filter::{Facts, Filter};
 use super::grid::{Cursor, Grid, MANY, Sort, fits_link, fits_peer, is_fault};
+use super::lists::{List, ListSort, about};
 use super::question::Questions;
 use super::runs::Run;
-use super::{Action, App, Keymap, Options, Overlay, Scope, Toast, View, action, acts};
+use super::{Action, App, Keymap, Options, Overlay, Toast, View, action, acts};
 use crate::app::keys::Key;
 use crate::domain::{Cluster, DangerClass, Event, Finding, Line, LinkState, Peer, Severity, Snapshot, Subject, Time};
 
@@ -84,7 +85,7 @@ impl App {
     /// Whether the detail has the body for itself.
     #[must_use]
     pub fn is_zoomed(&self) -> bool {
-        self.zoom
+        self.zoom[self.filter_slot()]
     }
 
     /// Whether equal rows of `grid` are shown as one line.
@@ -194,10 +195,20 @@ impl App {
         let Some(cluster) = self.cluster() else { return Vec::new() };
         let filter = &self.filters[2].filter;
         let fits = |f: &&Finding| {
+            if filter.is_empty() {
+                return true;
+            }
             let words = (f.severity.as_str(), f.kind.as_str());
             subject_fits(cluster, &f.subject, words.0, words.1, f.text.as_str(), filter)
         };
-        cluster.findings.iter().filter(fits).collect()
+        let mut findings: Vec<&Finding> = cluster.findings.iter().filter(fits).collect();
+        match self.list_sort(List::Findings) {
+            ListSort::Usual => {}
+            ListSort::Newest => findings.sort_by_key(|f| std::cmp::Reverse(f.since)),
+            ListSort::Kind => findings.sort_by_key(|f| f.kind.as_str()),
+            ListSort::About => findings.sort_by_cached_key(|f| about(Some(cluster), &f.subject)),
+        }
+        findings
     }
 
     /// Place of the selected finding among those that pass the filter.
@@ -219,10 +230,19 @@ impl App {
         let filter = &self.filters[3].filter;
         let Some(cluster) = self.cluster() else { return picture.events.iter().collect() };
         let fits = |e: &&Event| {
+            if !self.is_event_here(e) {
+                return false;
+            }
             let kind: &'static str = e.kind.into();
             filter.is_empty() || subject_fits(cluster, &e.subject, kind, kind, e.text.as_str(), filter)
         };
-        picture.events.iter().filter(fits).collect()
+        let mut events: Vec<&Event> = picture.events.iter().filter(fits).collect();
+        match self.list_sort(List::Events) {
+            ListSort::Usual | ListSort::Newest => {}
+            ListSort::Kind => events.sort_by_key(|e| <&str>::from(e.kind)),
+            ListSort::About => events.sort_by_cached_key(|e| about(Some(cluster), &e.subject)),
+        }
+        events
     }
 
     /// Place of the selected event among `events`; `None` follows the newest.
@@ -241,6 +261,8 @@ impl App {
     pub fn is_typing(&self) -> bool {
         match &self.overlay {
             Some(Overlay::Help { typing, .. }) => *typing,
+            Some(Overlay::Palette(_)) => true,
+            Some(Overlay::Panel(panel)) => panel.typing,
             Some(Overlay::Dialog(dialog)) => dialog.is_typing(),
             Some(Overlay::Diagnosis { .. } | Overlay::Choice(_) | Overlay::Results { .. } | Overlay::Leave { .. }) => {
                 false
@@ -254,8 +276,7 @@ impl App {
     pub fn peer_counts(&self, now: Time) -> (usize, usize) {
         let now = self.moment(now);
         let Some(cluster) = self.cluster() else { return (0, 0) };
-        let up = cluster.peers.iter().filter(|p| p.is_reached() || p.is_row_fresh(&cluster.limits, now)).count();
-        (up, cluster.peers.len())
+        (super::overview::peers_up(cluster, now), cluster.peers.len())
     }
 
     /// Sessions of other people on the peers that are on the line; one of each peer's is ours.
@@ -312,7 +333,12 @@ impl App {
     /// What the terminal's title shall be.
     #[must_use]
     pub fn title(&self) -> String {
-        let name = self.live.clusters.get(self.cluster).map_or("", |c| c.name.as_str());
+        let name = match self.live.clusters.as_slice() {
+            [] => String::new(),
+            [one] => one.name.to_string(),
+            // What is counted here is all of theirs.
+            several => format!("{} clusters", several.len()),
+        };
         let count =
             |s| self.live.clusters.iter().map(|c| c.findings.iter().filter(|f| f.severity == s).count()).sum::<usize>();
         let state = match (count(Severity::Critical), count(Severity::Warning)) {
@@ -322,7 +348,8 @@ impl App {
         };
         let all = self.live.clusters.iter().flat_map(|c| c.findings.iter());
         let worst = all.max_by_key(|f| (f.severity, std::cmp::Reverse(f.since)));
-        let text: String = worst.map_or("", |f| f.text.as_str()).chars().take(TITLE_FINDING).collect();
+        let text = worst.map(|f| self.of_cluster(f, "")).unwrap_or_default();
+        let text: String = text.chars().take(TITLE_FINDING).collect();
         format!("peerdeck {name}: {state}: {text}")
     }
 
@@ -331,14 +358,16 @@ impl App {
     pub fn can(&self, action: Action, now: Time) -> bool {
         let links = || self.cluster().is_some_and(|c| c.peers.len() > 1);
         match action {
+            Action::Open if self.panel().is_some() => self.panel().is_some_and(|p| self.panel_len(p, now) > 0),
             Action::Open => match self.view {
                 View::Mesh => self.selected().is_some(),
                 View::Findings => !self.findings().is_empty(),
                 View::Events => false,
             },
             Action::Back => {
-                self.connections
-                    || self.zoom
+                self.overlay.is_some()
+                    || self.connections
+                    || self.is_zoomed()
                     || (self.view == View::Findings && self.finding_open)
                     || (self.view == View::Events && self.event.is_some())
                     || !self.filter().text.is_empty()
@@ -362,12 +391,16 @@ impl App {
                 let now = self.moment(now);
                 self.cluster().is_some_and(|c| has_fault(c, now))
             }
-            Action::Diagnose | Action::Zoom => self.selected().is_some(),
+            Action::Zoom => self.can_zoom(),
+            Action::Diagnose => self.selected().is_some(),
             Action::Redial | Action::Mark | Action::Shell => !self.options.read_only && self.selected().is_some(),
-            Action::Sort | Action::FaultsOnly => links(),
-            Action::Fold => self.cluster().is_some_and(|c| c.peers.len() > MANY),
-            Action::NextCluster => self.picture().clusters.len() > 1,
+            Action::Sort => self.view != View::Mesh || links(),
+            Action::FaultsOnly => links(),
+            Action::NextCluster | Action::Overview => self.has_clusters(),
+            Action::Columns => self.list().is_some(),
+            Action::UsualColumns => self.list().is_some_and(|l| !self.is_usual(l)),
             Action::Theme => self.options.themes.names.len() > 1,
+            Action::Fold => self.cluster().is_some_and(|c| c.peers.len() > MANY),
             Action::Up
             | Action::Down
             | Action::Left
@@ -391,6 +424,14 @@ impl App {
             | Action::Mouse
             | Action::Dump
             | Action::Help
+            | Action::Palette
+            | Action::Run
+            | Action::Complete
+            | Action::PreviousEntry
+            | Action::NextEntry
+            | Action::CommandLog
+            | Action::Notices
+            | Action::Sessions
             | Action::Close
             | Action::Accept
             | Action::Reject
@@ -426,9 +467,12 @@ impl App {
         match (spec.action, self.view) {
             (Action::Pause, _) if self.held.is_some() => "resume",
             (Action::FaultsOnly, _) if self.faults_only => "show all",
+            (Action::Open, _) if self.overview().is_some() => "go in",
+            (Action::Open, _) if self.panel().is_some() => "on/off",
             (Action::Open, View::Mesh) => "connections",
             (Action::Open, View::Findings) => "evidence",
-            (Action::Zoom, _) if self.zoom => "grid",
+            (Action::Zoom, View::Mesh) if self.is_zoomed() && !self.connections => "grid",
+            (Action::Zoom, _) if self.is_zoomed() => "list",
             (Action::SwitchButton, _) if self.questions.open().is_none() => "next field",
             (Action::Fold, _) if self.fold.unwrap_or(true) => "unfold",
             _ => spec.hint,
@@ -438,7 +482,7 @@ impl App {
     /// Lines of the help, by scope, that contain what is searched for: keys and sentence.
     #[must_use]
     pub fn help(&self, query: &str) -> Vec<(String, &'static str)> {
-        let scope = self.view_scope();
+        let scope = self.help_scope();
         let low = query.trim().to_lowercase();
         let specs = action::TABLE.iter().filter(|s| s.scopes.contains(&scope) && self.is_offered(s.action));
         let lines = specs.map(|s| (self.keymap.keys_of(scope, s.action).join("  "), s.help, s.action.name()));
@@ -449,7 +493,7 @@ impl App {
     }
 
     /// Whether the action exists at all in this session: a read-only console has none that acts.
-    fn is_offered(&self, action: Action) -> bool {
+    pub(super) fn is_offered(&self, action: Action) -> bool {
         let acts = action == Action::Shell || acts::is_for_acting(action);
         !(self.options.read_only && acts)
     }
@@ -487,7 +531,10 @@ impl App {
         picture.dropped.hash(&mut hash);
         (picture.clusters.len(), picture.events.len()).hash(&mut hash);
         picture.events.last().map(|e| (e.at, &e.text)).hash(&mut hash);
-        if let Some(cluster) = self.cluster() {
+        self.journal_len().hash(&mut hash);
+        let shown = self.picture().clusters.iter().enumerate();
+        let shown = shown.filter(|(at, _)| *at == self.cluster || self.overview().is_some()).map(|(_, c)| c);
+        for cluster in shown {
             cluster.name.hash(&mut hash);
             cluster.changes.hash(&mut hash);
             for peer in &cluster.peers {
@@ -509,8 +556,7 @@ impl App {
     /// The scopes that the help of this view covers.
     #[must_use]
     pub fn help_title(&self) -> &'static str {
-        let scope: Scope = self.view_scope();
-        scope.title()
+        self.help_scope().title()
     }
 }
 

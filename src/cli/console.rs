@@ -3,6 +3,7 @@
 //! Nothing here waits for the network: what the state wants done is handed to tasks of its own.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::{self, BufWriter, Stdout, Write};
 use std::path::PathBuf;
 use std::pin::pin;
@@ -23,10 +24,12 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::follow::{News as FileNews, ThemesNow};
+use super::history;
 use super::reload::Reload;
 use super::shell::Shells;
 use super::submit::{News, Submitter};
 use crate::app::keys::{Code, Key};
+use crate::app::palette::FaultKind;
 use crate::app::{self, App, Cmd, Diagnosis, DiagnosisRequest, HostKeyQuestion, Keymap, Msg, ThemeList};
 use crate::clock::Clock;
 use crate::config::Paths;
@@ -45,6 +48,8 @@ const FRAME: Duration = Duration::from_millis(33);
 const AGES: Duration = Duration::from_secs(1);
 /// Events that are taken from the terminal before the screen is drawn.
 const BATCH: usize = 256;
+/// The slowest fault restarts all peers of a lab.
+const FAULT: Duration = Duration::from_secs(30);
 /// What is written at once to the terminal.
 const OUTPUT: usize = 1 << 16;
 
@@ -77,6 +82,10 @@ pub struct ConsoleOptions {
     pub utc: bool,
     /// Whether new criticals sound the bell.
     pub bell: bool,
+    /// Where what was typed into the palette is kept; `None` keeps nothing.
+    pub history: Option<PathBuf>,
+    /// Brings faults into the lab of this process, if there is one.
+    pub faults: Option<Faults>,
     /// Where the audit log is; without it nothing can be done to peers.
     pub audit: Option<Paths>,
     /// Whether the terminal tells about the mouse at the start.
@@ -93,6 +102,24 @@ pub struct ConsoleOptions {
     pub started: Instant,
 }
 
+/// Faults of the lab in this process.
+#[derive(Clone)]
+pub struct Faults {
+    /// All kinds.
+    pub kinds: Vec<FaultKind>,
+    /// Applies one; tells what was done, or why not.
+    pub apply: ApplyFault,
+}
+
+/// Applies the words of a fault.
+pub type ApplyFault = Arc<dyn Fn(Vec<String>) -> BoxFuture<'static, Result<String, String>> + Send + Sync>;
+
+impl fmt::Debug for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Faults").field("kinds", &self.kinds.len()).finish_non_exhaustive()
+    }
+}
+
 impl Default for ConsoleOptions {
     fn default() -> Self {
         Self {
@@ -105,6 +132,8 @@ impl Default for ConsoleOptions {
             ascii: None,
             utc: false,
             bell: true,
+            history: None,
+            faults: None,
             audit: None,
             mouse: false,
             title: true,
@@ -153,6 +182,8 @@ pub async fn run(
         lab: options.lab,
         read_only: commander.is_none(),
         themes: looks.list(),
+        faults: options.faults.as_ref().map(|f| f.kinds.clone()).unwrap_or_default(),
+        history: options.history.as_deref().map(history::load).unwrap_or_default(),
         utc: options.utc,
         bell: options.bell,
         mouse: options.mouse,
@@ -168,6 +199,7 @@ pub async fn run(
     }
     let (ask, files) = options.reload.map(|r| (r.ask, r.news)).unzip();
     let (results, results_in) = mpsc::channel(8);
+    let keeper = options.history.map(history::Keeper::start);
     let (submitter, news) = match &commander {
         Some(commander) => {
             let (submitter, news) = Submitter::new(commander.clone(), options.audit, Arc::clone(&clock));
@@ -191,6 +223,8 @@ pub async fn run(
         diagnose,
         clock,
         results,
+        keeper: keeper.as_ref().map(history::Keeper::sender),
+        faults: options.faults.map(|f| f.apply),
         ask,
         asked: BTreeMap::new(),
         title: String::new(),
@@ -205,6 +239,9 @@ pub async fn run(
     let (ended, left_behind) =
         term::own(Box::pin(console.run(observer, signals, Inbox { results: results_in, news, files, typed }))).await;
     drop(guard);
+    if let Some(keeper) = keeper {
+        keeper.finish().await;
+    }
     for line in left_behind {
         eprintln!("peerdeck: {line}");
     }
@@ -213,7 +250,7 @@ pub async fn run(
 
 /// What tasks of the console tell it.
 struct Inbox {
-    results: mpsc::Receiver<(DiagnosisRequest, Diagnosis)>,
+    results: mpsc::Receiver<Msg>,
     news: mpsc::Receiver<News>,
     files: Option<mpsc::Receiver<FileNews>>,
     /// Keys that came while the terminal was asked about its signs.
@@ -325,7 +362,10 @@ struct Console<'a> {
     submitter: Option<Submitter>,
     diagnose: Diagnose,
     clock: Arc<dyn Clock>,
-    results: mpsc::Sender<(DiagnosisRequest, Diagnosis)>,
+    /// What tasks of their own found out.
+    results: mpsc::Sender<Msg>,
+    keeper: Option<mpsc::Sender<String>>,
+    faults: Option<ApplyFault>,
     /// Asks for the files to be read again.
     ask: Option<mpsc::Sender<()>>,
     /// Fingerprints that the person was asked about, as long as the peer waits for the answer.
@@ -411,8 +451,8 @@ impl Console<'_> {
                     self.update(msg)?;
                     self.wants_draw = true;
                 }
-                Some((request, diagnosis)) = results.recv() => {
-                    self.update(Msg::Diagnosed(request, diagnosis))?;
+                Some(msg) = results.recv() => {
+                    self.update(msg)?;
                     self.wants_draw = true;
                 }
                 Some(news) = news.recv() => {
@@ -564,7 +604,24 @@ impl Console<'_> {
                     tokio::spawn(async move {
                         let diagnosis = work.await;
                         // The console may have ended meanwhile.
-                        let _ = results.send((request, diagnosis)).await;
+                        let _ = results.send(Msg::Diagnosed(request, diagnosis)).await;
+                    });
+                }
+                Cmd::Remember(line) => {
+                    if let Some(keeper) = &self.keeper
+                        && keeper.try_send(line).is_err()
+                    {
+                        tracing::warn!("a line of the palette was not kept: the disk does not keep up");
+                    }
+                }
+                Cmd::Fault(words) => {
+                    let Some(apply) = self.faults.clone() else { continue };
+                    let results = self.results.clone();
+                    tokio::spawn(async move {
+                        let line = words.join(" ");
+                        let late = || Err(format!("{line}: not done within {FAULT:?}"));
+                        let result = timeout(FAULT, apply(words)).await.unwrap_or_else(|_| late());
+                        let _ = results.send(Msg::Faulted(line, result)).await;
                     });
                 }
                 Cmd::TrustHostKey { cluster, peer, fingerprint } => {

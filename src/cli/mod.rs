@@ -13,6 +13,7 @@ mod dump;
 pub mod events;
 pub mod follow;
 pub mod generate;
+pub mod history;
 pub mod lab;
 mod man;
 mod names;

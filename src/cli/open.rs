@@ -5,16 +5,19 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use futures::FutureExt;
 use tokio::runtime::Runtime;
 
 use super::args::{Color, Console, Screen};
 use super::connect::{self, Face};
-use super::console::{self, ConsoleOptions, Diagnose};
+use super::console::{self, ConsoleOptions, Diagnose, Faults};
 use super::follow::{Files, Follower, News};
 use super::{Context, Done, diagnose, reload, shell};
 use crate::app::Diagnosis;
+use crate::app::palette::FaultKind;
 use crate::config::{Choice, Fleet, Via};
 use crate::domain::Line;
+use crate::lab::fault::{KINDS, Kind};
 use crate::lab::{Lab, Options, SSH_CONFIG};
 use crate::ui::theme::MONO;
 
@@ -75,7 +78,9 @@ pub fn lab(context: &Context, options: Options, screen: Screen) -> anyhow::Resul
     let shown = match choice.load(&context.paths) {
         Ok(fleet) => {
             let fleet = fleet.context("the lab has no fleet file");
-            fleet.and_then(|fleet| run(context, &network, Some(choice), fleet, false, screen))
+            fleet.and_then(|fleet| {
+                run(context, &network, (Some(choice), fleet), false, screen, Some(faults(&lab, &network)))
+            })
         }
         Err(e) => Err(e.into()),
     };
@@ -87,9 +92,23 @@ fn show(context: &Context, fleet: Fleet, read_only: bool, screen: Screen) -> any
     // One that was named by a target comes from no file that could change.
     let choice = fleet.file.is_some().then(|| context.choice());
     let network = super::process::network_runtime()?;
-    let shown = run(context, &network, choice, fleet, read_only, screen);
+    let shown = run(context, &network, (choice, fleet), read_only, screen, None);
     network.shutdown_background();
     shown
+}
+
+/// Faults into `lab`, for the console over it; they are done where the lab runs.
+fn faults(lab: &Lab, network: &Runtime) -> Faults {
+    let (lab, network) = (lab.clone(), network.handle().clone());
+    let kind = |k: &Kind| FaultKind { word: k.word.to_owned(), args: k.args.to_owned(), help: k.help.to_owned() };
+    Faults {
+        kinds: KINDS.iter().map(kind).collect(),
+        apply: Arc::new(move |words| {
+            let lab = lab.clone();
+            let done = network.spawn(async move { lab.apply_words(&words).await.map_err(|e| e.to_string()) });
+            async move { done.await.unwrap_or_else(|e| Err(format!("the lab failed: {e}"))) }.boxed()
+        }),
+    }
 }
 
 /// The screen has a thread with timers of its own: a hundred handshakes don't delay a key, and a second that passes
@@ -97,10 +116,10 @@ fn show(context: &Context, fleet: Fleet, read_only: bool, screen: Screen) -> any
 fn run(
     context: &Context,
     network: &Runtime,
-    choice: Option<Choice>,
-    fleet: Fleet,
+    (choice, fleet): (Option<Choice>, Fleet),
     read_only: bool,
     screen: Screen,
+    faults: Option<Faults>,
 ) -> anyhow::Result<Done> {
     let within = network.enter();
     let connected = connect::start(&fleet, &context.paths, FACE)?;
@@ -117,6 +136,8 @@ fn run(
         dumps: Some(context.paths.state.join("dumps")),
         shells: Some(shell::shells(connected.observer.clone(), connected.links.clone(), lab_config)),
         lab,
+        history: Some(context.paths.state.join("console-history")),
+        faults,
         audit: Some(context.paths.clone()),
         theme: (context.global.color == Color::Never).then(|| MONO.to_owned()),
         themes: follower.themes(),

@@ -2,11 +2,12 @@
 
 use ratatui::layout::Rect;
 
+use crate::app::lists::List;
 use crate::app::mouse::Hit;
 use crate::app::{App, labels};
 use crate::domain::{LinkState, Time, time};
 use crate::ui::glyphs::{cell_role, cell_word};
-use crate::ui::list::{self, Column};
+use crate::ui::list::{self, Column, Shape};
 use crate::ui::pen::{Pen, above, below, piece};
 use crate::ui::text;
 use crate::ui::theme::Role;
@@ -19,6 +20,11 @@ const fn column(title: &'static str, width: u16, from_width: u16) -> Column {
 pub fn draw(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) {
     let (Some(cluster), Some(peer)) = (app.cluster(), app.connections_of()) else { return };
     let Some(from) = cluster.index.get(&peer.id).copied() else { return };
+    if app.is_zoomed() {
+        let inner = Rect { x: area.x + 1, width: area.width.saturating_sub(2), ..area };
+        crate::ui::mesh::link(pen, inner, app, now);
+        return;
+    }
     let targets = app.connection_targets(now);
     let moment = app.moment(now);
     let names = labels(cluster);
@@ -54,7 +60,13 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) {
     ];
     let body = below(area, 2);
     let cursor = (!targets.is_empty()).then(|| app.cursor().col());
-    list::draw(pen, body, &columns, targets.len(), cursor, |at| {
+    let shape = Shape {
+        chosen: app.chosen_columns(List::Connections),
+        sorted: app.sorted_column(List::Connections),
+        cursor,
+        ..Shape::new(&columns)
+    };
+    list::draw(pen, body, &shape, targets.len(), |at| {
         let to = targets[at];
         let cell = cluster.cell(from, to, moment);
         let back = cluster.cell(to, from, moment);
@@ -87,7 +99,11 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) {
     });
     list::hits(pen, body, targets.len(), cursor, |at| Hit::Connection(cluster.peers[targets[at]].id.clone()));
     if targets.is_empty() && body.height > 1 {
-        let text = "No link passes the filter. Press Esc to end it.";
-        pen.put_cut(body.x + 2, body.y + 1, body.width.saturating_sub(3), text, Role::Muted);
+        let text = match app.hidden_by_filter("link") {
+            Some(hidden) => hidden,
+            None if app.is_faults_only() => "No link of this peer is in trouble. Press f to see them all.".to_owned(),
+            None => "This peer has no fellows yet.".to_owned(),
+        };
+        pen.put_cut(body.x + 2, body.y + 1, body.width.saturating_sub(3), &text, Role::Muted);
     }
 }

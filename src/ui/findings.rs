@@ -3,10 +3,11 @@
 use ratatui::layout::Rect;
 
 use crate::app::App;
+use crate::app::lists::List;
 use crate::app::mouse::Hit;
 use crate::domain::{Cluster, Finding, Subject, Time, time};
 use crate::ui::glyphs::{Glyphs, severity_role};
-use crate::ui::list::{self, Column};
+use crate::ui::list::{self, Column, Shape};
 use crate::ui::pen::{Pen, above, below, piece};
 use crate::ui::text;
 use crate::ui::theme::Role;
@@ -16,34 +17,49 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) {
     let findings = app.findings();
     let Some(cluster) = app.cluster() else { return };
     if findings.is_empty() {
-        let text = if app.filter().text.is_empty() {
-            "Nothing is wrong."
-        } else {
-            "No finding passes the filter. Press Esc to end it."
+        let (text, role) = match app.hidden_by_filter("finding") {
+            Some(hidden) => (hidden, Role::Muted),
+            // Nothing is known to be wrong where nobody has told anything.
+            None if cluster.peers.iter().all(|p| p.row.is_none()) => {
+                ("No peer has told anything yet.".to_owned(), Role::Unknown)
+            }
+            None => ("Nothing is wrong.".to_owned(), Role::Ok),
         };
-        pen.put_cut(area.x + 1, area.y, area.width.saturating_sub(2), text, Role::Ok);
+        pen.put_cut(area.x + 1, area.y, area.width.saturating_sub(2), &text, role);
         return;
     }
     let moment = app.moment(now);
     let g = pen.glyphs();
     let subjects: Vec<String> = findings.iter().map(|f| subject(cluster, &f.subject, g)).collect();
     let widest = subjects.iter().map(|s| text::width(s)).max().unwrap_or(0).clamp(7, 30);
+    let place = app.finding_place().min(findings.len() - 1);
+    if app.is_zoomed() {
+        evidence(pen, area, findings[place], app, moment);
+        return;
+    }
     let columns = [
         Column { title: "severity", width: 12, from_width: 0 },
         Column { title: "since", width: 11, from_width: 0 },
         Column { title: "subject", width: u16::try_from(widest + 2).unwrap_or(32), from_width: 60 },
+        Column { title: "kind", width: 20, from_width: 130 },
         Column { title: "finding", width: 40, from_width: 0 },
     ];
-    let place = app.finding_place().min(findings.len() - 1);
     let lower = if app.is_finding_open() { (area.height / 2).max(4) } else { 0 };
     let needed = u16::try_from(findings.len() + 1).unwrap_or(u16::MAX);
     let height = needed.min(area.height.saturating_sub(lower));
-    list::draw(pen, above(area, height), &columns, findings.len(), Some(place), |at| {
+    let shape = Shape {
+        chosen: app.chosen_columns(List::Findings),
+        sorted: app.sorted_column(List::Findings),
+        cursor: Some(place),
+        ..Shape::new(&columns)
+    };
+    list::draw(pen, above(area, height), &shape, findings.len(), |at| {
         let f = findings[at];
         vec![
             piece(format!("{} {}", g.finding, f.severity.as_str()), severity_role(f.severity)),
             piece(time::human(moment.since(f.since)), Role::Text),
             piece(subjects[at].clone(), Role::Text),
+            piece(f.kind.as_str(), Role::Muted),
             piece(f.text.as_str(), Role::Text),
         ]
     });

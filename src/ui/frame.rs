@@ -14,23 +14,37 @@ use crate::ui::theme::Role;
 /// Draws the frame and gives the body.
 pub fn draw(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) -> Rect {
     header(pen, Rect { height: 1, ..area }, app, now);
-    tabs(pen, Rect { y: area.y + 1, height: 1, ..area }, app);
-    hints(pen, Rect { y: area.bottom() - 1, height: 1, ..area }, app, now);
+    tabs(pen, Rect { y: area.y + 1, height: 1, ..area }, app, now);
+    let last = Rect { y: area.bottom() - 1, height: 1, ..area };
     // A free line above the body when there is room for calm.
     let top = if area.height >= 20 { 3 } else { 2 };
-    Rect { y: area.y + top, height: area.height - top - 1, ..area }
+    let mut bottom = 1;
+    match app.filter().typing.as_ref().filter(|_| app.overlay().is_none()) {
+        Some(field) => {
+            bottom = 2;
+            filter_field(pen, Rect { y: last.y - 1, ..last }, app, field.as_str(), now);
+        }
+        None => hints(pen, last, app, now),
+    }
+    Rect { y: area.y + top, height: area.height - top - bottom, ..area }
 }
 
 fn header(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) {
     pen.fill(area, Role::Header);
     pen.base = Role::Header;
-    let fresh = freshness(app, now);
+    // On the page of clusters each line has its own figures.
+    let fleet = app.overview().is_some();
+    let fresh = if fleet { piece("", Role::Header) } else { freshness(app, now) };
     let fresh_width = width_of(std::slice::from_ref(&fresh));
     let must = must_have(pen, app, now);
-    let extra = nice_to_have(app, now);
+    let extra = if fleet { Vec::new() } else { nice_to_have(app, now) };
     let (number, count) = app.cluster_number();
-    let name = app.cluster().map_or("no cluster", |c| c.name.as_str());
-    let which = if count > 1 { format!(" {number}/{count}") } else { String::new() };
+    let (name, which) = match app.cluster() {
+        None => ("no cluster", String::new()),
+        Some(_) if app.overview().is_some() => ("fleet", format!(" {count} {}", plural(count, "cluster"))),
+        Some(c) if count > 1 => (c.name.as_str(), format!(" {number}/{count}")),
+        Some(c) => (c.name.as_str(), String::new()),
+    };
 
     // The name gives way first, then what is nice to have from its end; badges and the worst finding never.
     let room = usize::from(area.width).saturating_sub(width_of(&must) + 3 + text::width(&which));
@@ -75,6 +89,9 @@ fn must_have(pen: &Pen<'_>, app: &App, now: Time) -> Vec<Piece> {
             n => format!(", {n} {}", plural(n, "alert")),
         };
         badge(format!("PAUSED {}{news}", text::calm_span(now.since(since))), Role::BadgeLoud);
+    }
+    if app.overview().is_some() {
+        return pieces;
     }
     let worked_on = app.in_maintenance(now);
     match worked_on.as_slice() {
@@ -126,8 +143,12 @@ fn width_of(pieces: &[Piece]) -> usize {
     pieces.iter().map(|p| text::width(&p.text)).sum()
 }
 
-fn tabs(pen: &mut Pen<'_>, area: Rect, app: &App) {
+fn tabs(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) {
     let mut x = area.x + 1;
+    if app.overview().is_some() {
+        pen.put(x, area.y, area.right().saturating_sub(x), " Clusters ", Role::TabActive);
+        return;
+    }
     for view in View::iter() {
         let name = view.name();
         let key = app.keymap().first_key(app.view_scope(), view.action()).map_or_else(String::new, |k| format!("{k} "));
@@ -136,18 +157,19 @@ fn tabs(pen: &mut Pen<'_>, area: Rect, app: &App) {
         x = pen.put(x, area.y, area.right().saturating_sub(x), &format!(" {key}{name} "), role) + 1;
         pen.hit(Rect { x: start, width: x - start, ..area }, || Hit::Tab(view));
     }
-    if let Some(peer) = app.connections_of() {
-        let crumb =
-            format!("{} {} ", pen.glyphs().step, text::cut_middle(peer.host.as_str(), 40, pen.glyphs().ellipsis));
-        x = pen.put_cut(x, area.y, area.right().saturating_sub(x), &crumb, Role::Accent) + 1;
+    for crumb in app.crumbs(now) {
+        let crumb = format!("{} {} ", pen.glyphs().step, text::cut_middle(&crumb, 40, pen.glyphs().ellipsis));
+        x = pen.put_cut(x, area.y, area.right().saturating_sub(x), &crumb, Role::Accent);
     }
+    x += 1;
     // What hides something is always told.
     let mut notes = Vec::new();
     if !app.marks().is_empty() {
         notes.push(format!("{} marked", app.marks().len()));
     }
     if !app.filter().text.is_empty() {
-        notes.push(format!("filter: {}", app.filter().text));
+        let (shown, all) = app.hits(now);
+        notes.push(format!("filter: {} ({shown}/{all})", app.filter().text));
     }
     if app.view() == View::Mesh {
         if app.is_faults_only() {
@@ -165,17 +187,27 @@ fn tabs(pen: &mut Pen<'_>, area: Rect, app: &App) {
     }
 }
 
+/// The field, the number of its hits, and below it what can be typed, or what is wrong.
+fn filter_field(pen: &mut Pen<'_>, area: Rect, app: &App, field: &str, now: Time) {
+    let (shown, all) = app.hits(now);
+    let hits = format!("{shown} of {all} ");
+    let wide = u16::try_from(text::width(&hits)).unwrap_or(0);
+    let room = area.width.saturating_sub(wide + 3);
+    // Its end is what is being typed.
+    let columns = usize::from(room.saturating_sub(2));
+    let from = field.char_indices().map(|(at, _)| at).find(|at| text::width(&field[*at..]) <= columns);
+    let x = pen.put(area.x, area.y, room, &format!(" /{}", &field[from.unwrap_or(field.len())..]), Role::Text);
+    pen.put(x, area.y, 1, " ", Role::Selection);
+    let role = if shown == 0 && all > 0 { Role::Warn } else { Role::Muted };
+    pen.put(area.right().saturating_sub(wide), area.y, wide, &hits, role);
+    let below = Rect { x: area.x + 1, y: area.y + 1, width: area.width.saturating_sub(2), height: 1 };
+    let fields = app.vocabulary().listed();
+    let help = format!("text  !text  {fields}   Esc ends  Enter keeps  Tab completes");
+    let (told, role) = app.filter().problem().map_or((help, Role::Muted), |p| (p.to_owned(), Role::Warn));
+    pen.put_cut(below.x, below.y, below.width, &told, role);
+}
+
 fn hints(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) {
-    if let Some(field) = app.filter().typing.as_ref().filter(|_| app.overlay().is_none()) {
-        let text = format!(" /{}", field.as_str());
-        let x = pen.put_cut(area.x, area.y, area.width.saturating_sub(1), &text, Role::Text);
-        let x = pen.put(x, area.y, 1, " ", Role::Selection);
-        let help = "   Enter keeps it  Esc ends it   !text  host: group: state: cause:";
-        if text::width(help) < usize::from(area.right().saturating_sub(x)) {
-            pen.put(x, area.y, area.right() - x, help, Role::Muted);
-        }
-        return;
-    }
     let mut x = area.x + 1;
     if !app.pending().is_empty() {
         let typed = crate::app::keys::print(app.pending());
@@ -200,5 +232,7 @@ pub fn toast(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) {
     };
     let text = text::cut(&format!(" {} ", toast.text), usize::from(area.width) - 2, pen.glyphs().ellipsis);
     let width = u16::try_from(text::width(&text)).unwrap_or(0);
-    pen.put(area.right() - 1 - width, area.bottom() - 2, width, &text, role);
+    // A field that is being typed into is not covered.
+    let up = if app.filter().typing.is_some() && app.overlay().is_none() { 3 } else { 2 };
+    pen.put(area.right() - 1 - width, area.bottom() - up, width, &text, role);
 }

@@ -18,12 +18,42 @@ pub struct Column {
     pub from_width: u16,
 }
 
+/// What a table looks like besides its lines.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape<'a> {
+    /// Its columns.
+    pub columns: &'a [Column],
+    /// Titles of the columns that somebody chose, in that order; empty: all that the width is for.
+    pub chosen: &'a [&'static str],
+    /// Title of the column that it is sorted by.
+    pub sorted: Option<&'static str>,
+    /// The selected line.
+    pub cursor: Option<usize>,
+    /// The line that must be visible when none is selected.
+    pub anchor: usize,
+}
+
+impl<'a> Shape<'a> {
+    /// With all columns, nothing chosen.
+    #[must_use]
+    pub fn new(columns: &'a [Column]) -> Self {
+        Self { columns, chosen: &[], sorted: None, cursor: None, anchor: 0 }
+    }
+}
+
 /// The columns that `width` has room for, as places in `columns`.
 #[must_use]
-pub fn fitting(columns: &[Column], width: u16) -> Vec<usize> {
+pub fn fitting(columns: &[Column], chosen: &[&'static str], width: u16) -> Vec<usize> {
     let mut left = width.saturating_sub(2);
     let mut shown = Vec::new();
-    for (i, column) in columns.iter().enumerate().filter(|(_, c)| c.from_width <= width) {
+    let usual = || columns.iter().enumerate().filter(|(_, c)| c.from_width <= width).map(|(i, _)| i).collect();
+    let wanted: Vec<usize> = if chosen.is_empty() {
+        usual()
+    } else {
+        chosen.iter().filter_map(|title| columns.iter().position(|c| c.title == *title)).collect()
+    };
+    for i in wanted {
+        let column = &columns[i];
         if left < column.width.min(9) {
             break;
         }
@@ -53,23 +83,21 @@ pub fn hits(pen: &mut Pen<'_>, area: Rect, len: usize, cursor: Option<usize>, of
 }
 
 /// Draws titles and the visible ones of `len` lines; `line` gives the pieces of one, a piece a column of `columns`.
-pub fn draw(
-    pen: &mut Pen<'_>,
-    area: Rect,
-    columns: &[Column],
-    len: usize,
-    cursor: Option<usize>,
-    line: impl Fn(usize) -> Vec<Piece>,
-) {
+pub fn draw(pen: &mut Pen<'_>, area: Rect, shape: &Shape<'_>, len: usize, line: impl Fn(usize) -> Vec<Piece>) {
     if area.height == 0 || area.width < 4 {
         return;
     }
-    let shown = fitting(columns, area.width);
+    let (columns, cursor) = (shape.columns, shape.cursor);
+    let shown = fitting(columns, shape.chosen, area.width);
+    let sign = pen.glyphs().more[1];
     let widths: Vec<u16> = shown.iter().map(|i| columns[*i].width).collect();
-    let titles = shown.iter().map(|i| Piece { text: columns[*i].title.to_owned(), role: Role::Muted });
+    let titles = shown.iter().map(|i| match columns[*i].title {
+        title if shape.sorted == Some(title) => Piece { text: format!("{title}{sign}"), role: Role::Accent },
+        title => Piece { text: title.to_owned(), role: Role::Muted },
+    });
     put_line(pen, Rect { height: 1, ..area }, &widths, titles, "  ");
     let room = usize::from(area.height - 1);
-    let first = first_shown(len, cursor.unwrap_or(0), room);
+    let first = first_shown(len, cursor.unwrap_or(shape.anchor), room);
     for (row, at) in (first..len).take(room).enumerate() {
         let y = area.y + 1 + u16::try_from(row).unwrap_or(u16::MAX);
         let pieces = line(at);

@@ -14,6 +14,8 @@ pub mod glyphs;
 mod list;
 mod mesh;
 mod overlay;
+mod palette;
+mod panel;
 mod pen;
 pub mod text;
 pub mod theme;
@@ -61,14 +63,22 @@ fn draw_all(pen: &mut Pen<'_>, app: &App, now: Time) {
         return;
     }
     let body = frame::draw(pen, area, app, now);
+    if let Some(clusters) = app.overview() {
+        panel::overview(pen, body, app, clusters, now);
+    } else {
+        view(pen, body, app, now);
+    }
+    frame::toast(pen, area, app, now);
+    overlay::draw(pen, area, app, now);
+}
+
+fn view(pen: &mut Pen<'_>, body: Rect, app: &App, now: Time) {
     match app.view() {
         View::Mesh if app.connections_of().is_some() => connections::draw(pen, body, app, now),
         View::Mesh => mesh::draw(pen, body, app, now),
         View::Findings => findings::draw(pen, body, app, now),
         View::Events => events::draw(pen, body, app, now),
     }
-    frame::toast(pen, area, app, now);
-    overlay::draw(pen, area, app, now);
 }
 
 fn too_small(pen: &mut Pen<'_>, area: Rect) {

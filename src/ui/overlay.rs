@@ -8,8 +8,8 @@ use crate::app::{Action, App, Overlay, Scope, plural};
 use crate::domain::{Time, time};
 use crate::ui::acts;
 use crate::ui::pen::{Pen, Piece, piece};
-use crate::ui::text;
 use crate::ui::theme::Role;
+use crate::ui::{palette, panel, text};
 
 /// Draws what lies over the view, if anything does.
 pub fn draw(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) {
@@ -18,6 +18,8 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) {
         Some(Overlay::Diagnosis { request, result, top }) => {
             diagnosis(pen, area, app, (request, result.as_ref()), *top);
         }
+        Some(Overlay::Palette(open)) => palette::draw(pen, area, app, open, now),
+        Some(Overlay::Panel(open)) => panel::draw(pen, area, app, open, now),
         Some(Overlay::Dialog(dialog)) => acts::dialog(pen, area, app, dialog, now),
         Some(Overlay::Choice(choice)) => acts::choice(pen, area, app, choice, now),
         Some(Overlay::Results { top }) => acts::results(pen, area, app, *top, now),

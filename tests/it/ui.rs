@@ -121,8 +121,12 @@ pub fn same(name: &str, app: &App, size: (u16, u16), now: Time) {
 
 /// Draws and compares with the snapshot `name`.
 fn check(name: &str, snapshot: Snapshot, size: (u16, u16), keys: &str, look: &Look) {
-    let app = app(snapshot, size, keys);
-    let buf = render(&app, size, look, NOW + Duration::from_millis(100));
+    check_app(name, &app(snapshot, size, keys), size, look);
+}
+
+/// Draws `app` and compares with the snapshot `name`.
+pub fn check_app(name: &str, app: &App, size: (u16, u16), look: &Look) {
+    let buf = render(app, size, look, NOW + Duration::from_millis(100));
     insta::with_settings!({ prepend_module_to_snapshot => false, omit_expression => true }, {
         insta::assert_snapshot!(name, styled(&buf));
     });
@@ -360,7 +364,7 @@ fn any_state() -> impl Strategy<Value = LinkState> {
 fn any_keys() -> impl Strategy<Value = String> {
     let keys = [
         "j", "l", "k", "h", "G", "g g", "<Tab>", "4", "5", "1", "<Enter>", "<Esc>", "n", "N", "f", "s", "P", "z", "d",
-        "?", "/", "x", "é", "!", "U", "T",
+        "?", "/", "x", "é", "!", "U", "T", ":", "L", "H", "W", "c", "<Down>", "<Up>", "p",
     ];
     prop::collection::vec(prop::sample::select(keys.to_vec()), 0..12).prop_map(|k| k.join(" "))
 }

@@ -36,6 +36,11 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) {
     // A free line between the sentence and its evidence when there is room for it.
     let gap = u16::from(screen.height >= 20);
     let body = below(area, used + gap);
+    let hidden = app.hidden_by_filter("peer").is_some() && app.hits(now).0 == 0;
+    if small && hidden {
+        nothing(pen, body, app);
+        return;
+    }
     if small {
         worst::draw(pen, inset(body), app, now);
         return;
@@ -89,6 +94,11 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) {
         pen.upright(Rect { width: 1, ..right });
         worst::draw(pen, Rect { x: right.x + 2, width: right.width.saturating_sub(3), ..right }, app, now);
     }
+}
+
+/// Draws the selected link or peer, alone.
+pub fn link(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) {
+    detail::draw(pen, area, app, now);
 }
 
 /// The grid of many peers, and below or beside it the lens, the detail and what is in trouble.
@@ -171,18 +181,19 @@ fn verdict(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time, lines: usize) ->
 }
 
 fn nothing(pen: &mut Pen<'_>, area: Rect, app: &App) {
-    let text = match app.cluster() {
-        None => "The fleet has no cluster to show.",
-        Some(c) if c.peers.is_empty() => "Nobody has told yet who belongs to this cluster.",
-        Some(_) if app.is_faults_only() => "No faults. Press f to see everything again.",
-        Some(_) => "Nothing passes the filter. Press Esc to end it.",
+    let text = match (app.cluster(), app.hidden_by_filter("peer")) {
+        (None, _) => "The fleet has no cluster to show.".to_owned(),
+        (Some(c), _) if c.peers.is_empty() => "Nobody has told yet who belongs to this cluster.".to_owned(),
+        (Some(_), Some(hidden)) if !app.is_faults_only() => hidden,
+        (Some(_), Some(_)) => "No fault passes the filter. Press Esc to end it, f to see everything again.".to_owned(),
+        (Some(_), None) => "No faults. Press f to see everything again.".to_owned(),
     };
-    pen.put_cut(area.x + 1, area.y, area.width.saturating_sub(2), text, Role::Muted);
+    pen.put_cut(area.x + 1, area.y, area.width.saturating_sub(2), &text, Role::Muted);
 }
 
 /// The last events, in what is left below the grid.
 fn changes(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) {
-    if area.height < 5 || app.picture().events.is_empty() {
+    if area.height < 5 || app.events_here().next().is_none() {
         return;
     }
     let area = inset(area);
