@@ -20,7 +20,7 @@
 //! | [`app`] | state of the console | domain, engine's plans |
 //! | [`ui`] | drawing | app, domain |
 //! | [`term`] | the terminal | nothing of ours |
-//! | [`config`] | files that people write | domain |
+//! | [`config`] | files that people write | domain, app's actions and keys |
 //! | [`lab`] | peers on loopback, faults | daemon, ssh, dns, proto, domain, clock |
 //! | [`cli`] | one file per sub-command | all |
 //!

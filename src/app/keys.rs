@@ -36,9 +36,13 @@ pub enum Code {
     PageUp,
     /// A page down.
     PageDown,
+    /// Insert.
+    Insert,
+    /// A function key, from 1.
+    F(u8),
 }
 
-const NAMED: [(&str, Code); 15] = [
+const NAMED: [(&str, Code); 28] = [
     ("Enter", Code::Enter),
     ("Esc", Code::Esc),
     ("Tab", Code::Tab),
@@ -54,6 +58,19 @@ const NAMED: [(&str, Code); 15] = [
     ("PageUp", Code::PageUp),
     ("PageDown", Code::PageDown),
     ("Space", Code::Char(' ')),
+    ("Insert", Code::Insert),
+    ("F1", Code::F(1)),
+    ("F2", Code::F(2)),
+    ("F3", Code::F(3)),
+    ("F4", Code::F(4)),
+    ("F5", Code::F(5)),
+    ("F6", Code::F(6)),
+    ("F7", Code::F(7)),
+    ("F8", Code::F(8)),
+    ("F9", Code::F(9)),
+    ("F10", Code::F(10)),
+    ("F11", Code::F(11)),
+    ("F12", Code::F(12)),
 ];
 
 /// One key press. Shift is part of the character.
@@ -72,6 +89,23 @@ impl Key {
     #[must_use]
     pub const fn plain(code: Code) -> Self {
         Self { code, ctrl: false, alt: false }
+    }
+
+    /// What a terminal sends the same bytes for, so that this key never arrives as it is written.
+    #[must_use]
+    pub fn arrives_as(self) -> Option<Self> {
+        let Code::Char(c) = self.code else { return None };
+        if !self.ctrl {
+            return None;
+        }
+        let code = match c {
+            'i' | 'I' => Code::Tab,
+            'm' | 'M' => Code::Enter,
+            '[' => Code::Esc,
+            c if c.is_ascii_uppercase() => return Some(Self { code: Code::Char(c.to_ascii_lowercase()), ..self }),
+            _ => return None,
+        };
+        Some(Self { code, ctrl: false, ..self })
     }
 
     /// The character that a text field takes for it.
@@ -126,6 +160,11 @@ impl fmt::Display for Key {
             },
         }
     }
+}
+
+/// The keys that have a name.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    NAMED.iter().map(|(name, _)| *name)
 }
 
 /// One or more keys, pressed one after the other: `g g`.

@@ -8,18 +8,29 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub mod action;
+pub mod acts;
+pub mod copy;
+pub mod dialog;
 pub mod field;
 pub mod filter;
 pub mod fold;
 pub mod grid;
+pub mod keymap;
 pub mod keys;
+pub mod marks;
 pub mod message;
+pub mod mouse;
 pub mod question;
+pub mod runs;
+pub mod themes;
 mod update;
 mod view;
+pub mod words;
 
-pub use action::{Action, Keymap, Scope};
+pub use action::{Action, Scope};
+pub use keymap::Keymap;
 pub use message::{Cmd, Diagnosis, DiagnosisRequest, DiagnosisStep, HostKeyQuestion, Msg, StepResult};
+pub use themes::ThemeList;
 pub use view::{calm_sentence, labels, plural};
 
 use field::TextField;
@@ -44,14 +55,14 @@ pub struct Options {
     pub lab: bool,
     /// Nothing can be done from here.
     pub read_only: bool,
-    /// How many themes there are.
-    pub themes: usize,
-    /// Which of them is on at the start.
-    pub theme: usize,
+    /// The themes that can be chosen.
+    pub themes: ThemeList,
     /// Whether times are shown as UTC at the start.
     pub utc: bool,
     /// Whether a new critical finding sounds the bell.
     pub bell: bool,
+    /// Whether the terminal tells about the mouse.
+    pub mouse: bool,
     /// Columns of the terminal.
     pub width: u16,
     /// Lines of the terminal.
@@ -71,13 +82,23 @@ pub enum View {
 }
 
 impl View {
-    /// Its key and its name on the tab.
+    /// Its name on the tab.
     #[must_use]
-    pub fn tab(self) -> (char, &'static str) {
+    pub fn name(self) -> &'static str {
         match self {
-            Self::Mesh => ('1', "Mesh"),
-            Self::Findings => ('4', "Findings"),
-            Self::Events => ('5', "Events"),
+            Self::Mesh => "Mesh",
+            Self::Findings => "Findings",
+            Self::Events => "Events",
+        }
+    }
+
+    /// What shows it.
+    #[must_use]
+    pub fn action(self) -> Action {
+        match self {
+            Self::Mesh => Action::Mesh,
+            Self::Findings => Action::Findings,
+            Self::Events => Action::Events,
         }
     }
 
@@ -114,6 +135,20 @@ pub enum Overlay {
         result: Option<Diagnosis>,
         /// First line that is shown.
         top: usize,
+    },
+    /// The confirmation of what would change peers.
+    Dialog(Box<dialog::Dialog>),
+    /// Which of a cell's two peers is meant.
+    Choice(acts::Choice),
+    /// What became of commands.
+    Results {
+        /// First line that is shown.
+        top: usize,
+    },
+    /// Leaving while commands are on their way.
+    Leave {
+        /// Since when it is asked.
+        since: Time,
     },
 }
 
@@ -152,6 +187,8 @@ pub struct FilterState {
 pub struct App {
     options: Options,
     keymap: Keymap,
+    /// The theme that was chosen by hand, for this session.
+    theme: Option<String>,
     live: Arc<Snapshot>,
     held: Option<Held>,
     cluster: usize,
@@ -171,6 +208,8 @@ pub struct App {
     /// The selected event; `None` follows the newest.
     event: Option<Event>,
     overlay: Option<Overlay>,
+    marks: marks::Marks,
+    runs: runs::Runs,
     questions: Questions,
     toasts: VecDeque<Toast>,
     pending: Vec<Key>,
@@ -184,6 +223,7 @@ impl App {
         let mut app = Self {
             options,
             keymap: Keymap::default(),
+            theme: None,
             live: snapshot,
             held: None,
             cluster: 0,
@@ -200,6 +240,8 @@ impl App {
             finding_open: false,
             event: None,
             overlay: None,
+            marks: marks::Marks::default(),
+            runs: runs::Runs::default(),
             questions: Questions::default(),
             toasts: VecDeque::new(),
             pending: Vec::new(),
@@ -218,6 +260,9 @@ impl App {
         match &self.overlay {
             Some(Overlay::Help { .. }) => Scope::Help,
             Some(Overlay::Diagnosis { .. }) => Scope::Result,
+            Some(Overlay::Dialog(_) | Overlay::Leave { .. }) => Scope::Dialog,
+            Some(Overlay::Choice(_)) => Scope::Choice,
+            Some(Overlay::Results { .. }) => Scope::Outcomes,
             None => self.view_scope(),
         }
     }
@@ -238,7 +283,13 @@ impl App {
             Scope::Connections => 1,
             Scope::Findings => 2,
             Scope::Events => 3,
-            Scope::Mesh | Scope::Help | Scope::Result | Scope::Question => 0,
+            Scope::Mesh
+            | Scope::Help
+            | Scope::Result
+            | Scope::Question
+            | Scope::Dialog
+            | Scope::Choice
+            | Scope::Outcomes => 0,
         }
     }
 

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::args::ConfigCommand;
+use super::audit::Audit;
 use super::output::emit;
 use super::{Context, Done, UNKNOWN};
 use crate::config::load::names;
@@ -48,6 +49,7 @@ fn info(context: &Context) -> anyhow::Result<Done> {
     path("configuration", &paths.config);
     path("default fleet file", &paths.default_fleet());
     path("state", &paths.state);
+    path("audit log", &Audit::path_in(paths));
     path("accepted host keys", &paths.known_hosts());
     path("OpenSSH settings", &paths.ssh_config());
     path("OpenSSH host keys", &paths.ssh_known_hosts());

@@ -4,7 +4,9 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Stdout, Write};
+use std::path::PathBuf;
 use std::pin::pin;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,15 +21,22 @@ use ratatui::layout::Rect;
 use russh::keys::ssh_key::Fingerprint;
 use tokio::sync::mpsc;
 
+use super::follow::{News as FileNews, ThemesNow};
+use super::reload::Reload;
+use super::shell::Shells;
+use super::submit::{News, Submitter};
 use crate::app::keys::{Code, Key};
-use crate::app::{self, App, Cmd, Diagnosis, DiagnosisRequest, HostKeyQuestion, Msg};
+use crate::app::{self, App, Cmd, Diagnosis, DiagnosisRequest, HostKeyQuestion, Keymap, Msg, ThemeList};
 use crate::clock::Clock;
+use crate::config::Paths;
 use crate::domain::time::millis;
-use crate::domain::{ClusterName, Line, PeerId, ReachState, Snapshot, Time};
+use crate::domain::{ClusterName, Line, Outcome, OutcomeState, PeerId, Plan, ReachState, Snapshot, Time};
 use crate::engine::runtime::{Commander, Fed, Observer};
-use crate::term::{self, Alarm, Guard, Hangup, Signal, Signals};
+use crate::term::{self, Alarm, Caps, Guard, Hangup, Locale, PlainColours, Signal, Signals, clipboard};
 use crate::ui::theme::MONO;
-use crate::ui::{self, Depth, Look, Themes, glyphs};
+use crate::ui::{self, Depth, Hits, Look, Theme, Themes, glyphs};
+
+mod terminal;
 
 /// Data draws no more often than this.
 const FRAME: Duration = Duration::from_millis(33);
@@ -42,20 +51,38 @@ const OUTPUT: usize = 1 << 16;
 pub type Diagnose = Arc<dyn Fn(DiagnosisRequest) -> BoxFuture<'static, Diagnosis> + Send + Sync>;
 
 /// What the console is started with.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "switches that have nothing to do with each other")]
 pub struct ConsoleOptions {
     /// The peers are those of an embedded lab.
     pub lab: bool,
-    /// Name of the theme; `None` is the terminal's own, or no colour where none is wanted.
+    /// Name of the theme, whatever the fleet file says; `None`: the cluster's, else the terminal's own, or no colour
+    /// where none is wanted.
     pub theme: Option<String>,
-    /// The user's own themes: file name and text.
-    pub own_themes: Vec<(String, String)>,
+    /// The themes, and which cluster has which.
+    pub themes: ThemesNow,
+    /// What keys do.
+    pub keymap: Keymap,
+    /// What was wrong with files, to be told at the start.
+    pub problems: Vec<String>,
+    /// Brings what changes in files; `None`: nothing is followed.
+    pub reload: Option<Reload>,
     /// Signs: ASCII or not; `None` asks the locale.
     pub ascii: Option<bool>,
     /// Whether times are UTC at the start.
     pub utc: bool,
     /// Whether new criticals sound the bell.
     pub bell: bool,
+    /// Where the audit log is; without it nothing can be done to peers.
+    pub audit: Option<Paths>,
+    /// Whether the terminal tells about the mouse at the start.
+    pub mouse: bool,
+    /// Whether the window's title tells how things stand.
+    pub title: bool,
+    /// Where screen dumps go; `None`: there are none.
+    pub dumps: Option<PathBuf>,
+    /// How a shell on a peer is opened; `None`: there is none.
+    pub shells: Option<Shells>,
     /// When the process started, for the log.
     pub started: Instant,
 }
@@ -65,10 +92,18 @@ impl Default for ConsoleOptions {
         Self {
             lab: false,
             theme: None,
-            own_themes: Vec::new(),
+            themes: ThemesNow { themes: Themes::load(&[]).0, of_clusters: Vec::new() },
+            keymap: Keymap::default(),
+            problems: Vec::new(),
+            reload: None,
             ascii: None,
             utc: false,
             bell: true,
+            audit: None,
+            mouse: false,
+            title: true,
+            dumps: None,
+            shells: None,
             started: Instant::now(),
         }
     }
@@ -82,7 +117,7 @@ impl Default for ConsoleOptions {
 /// When there is no terminal fit for it, the terminal fails, or the engine ended. A theme that does not exist or
 /// can't be read is told on screen and does not keep the console from starting.
 pub async fn run(
-    options: ConsoleOptions,
+    mut options: ConsoleOptions,
     observer: Observer,
     commander: Option<Commander>,
     diagnose: Diagnose,
@@ -90,38 +125,64 @@ pub async fn run(
 ) -> io::Result<()> {
     let env = Environment::read();
     term::check(env.term.as_deref()).map_err(io::Error::other)?;
-    let (looks, problems) = Looks::new(&options, &env);
+    let caps = Caps::of(env.term.as_deref(), env.tmux.as_deref(), env.sty.as_deref());
+    let (mut looks, wrong) = Looks::new(&options, &env);
+    let mut problems = std::mem::take(&mut options.problems);
+    problems.extend(wrong);
     term::install_hook();
     let signals = Signals::listen()?;
-    let guard = Guard::take()?;
-    let terminal = Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(OUTPUT, io::stdout())))?;
+    let guard = Guard::take(&caps)?;
+    let (signs, typed) = terminal::choose_signs(options.ascii, caps, env.locale()).await?;
+    looks.look.glyphs = signs;
+    if options.mouse {
+        guard.mouse(true)?;
+    }
+    let out = PlainColours::new(BufWriter::with_capacity(OUTPUT, io::stdout()), caps.palette);
+    let terminal = Terminal::new(CrosstermBackend::new(out))?;
     let size = terminal.size()?;
     let app_options = app::Options {
         lab: options.lab,
         read_only: commander.is_none(),
-        themes: looks.themes.len(),
-        theme: looks.first,
+        themes: looks.list(),
         utc: options.utc,
         bell: options.bell,
+        mouse: options.mouse,
         width: size.width,
         height: size.height,
     };
     let snapshot = Arc::clone(&observer.snapshots.borrow());
     let mut app = App::new(app_options, snapshot, clock.now());
+    app.update(Msg::Keymap(options.keymap), clock.now());
     for problem in problems {
         tracing::warn!("{problem}");
-        app.update(Msg::Notice(problem), clock.now());
+        app.update(Msg::Warning(problem), clock.now());
     }
+    let (ask, files) = options.reload.map(|r| (r.ask, r.news)).unzip();
     let (results, results_in) = mpsc::channel(8);
+    let (submitter, news) = match &commander {
+        Some(commander) => {
+            let (submitter, news) = Submitter::new(commander.clone(), options.audit, Arc::clone(&clock));
+            (Some(submitter), news)
+        }
+        None => (None, mpsc::channel(1).1),
+    };
     let console = Console {
         app,
         terminal,
         guard: &guard,
+        caps,
         looks,
+        titled: options.title && caps.commands,
+        dumps: options.dumps,
+        shells: options.shells,
+        shell: None,
+        hits: Vec::new(),
         commander,
+        submitter,
         diagnose,
         clock,
         results,
+        ask,
         asked: BTreeMap::new(),
         title: String::new(),
         digest: 0,
@@ -132,7 +193,22 @@ pub async fn run(
         started: options.started,
         complete: false,
     };
-    term::own(console.run(observer, signals, results_in)).await
+    let (ended, left_behind) =
+        term::own(Box::pin(console.run(observer, signals, Inbox { results: results_in, news, files, typed }))).await;
+    drop(guard);
+    for line in left_behind {
+        eprintln!("peerdeck: {line}");
+    }
+    ended
+}
+
+/// What tasks of the console tell it.
+struct Inbox {
+    results: mpsc::Receiver<(DiagnosisRequest, Diagnosis)>,
+    news: mpsc::Receiver<News>,
+    files: Option<mpsc::Receiver<FileNews>>,
+    /// Keys that came while the terminal was asked about its signs.
+    typed: Vec<Input>,
 }
 
 /// The variables that decide how the screen looks.
@@ -143,6 +219,8 @@ struct Environment {
     lc_all: Option<String>,
     lc_ctype: Option<String>,
     lang: Option<String>,
+    tmux: Option<String>,
+    sty: Option<String>,
 }
 
 impl Environment {
@@ -155,63 +233,90 @@ impl Environment {
             lc_all: var("LC_ALL"),
             lc_ctype: var("LC_CTYPE"),
             lang: var("LANG"),
+            tmux: var("TMUX"),
+            sty: var("STY"),
         }
+    }
+
+    fn locale(&self) -> Locale {
+        term::locale(self.lc_all.as_deref(), self.lc_ctype.as_deref(), self.lang.as_deref())
     }
 }
 
 /// All looks that the theme key walks through.
 struct Looks {
-    themes: Themes,
+    now: ThemesNow,
+    /// Named on the command line.
+    wanted: Option<String>,
     depth: Depth,
     look: Look,
-    first: usize,
-    shown: usize,
+    shown: Option<usize>,
 }
 
 impl Looks {
-    /// The looks, and what is wrong with the themes.
-    fn new(options: &ConsoleOptions, env: &Environment) -> (Self, Vec<String>) {
-        let (themes, errors) = Themes::load(&options.own_themes);
-        let mut problems: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    /// The looks, and what is wrong with the theme that was named.
+    fn new(options: &ConsoleOptions, env: &Environment) -> (Self, Option<String>) {
         let depth = ui::colour::detect(env.colorterm.as_deref(), env.term.as_deref(), env.no_color.as_deref());
-        let usual = if depth == Depth::None { MONO } else { "terminal" };
-        let wanted = options.theme.as_deref().unwrap_or(usual);
-        if themes.position(wanted).is_none() {
-            problems.push(format!("there is no theme `{wanted}`; there are {}", themes.names().join(", ")));
-        }
-        let first = themes.position(wanted).or_else(|| themes.position(usual)).unwrap_or(0);
-        let unicode = term::shows_unicode(
-            env.lc_all.as_deref(),
-            env.lc_ctype.as_deref(),
-            env.lang.as_deref(),
-            env.term.as_deref(),
-        );
-        let ascii = options.ascii.unwrap_or(!unicode);
         let look = Look {
-            theme: themes.get(first, depth),
-            glyphs: if ascii { glyphs::ASCII } else { glyphs::UNICODE },
+            theme: Theme::plain(),
+            // Until the terminal was asked.
+            glyphs: glyphs::ASCII,
             zone: jiff::tz::TimeZone::system(),
         };
-        (Self { themes, depth, look, first, shown: first }, problems)
+        let looks = Self { now: options.themes.clone(), wanted: options.theme.clone(), depth, look, shown: None };
+        let themes = &looks.now.themes;
+        let unknown = looks.wanted.as_deref().filter(|w| themes.position(w).is_none()).map(|w| themes.unknown(w));
+        (looks, unknown)
+    }
+
+    /// What the state needs to know of them.
+    fn list(&self) -> ThemeList {
+        let themes = &self.now.themes;
+        let names = themes.names().into_iter().map(str::to_owned).collect();
+        let place = |name: &str| themes.position(name);
+        let usual = if self.depth == Depth::None { MONO } else { "terminal" };
+        let named = self.wanted.as_deref().and_then(place);
+        // Neither a word on the command line nor a wish for no colours is overruled by a file.
+        let free = named.is_none() && self.depth != Depth::None;
+        let of_clusters = self.now.of_clusters.iter().filter(|_| free).map(|n| place(n.as_deref()?)).collect();
+        ThemeList { names, usual: named.or_else(|| place(usual)).unwrap_or(0), of_clusters }
+    }
+
+    fn change(&mut self, now: ThemesNow) {
+        self.now = now;
+        self.shown = None;
     }
 
     fn show(&mut self, place: usize) {
-        if place != self.shown {
-            self.look.theme = self.themes.get(place, self.depth);
-            self.shown = place;
+        if self.shown != Some(place) {
+            self.look.theme = self.now.themes.get(place, self.depth);
+            self.shown = Some(place);
         }
     }
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each says something else about the screen")]
 struct Console<'a> {
     app: App,
-    terminal: Terminal<CrosstermBackend<BufWriter<Stdout>>>,
+    terminal: Terminal<CrosstermBackend<PlainColours<BufWriter<Stdout>>>>,
     guard: &'a Guard,
+    caps: Caps,
+    /// Whether the window's title is ours.
+    titled: bool,
+    dumps: Option<PathBuf>,
+    shells: Option<Shells>,
+    /// A shell that was asked for: the terminal is lent to it as soon as nobody reads from it any more.
+    shell: Option<(String, Command)>,
+    /// What a click would hit on the last frame.
+    hits: Hits,
     looks: Looks,
     commander: Option<Commander>,
+    submitter: Option<Submitter>,
     diagnose: Diagnose,
     clock: Arc<dyn Clock>,
     results: mpsc::Sender<(DiagnosisRequest, Diagnosis)>,
+    /// Asks for the files to be read again.
+    ask: Option<mpsc::Sender<()>>,
     /// Fingerprints that the person was asked about, as long as the peer waits for the answer.
     asked: BTreeMap<(ClusterName, PeerId), Line>,
     title: String,
@@ -232,20 +337,37 @@ enum Next {
 }
 
 impl Console<'_> {
-    async fn run(
-        mut self,
-        mut observer: Observer,
-        mut signals: Signals,
-        mut results: mpsc::Receiver<(DiagnosisRequest, Diagnosis)>,
-    ) -> io::Result<()> {
+    /// Runs to the end; also says what is left behind on its way.
+    async fn run(mut self, observer: Observer, signals: Signals, inbox: Inbox) -> (io::Result<()>, Vec<Line>) {
+        let ended = self.turn(observer, signals, inbox).await;
+        if let Some(submitter) = self.submitter.take() {
+            submitter.leave().await;
+        }
+        (ended, self.app.left_behind())
+    }
+
+    async fn turn(&mut self, mut observer: Observer, mut signals: Signals, inbox: Inbox) -> io::Result<()> {
+        let Inbox { mut results, mut news, mut files, typed } = inbox;
         let mut input = EventStream::new();
         let mut alerts = observer.alerts();
         let alarm = Alarm::new();
         let hangup = Hangup::watch();
         let mut gone = pin!(hangup.gone());
         self.ask_host_keys(&Arc::clone(&observer.snapshots.borrow_and_update()));
+        for event in typed {
+            if matches!(self.event(event)?, Next::End) {
+                return Ok(());
+            }
+        }
         self.draw()?;
         loop {
+            if let Some((name, command)) = self.shell.take() {
+                drop(input);
+                if matches!(self.lend(&name, command, &mut signals).await?, Next::End) {
+                    return Ok(());
+                }
+                input = EventStream::new();
+            }
             let now = self.clock.now();
             // What waits to be drawn is drawn when its frame is due; otherwise only passing time changes ages.
             let frame = (self.wants_draw && !self.stopped).then(|| self.drawn.map_or_else(Instant::now, |d| d + FRAME));
@@ -280,6 +402,17 @@ impl Console<'_> {
                     self.update(Msg::Diagnosed(request, diagnosis))?;
                     self.wants_draw = true;
                 }
+                Some(news) = news.recv() => {
+                    self.update(match news {
+                        News::Outcome { run, step, outcome } => Msg::Outcome { run, step, outcome },
+                        News::Warning(text) => Msg::Notice(text),
+                    })?;
+                    self.wants_draw = true;
+                }
+                item = next(&mut files), if files.is_some() => match item {
+                    Some(item) => self.take(item)?,
+                    None => files = None,
+                },
                 changed = observer.snapshots.changed(), if !paused => {
                     changed.map_err(|_| ended())?;
                     let snapshot = Arc::clone(&observer.snapshots.borrow_and_update());
@@ -316,20 +449,14 @@ impl Console<'_> {
                 // End of input or a read error: nobody is there any more.
                 Some(None | Some(Err(_))) => return Ok(Next::End),
                 Some(Some(Ok(event))) => {
-                    let end = match event {
-                        Input::Resize(width, height) => {
-                            resized = Some(Msg::Resize { width, height });
-                            Next::On
-                        }
-                        Input::Key(key) => match key_of(key) {
-                            Some(key) => self.update(Msg::Key(key))?,
-                            None => Next::On,
-                        },
-                        Input::Paste(text) => self.update(Msg::Paste(text))?,
-                        Input::FocusGained | Input::FocusLost | Input::Mouse(_) => Next::On,
-                    };
-                    if matches!(end, Next::End) {
+                    if let Input::Resize(width, height) = event {
+                        resized = Some(Msg::Resize { width, height });
+                    } else if matches!(self.event(event)?, Next::End) {
                         return Ok(Next::End);
+                    }
+                    if self.shell.is_some() {
+                        // What comes now is the shell's.
+                        break;
                     }
                 }
                 None => break,
@@ -338,8 +465,26 @@ impl Console<'_> {
         }
         if let Some(msg) = resized {
             self.update(msg)?;
+            // Even to the size that it had: a terminal that was smaller in between has lost what did not fit.
+            self.forget_screen()?;
         }
         Ok(Next::On)
+    }
+
+    /// Takes one event of the terminal that is no change of its size.
+    fn event(&mut self, event: Input) -> io::Result<Next> {
+        match event {
+            Input::Key(key) => match key_of(key) {
+                Some(key) => self.update(Msg::Key(key)),
+                None => Ok(Next::On),
+            },
+            Input::Paste(text) => self.update(Msg::Paste(text)),
+            Input::Mouse(event) => match self.mouse_of(event) {
+                Some(mouse) => self.update(Msg::Mouse(mouse)),
+                None => Ok(Next::On),
+            },
+            Input::FocusGained | Input::FocusLost | Input::Resize(..) => Ok(Next::On),
+        }
     }
 
     fn snapshot(&mut self, snapshot: Arc<Snapshot>) -> io::Result<()> {
@@ -387,7 +532,19 @@ impl Console<'_> {
                 Cmd::Quit => return Ok(Next::End),
                 Cmd::Suspend => term::stop_group()?,
                 Cmd::Redraw => self.forget_screen()?,
+                Cmd::Reload => match &self.ask {
+                    // One that is asked for already is enough.
+                    Some(ask) => drop(ask.try_send(())),
+                    None => {}
+                },
                 Cmd::Bell => term::bell(self.terminal.backend_mut())?,
+                Cmd::Copy(text) if self.caps.commands => {
+                    clipboard::copy(self.terminal.backend_mut(), &text, self.caps.multiplexer)?;
+                }
+                Cmd::Copy(_) => self.tell("nothing was copied: this terminal has no clipboard".to_owned()),
+                Cmd::Mouse(on) => self.guard.mouse(on)?,
+                Cmd::Dump => self.dump(),
+                Cmd::Shell { cluster, peer } => self.open_shell(&cluster, &peer),
                 Cmd::Diagnose(request) => {
                     let work = (self.diagnose)(request.clone());
                     let results = self.results.clone();
@@ -402,6 +559,7 @@ impl Console<'_> {
                         tokio::spawn(async move { commander.trust_host_key(cluster, peer, fingerprint).await });
                     }
                 }
+                Cmd::Submit { run, step, cluster, plan } => self.submit(run, step, &cluster, plan)?,
                 Cmd::DialNow { cluster, peer } => {
                     if let Some(commander) = self.commander.clone() {
                         tokio::spawn(async move { commander.dial_now(cluster, Some(peer)).await });
@@ -412,6 +570,37 @@ impl Console<'_> {
         Ok(Next::On)
     }
 
+    /// Hands a plan over; without the right to act it is refused as by construction.
+    fn submit(&mut self, run: u64, step: usize, cluster: &ClusterName, plan: Plan) -> io::Result<()> {
+        let picture = self.app.picture().clusters.iter().find(|c| c.name == *cluster).cloned();
+        if let (Some(submitter), Some(cluster)) = (&mut self.submitter, picture) {
+            submitter.submit(run, step, cluster, plan);
+            return Ok(());
+        }
+        let detail = Line::new("this console can't act, or the cluster is gone; nothing was sent");
+        let outcome = Outcome { state: OutcomeState::Refused, at: self.clock.now(), detail };
+        self.update(Msg::Outcome { run, step, outcome })?;
+        Ok(())
+    }
+
+    /// Takes over what changed in files.
+    fn take(&mut self, news: FileNews) -> io::Result<()> {
+        let msg = match news {
+            FileNews::Keymap(keymap) => Msg::Keymap(keymap),
+            FileNews::Themes(themes) => {
+                self.looks.change(themes);
+                Msg::Themes(self.looks.list())
+            }
+            FileNews::Wrong(text) => Msg::Warning(text),
+            FileNews::Good(text) => Msg::Notice(text),
+            // The engine has it already.
+            FileNews::Fleet(_) => return Ok(()),
+        };
+        self.update(msg)?;
+        self.wants_draw = true;
+        Ok(())
+    }
+
     fn draw(&mut self) -> io::Result<()> {
         if self.stopped {
             return Ok(());
@@ -420,14 +609,15 @@ impl Console<'_> {
         self.looks.show(self.app.theme());
         let (app, look) = (&self.app, &self.looks.look);
         queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
-        self.terminal.draw(|frame| ui::draw(frame.buffer_mut(), app, look, now))?;
+        let hits = &mut self.hits;
+        self.terminal.draw(|frame| *hits = ui::draw_with_hits(frame.buffer_mut(), app, look, now))?;
         queue!(self.terminal.backend_mut(), EndSynchronizedUpdate)?;
         Write::flush(self.terminal.backend_mut())?;
         self.drawn = Some(Instant::now());
         self.drawn_at = Some(now);
         self.wants_draw = false;
         self.digest = self.app.digest(now);
-        let title = self.app.title();
+        let title = if self.titled { self.app.title() } else { String::new() };
         if title != self.title {
             term::set_title(self.terminal.backend_mut(), &title)?;
             self.title = title;
@@ -461,6 +651,8 @@ impl Console<'_> {
     /// is, and wait two seconds for one that does not answer.)
     fn forget_screen(&mut self) -> io::Result<()> {
         let size = self.terminal.size()?;
+        // Nothing is shown before the frame that follows ends the update.
+        queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
         self.terminal.resize(Rect::new(0, 0, size.width, size.height))
     }
 }
@@ -469,6 +661,14 @@ impl Console<'_> {
 fn ages_due(at: Time) -> Time {
     let step = millis(AGES);
     Time::from_millis((at.as_millis() / step + 1) * step)
+}
+
+/// The next item; never, where nothing is followed.
+async fn next(news: &mut Option<mpsc::Receiver<FileNews>>) -> Option<FileNews> {
+    match news {
+        Some(news) => news.recv().await,
+        None => std::future::pending().await,
+    }
 }
 
 fn ended() -> io::Error {
@@ -502,6 +702,8 @@ fn key_of(event: KeyEvent) -> Option<Key> {
         KeyCode::End => Code::End,
         KeyCode::PageUp => Code::PageUp,
         KeyCode::PageDown => Code::PageDown,
+        KeyCode::Insert => Code::Insert,
+        KeyCode::F(n @ 1..=12) => Code::F(n),
         _ => return None,
     };
     let ctrl = event.modifiers.contains(KeyModifiers::CONTROL);

@@ -6,6 +6,9 @@ use super::fleet::Fleet;
 use super::problem::{Invalid, did_you_mean};
 use super::settings::Via;
 
+/// The file beside the fleet files that is none.
+const KEYMAP: &str = "keys.toml";
+
 /// Largest file that is read, in bytes.
 const SIZE_MAX: u64 = 4 * 1024 * 1024;
 
@@ -46,6 +49,18 @@ impl Paths {
     #[must_use]
     pub fn named_fleet(&self, name: &str) -> PathBuf {
         self.config.join(format!("{name}.toml"))
+    }
+
+    /// The user's keymap.
+    #[must_use]
+    pub fn keymap(&self) -> PathBuf {
+        self.config.join(KEYMAP)
+    }
+
+    /// The folder of the user's themes.
+    #[must_use]
+    pub fn themes(&self) -> PathBuf {
+        self.config.join("themes")
     }
 
     /// Host keys that a person has accepted in peerdeck.
@@ -143,7 +158,9 @@ fn fleet(file: &Path, paths: &Paths) -> Result<Fleet, Invalid> {
 pub fn names(paths: &Paths) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(&paths.config) else { return Vec::new() };
     let mut names: Vec<String> = entries
-        .filter_map(|e| e.ok()?.path().file_name()?.to_str()?.strip_suffix(".toml").map(str::to_owned))
+        .filter_map(|e| e.ok()?.file_name().into_string().ok())
+        .filter(|name| name != KEYMAP)
+        .filter_map(|name| name.strip_suffix(".toml").map(str::to_owned))
         .collect();
     names.sort();
     names

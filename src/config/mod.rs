@@ -4,14 +4,16 @@
 //! problems of a file are reported at once. A file that somebody else may write is not read at all.
 
 pub mod fleet;
+pub mod keymap;
 mod keys;
 pub mod load;
 pub mod problem;
 pub mod settings;
-pub mod span;
 mod table;
 pub mod template;
+pub mod watch;
 
+pub use crate::domain::span;
 pub use fleet::{Fleet, FleetCluster, FleetPeer};
 pub use load::{Choice, Paths};
 pub use problem::{Invalid, Problem};

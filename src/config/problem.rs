@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+pub use crate::app::words::{did_you_mean, nearest};
+
 /// One thing that is wrong with a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -45,21 +47,4 @@ impl Invalid {
     pub fn file(file: impl Into<PathBuf>, what: impl Into<String>) -> Self {
         Self(vec![Problem { file: file.into(), line: None, what: what.into() }])
     }
-}
-
-/// The word of `known` that `word` was probably meant to be.
-#[must_use]
-pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    known
-        .into_iter()
-        .map(|k| (strsim::jaro_winkler(&word.to_lowercase(), &k.to_lowercase()), k))
-        .filter(|(likeness, _)| *likeness >= 0.75)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, k)| k)
-}
-
-/// `, did you mean "x"?`, or nothing.
-#[must_use]
-pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
-    nearest(word, known).map_or_else(String::new, |k| format!(", did you mean \"{k}\"?"))
 }

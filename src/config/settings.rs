@@ -21,6 +21,17 @@ pub enum Origin {
     CommandLine,
 }
 
+impl Origin {
+    /// The line of the fleet file, if it stands in one.
+    #[must_use]
+    pub fn line(self) -> Option<usize> {
+        match self {
+            Self::Defaults(line) | Self::Cluster(line) | Self::Peer(line) => Some(line),
+            Self::CommandLine => None,
+        }
+    }
+}
+
 impl std::fmt::Display for Origin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

@@ -75,14 +75,16 @@ impl ClusterState {
         self.commands.push(Pending { id, plan, via, sent: out.now, taken: false });
     }
 
-    /// The target itself if it is connected, else a fellow that sees it, else any.
+    /// The target itself if it is connected, else a fellow that sees it, else any; detached ones pass nothing on.
     fn carrier(&self, target: &PeerId, now: Time) -> Option<EndpointKey> {
         let live = |id: &PeerId| self.contact_of(id).filter(|(_, c)| c.live).map(|(key, _)| key.clone());
         let to = self.position(target)?;
         let fellows: Vec<usize> = (0..self.cluster.peers.len()).filter(|i| *i != to).collect();
         let sees = |i: &&usize| self.cluster.cell(**i, to, now).state == LinkState::Connected;
+        let attached = |i: &&usize| self.cluster.peers[**i].detached().is_none();
         live(target)
             .or_else(|| fellows.iter().filter(sees).find_map(|i| live(&self.cluster.peers[*i].id)))
+            .or_else(|| fellows.iter().filter(attached).find_map(|i| live(&self.cluster.peers[*i].id)))
             .or_else(|| fellows.iter().find_map(|i| live(&self.cluster.peers[*i].id)))
     }
 
@@ -138,6 +140,14 @@ impl ClusterState {
         for pending in lost {
             let why = format!("the connection to {} was lost before it answered", key.host.short());
             self.say(pending.id, &pending.plan, OutcomeState::Unknown, &why, out);
+        }
+    }
+
+    /// Nobody will look any more: what was not observed yet is unknown.
+    pub fn abandon_commands(&mut self, out: &mut Out<'_>) {
+        for pending in std::mem::take(&mut self.commands) {
+            let why = "its cluster was taken out of the fleet file before anything was observed";
+            self.say(pending.id, &pending.plan, OutcomeState::Unknown, why, out);
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::cluster::ClusterState;
 use super::out::{Out, Ring};
-use super::{Config, Effect, Event};
+use super::{Config, Effect, Event, reconfigure};
 use crate::domain::command::{Outcome, OutcomeState};
 use crate::domain::ids::ClusterName;
 use crate::domain::snapshot::Snapshot;
@@ -78,6 +78,7 @@ impl Engine {
                     cluster.dial_now(peer.as_ref(), &mut out);
                 }
             }
+            Event::Reconfigure(new) => reconfigure::apply(&mut self.clusters, new, &mut out),
             Event::NotTaken { key, request } => {
                 *out.dropped += 1;
                 if let Some(cluster) = self.clusters.iter_mut().find(|c| c.config.name == key.cluster) {

@@ -106,7 +106,7 @@ impl Tracker {
             }
             let gone = *entry.gone.get_or_insert(now);
             let part = covering.iter().any(|c| c.covers(&entry.candidate.subject, cluster));
-            if part || now.since(gone) >= limits.recovery {
+            if part || entry.candidate.is_announced() || now.since(gone) >= limits.recovery {
                 tell(Transition::Cleared, finding, out);
                 changed = true;
                 return false;
@@ -114,6 +114,13 @@ impl Tracker {
             true
         });
         changed
+    }
+
+    /// Clears all that is raised: their subject is no longer looked at.
+    pub fn clear(&mut self, out: &mut Out<'_>) {
+        for finding in std::mem::take(&mut self.0).values().filter_map(|e| e.raised.as_ref()) {
+            tell(Transition::Cleared, finding, out);
+        }
     }
 
     /// Whether no condition holds, raised or not yet.
@@ -143,7 +150,7 @@ impl Tracker {
 
 impl Candidate {
     fn is_ripe(&self, first: Time, group: Duration, now: Time) -> bool {
-        now >= self.ripe(first, group)
+        self.is_announced() || now >= self.ripe(first, group)
     }
 
     /// When it has held for long enough, if nothing more is disturbed around it.
@@ -152,10 +159,16 @@ impl Candidate {
         (first + group.max(self.hold)).max(self.not_before).max(quiet)
     }
 
+    /// Whether somebody said so, instead of it being seen: it needs no time to prove itself, nor does its end.
+    fn is_announced(&self) -> bool {
+        self.kind == FindingKind::Maintenance
+    }
+
     /// Whether a finding about `subject` alone is part of this one.
     fn covers(&self, subject: &Subject, cluster: &Cluster) -> bool {
         let (a, b) = match subject {
             Subject::Pair { a, b } | Subject::Link { from: a, to: b } => (a, b),
+            Subject::Peer(p) if self.is_announced() => return self.subject == Subject::Peer(p.clone()),
             Subject::Peer(p) => {
                 let Some(at) = cluster.index.get(p) else { return false };
                 let whole = matches!(self.subject, Subject::Group(_)) && self.kind == FindingKind::GroupsCut;

@@ -3,6 +3,8 @@
 //! [`Engine::step`] is the one owner of the truth: nobody else writes. It takes the time as an argument and
 //! answers with effects, which the runtime carries out.
 
+use std::collections::BTreeSet;
+
 use crate::domain::ids::{ClusterName, PeerId};
 use crate::domain::reach::{Endpoint, EndpointKey, PeerEvent, PeerRequest};
 use crate::domain::snapshot::Limits;
@@ -17,9 +19,11 @@ mod core;
 mod dns_rules;
 mod findings;
 mod flaps;
+mod held_back;
 mod out;
 pub mod plans;
 mod reach;
+mod reconfigure;
 mod relay;
 mod roster;
 mod rows;
@@ -46,6 +50,15 @@ pub struct ClusterConfig {
     pub discover: bool,
     /// What counts as too old.
     pub limits: Limits,
+}
+
+/// Another fleet, to be taken over without dropping what has not changed.
+#[derive(Clone, Debug, Default)]
+pub struct Reconfiguration {
+    /// The whole of it.
+    pub config: Config,
+    /// Endpoints that are connected to in another way from now on; those that are not there are of no account.
+    pub restart: BTreeSet<EndpointKey>,
 }
 
 /// What can happen to the engine.
@@ -86,6 +99,8 @@ pub enum Event {
         /// Which peer; `None` for all that are not connected.
         peer: Option<PeerId>,
     },
+    /// The fleet file says something else than before.
+    Reconfigure(Reconfiguration),
     /// An actor was too busy to take a request.
     NotTaken {
         /// Which actor.

@@ -101,6 +101,21 @@ impl ClusterState {
         self.contacts.values().filter(|c| c.ignored.is_none() && c.belongs.as_ref() == Some(cluster_id)).count()
     }
 
+    /// Discovery, after the fleet file changed: what was discovered ends where it is no longer wanted.
+    pub(super) fn discover_again(&mut self, out: &mut Out<'_>) {
+        if self.config.discover {
+            self.discover(out);
+            return;
+        }
+        let gone: Vec<EndpointKey> =
+            self.contacts.iter().filter(|(_, c)| c.discovered).map(|(key, _)| key.clone()).collect();
+        for key in gone {
+            self.commands_lost(&key, out);
+            self.contacts.remove(&key);
+            out.effect(Effect::Stop(key));
+        }
+    }
+
     /// Starts what the membership names and nobody connects to; stops what it named once and no longer does.
     fn discover(&mut self, out: &mut Out<'_>) {
         let Some(membership) = self.membership.clone().filter(|_| self.config.discover) else { return };

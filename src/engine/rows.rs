@@ -8,6 +8,7 @@ use super::{roster, rules};
 use crate::domain::event::EventKind;
 use crate::domain::finding::Subject;
 use crate::domain::ids::{ClusterName, PeerId};
+use crate::domain::maintenance::Maintenance;
 use crate::domain::mesh::link::{Link, LinkState};
 use crate::domain::mesh::row::Row;
 use crate::domain::observation::{Fact, Health, Identity, Observation, RowDelta};
@@ -194,12 +195,16 @@ impl ClusterState {
         }
         peer.row = Some(Arc::clone(row));
         peer.confirmed = Time::ZERO;
+        keep_told(peer.row.as_mut().map(Arc::make_mut), old.as_deref().and_then(|o| o.maintenance.as_ref()));
         self.extra_mut(&id).places.clear();
         let Some(old) = old else {
             self.disturb(&id, out.now);
             return;
         };
-        if old.detached != row.detached || old.level != row.level || old.boot != row.boot {
+        if old.maintenance.is_some() != row.maintenance.is_some() {
+            self.unsettled = true;
+        }
+        if old.detached.is_some() != row.detached.is_some() || old.level != row.level || old.boot != row.boot {
             self.disturb(&id, out.now);
         }
         let mut before = old.links.iter().peekable();
@@ -216,7 +221,13 @@ impl ClusterState {
     /// Changes on top of the row that the peer sent last over this connection; whether there were any but pings.
     fn on_delta(&mut self, at: usize, delta: &RowDelta, out: &mut Out<'_>) -> bool {
         let Some(row) = &self.cluster.peers[at].row else { return false };
-        let same = (row.seq, row.detached, row.level) == (delta.seq, delta.detached, delta.level);
+        let announced = match (&row.maintenance, &delta.maintenance) {
+            (None, None) => true,
+            (Some(a), Some(b)) => a.is_same(b),
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        let same = announced
+            && (row.seq, row.detached.is_some(), row.level) == (delta.seq, delta.detached.is_some(), delta.level);
         let changes = !same || !delta.changed.is_empty() || !delta.removed.is_empty();
         if changes {
             self.change_row(at, delta, out);
@@ -232,7 +243,13 @@ impl ClusterState {
         let row = Arc::make_mut(row);
         let id = row.origin.clone();
         let mut changes: Vec<(Option<Arc<Link>>, Arc<Link>)> = Vec::new();
-        let disturbed = row.detached != delta.detached || row.level != delta.level;
+        let disturbed = row.detached.is_some() != delta.detached.is_some() || row.level != delta.level;
+        let announced = row.maintenance.take();
+        row.maintenance.clone_from(&delta.maintenance);
+        keep_told(Some(row), announced.as_ref());
+        if announced != row.maintenance {
+            self.unsettled = true;
+        }
         row.seq = delta.seq;
         row.detached = delta.detached;
         row.level = delta.level;
@@ -325,5 +342,14 @@ impl ClusterState {
         let text = format!("{a} → {b}: {}{why}, was {}", is.state.as_str(), before.as_str());
         let subject = Subject::Link { from: from.clone(), to: is.to.clone() };
         out.happened(EventKind::Link, subject, &text);
+    }
+}
+
+/// An announcement that is told once more keeps the times that are known: on the wire they shift by what a message takes.
+fn keep_told(row: Option<&mut Row>, known: Option<&Maintenance>) {
+    if let (Some(row), Some(known)) = (row, known)
+        && row.maintenance.as_ref().is_some_and(|m| m != known && m.is_same(known))
+    {
+        row.maintenance = Some(known.clone());
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, broadcast, mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
-use super::{Config, Effect, Engine, Event};
+use super::{Config, Effect, Engine, Event, Reconfiguration};
 use crate::clock::Clock;
 use crate::domain::command::{Outcome, OutcomeState};
 use crate::domain::event::Event as Happening;
@@ -113,6 +113,17 @@ pub struct Commander {
     stop: Arc<Notify>,
 }
 
+/// For whoever reads the fleet file again: it changes what is observed, and can't act on any peer.
+#[derive(Clone)]
+pub struct Reconfigurer(mpsc::Sender<Order>);
+
+impl Reconfigurer {
+    /// Hands another fleet in.
+    pub async fn reconfigure(&self, new: Reconfiguration) {
+        let _ = self.0.send(Order::Event(Event::Reconfigure(new))).await;
+    }
+}
+
 enum Order {
     Event(Event),
     Submit { id: u64, cluster: ClusterName, plan: Plan, outcomes: mpsc::Sender<Outcome> },
@@ -145,6 +156,12 @@ impl Commander {
     /// Dials now instead of at the end of the back-off: one peer, or all that are not connected.
     pub async fn dial_now(&self, cluster: ClusterName, peer: Option<PeerId>) {
         let _ = self.orders.send(Order::Event(Event::DialNow { cluster, peer })).await;
+    }
+
+    /// Changes what is observed, and nothing else.
+    #[must_use]
+    pub fn reconfigurer(&self) -> Reconfigurer {
+        Reconfigurer(self.orders.clone())
     }
 
     /// Ends the engine and all its actors.

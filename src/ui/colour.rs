@@ -56,6 +56,11 @@ const SIXTEEN: [(u8, u8, u8); 16] = [
     (255, 255, 255),
 ];
 
+/// The names of the sixteen.
+pub fn names<'a>() -> impl Iterator<Item = &'a str> {
+    NAMES.iter().map(|(name, _)| *name)
+}
+
 /// Reads a colour: `#rrggbb`, 0 to 255, `default`, or one of the 16 names.
 #[must_use]
 pub fn parse(text: &str) -> Option<Color> {

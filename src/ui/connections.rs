@@ -2,6 +2,7 @@
 
 use ratatui::layout::Rect;
 
+use crate::app::mouse::Hit;
 use crate::app::{App, labels};
 use crate::domain::{LinkState, Time, time};
 use crate::ui::glyphs::{cell_role, cell_word};
@@ -84,6 +85,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) {
             piece(link.map_or("", |l| l.detail.as_str()), Role::Muted),
         ]
     });
+    list::hits(pen, body, targets.len(), cursor, |at| Hit::Connection(cluster.peers[targets[at]].id.clone()));
     if targets.is_empty() && body.height > 1 {
         let text = "No link passes the filter. Press Esc to end it.";
         pen.put_cut(body.x + 2, body.y + 1, body.width.saturating_sub(3), text, Role::Muted);

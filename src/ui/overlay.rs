@@ -4,8 +4,9 @@ use ratatui::layout::Rect;
 
 use crate::app::message::{Diagnosis, DiagnosisRequest, StepResult};
 use crate::app::question::{Answer, Button, Open};
-use crate::app::{App, Overlay, plural};
+use crate::app::{Action, App, Overlay, Scope, plural};
 use crate::domain::{Time, time};
+use crate::ui::acts;
 use crate::ui::pen::{Pen, Piece, piece};
 use crate::ui::text;
 use crate::ui::theme::Role;
@@ -17,7 +18,14 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) {
         Some(Overlay::Diagnosis { request, result, top }) => {
             diagnosis(pen, area, app, (request, result.as_ref()), *top);
         }
+        Some(Overlay::Dialog(dialog)) => acts::dialog(pen, area, app, dialog, now),
+        Some(Overlay::Choice(choice)) => acts::choice(pen, area, app, choice, now),
+        Some(Overlay::Results { top }) => acts::results(pen, area, app, *top, now),
+        Some(Overlay::Leave { .. }) => acts::leave(pen, area, app),
         None => {}
+    }
+    if let Some(menu) = app.menu(now) {
+        acts::menu(pen, area, &menu);
     }
     pen.base = Role::Text;
     if let Some(open) = app.questions().open() {
@@ -34,12 +42,13 @@ fn help(pen: &mut Pen<'_>, area: Rect, app: &App, query: &str, typing: bool, top
     let search = if typing || !query.is_empty() {
         vec![piece("/", Role::Key), piece(query, Role::Text), piece(if typing { "_" } else { "" }, Role::Accent)]
     } else {
-        vec![
-            piece("/", Role::Key),
-            piece(" searches   ", Role::Muted),
-            piece("Esc", Role::Key),
-            piece(" closes", Role::Muted),
-        ]
+        let mut pieces = Vec::new();
+        for (action, does) in [(Action::Filter, " searches   "), (Action::Close, " closes")] {
+            if let Some(key) = app.keymap().first_key(Scope::Help, action) {
+                pieces.extend([piece(key, Role::Key), piece(does, Role::Muted)]);
+            }
+        }
+        pieces
     };
     pen.line(Rect { height: 1, ..inner }, &search);
     let list = crate::ui::pen::below(inner, 2);
@@ -125,8 +134,10 @@ fn diagnosis(
         pen.line(Rect { y, height: 1, ..list }, line);
     }
     let scrolls = lines.len() > usize::from(list.height);
-    let foot = if scrolls { "Esc closes   j k scroll" } else { "Esc closes" };
-    pen.put_cut(inner.x, inner.bottom().saturating_sub(1), inner.width, foot, Role::Muted);
+    let key = |action: Action| app.keymap().first_key(Scope::Result, action).unwrap_or_default();
+    let closes = format!("{} closes", key(Action::Close));
+    let foot = if scrolls { format!("{closes}   {} {} scroll", key(Action::Down), key(Action::Up)) } else { closes };
+    pen.put_cut(inner.x, inner.bottom().saturating_sub(1), inner.width, &foot, Role::Muted);
 }
 
 fn question(pen: &mut Pen<'_>, area: Rect, app: &App, open: &Open, now: Time) {
@@ -178,7 +189,10 @@ fn question(pen: &mut Pen<'_>, area: Rect, app: &App, open: &Open, now: Time) {
     }
     let y = inner.bottom().saturating_sub(1);
     let mut x = inner.x;
-    for (button, label) in [(Button::Reject, "Reject (n)"), (Button::Accept, "Accept (y)")] {
+    let buttons = [(Button::Reject, "Reject", Action::Reject), (Button::Accept, "Accept", Action::Accept)];
+    for (button, word, action) in buttons {
+        let key = app.keymap().first_key(Scope::Question, action).map_or_else(String::new, |k| format!(" ({k})"));
+        let label = format!("{word}{key}");
         // Brackets as well, so that the focus is not a matter of colour.
         let focused = open.button == button;
         let text = if focused { format!("[ {label} ]") } else { format!("  {label}  ") };

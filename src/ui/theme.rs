@@ -3,105 +3,100 @@
 use std::collections::BTreeMap;
 
 use ratatui::style::{Color, Modifier, Style};
-use serde::Deserialize;
-use toml::Spanned;
+use strum::IntoEnumIterator;
 
+mod file;
+
+use crate::app::words::did_you_mean;
 use crate::ui::colour::{self, Depth};
+use file::File;
 
-macro_rules! roles {
-    ($($(#[$doc:meta])* $variant:ident = $field:ident,)+) => {
-        /// What a style means.
-        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, strum::EnumIter, strum::IntoStaticStr)]
-        #[strum(serialize_all = "kebab-case")]
-        pub enum Role { $($(#[$doc])* $variant,)+ }
-
-        const ROLES: usize = [$(Role::$variant),+].len();
-
-        /// The `[roles]` of a theme file; a role that is left out comes from the theme it inherits.
-        #[derive(Clone, Debug, Default, Deserialize)]
-        #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-        struct RawRoles { $($field: Option<Spanned<RawStyle>>,)+ }
-
-        impl RawRoles {
-            // Without a wildcard: a role that is added is missing here until it has a field.
-            fn get(&self, role: Role) -> Option<&Spanned<RawStyle>> {
-                match role { $(Role::$variant => self.$field.as_ref(),)+ }
-            }
-        }
-    };
-}
-
-roles! {
+/// What a style means.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, strum::EnumIter, strum::IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
+pub enum Role {
     /// Plain text.
-    Text = text,
+    Text,
     /// Text of less weight: labels, hints, units.
-    Muted = muted,
+    Muted,
     /// Connected, well.
-    Ok = ok,
+    Ok,
     /// Being built.
-    Connecting = connecting,
+    Connecting,
     /// A warning, or a link of which one direction works.
-    Warn = warn,
+    Warn,
     /// Down, critical.
-    Crit = crit,
+    Crit,
     /// Nobody told us.
-    Unknown = unknown,
+    Unknown,
     /// About to be too old.
-    Stale = stale,
+    Stale,
     /// Disconnected on purpose.
-    Detached = detached,
+    Detached,
     /// Names and titles that stand out.
-    Accent = accent,
+    Accent,
     /// Lines between areas.
-    Border = border,
+    Border,
     /// The first line of the screen.
-    Header = header,
+    Header,
     /// The tab of a view that is not shown.
-    Tab = tab,
+    Tab,
     /// The tab of the view that is shown.
-    TabActive = tab_active,
+    TabActive,
     /// Names of the cursor's row and column.
-    Crosshair = crosshair,
+    Crosshair,
     /// The selected cell or line.
-    Selection = selection,
+    Selection,
     /// A badge that informs: LAB, READ-ONLY.
-    Badge = badge,
+    Badge,
     /// A badge that warns: PAUSED.
-    BadgeLoud = badge_loud,
+    BadgeLoud,
     /// A key in hints and help.
-    Key = key,
+    Key,
     /// What lies over a view.
-    Dialog = dialog,
+    Dialog,
 }
 
-/// A theme file as it is written.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct Raw {
-    name: Spanned<String>,
-    inherits: Option<Spanned<String>>,
-    #[serde(default)]
-    palette: BTreeMap<String, Spanned<String>>,
-    #[serde(default)]
-    roles: RawRoles,
-}
+const ROLES: usize = Role::Dialog as usize + 1;
 
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-#[expect(clippy::struct_excessive_bools, reason = "as the file has them")]
-struct RawStyle {
-    fg: Option<String>,
-    bg: Option<String>,
-    bold: bool,
-    dim: bool,
-    italic: bool,
-    underlined: bool,
-    reversed: bool,
+impl Role {
+    /// Its word, as theme files write it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.into()
+    }
+
+    /// The role that stands in for it where a theme says nothing of it: a role that is added here needs no line in
+    /// any theme. `None`: every theme says it, or inherits it.
+    #[must_use]
+    pub fn like(self) -> Option<Self> {
+        match self {
+            Self::Stale => Some(Self::Unknown),
+            Self::Tab => Some(Self::Muted),
+            Self::Key | Self::Crosshair => Some(Self::Accent),
+            Self::BadgeLoud => Some(Self::Badge),
+            Self::Dialog => Some(Self::Text),
+            Self::Text
+            | Self::Muted
+            | Self::Ok
+            | Self::Connecting
+            | Self::Warn
+            | Self::Crit
+            | Self::Unknown
+            | Self::Detached
+            | Self::Accent
+            | Self::Border
+            | Self::Header
+            | Self::TabActive
+            | Self::Selection
+            | Self::Badge => None,
+        }
+    }
 }
 
 /// What is wrong with a theme file.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("theme {file}, line {line}: {problem}")]
+#[error("{file}:{line}: {problem}")]
 pub struct ThemeError {
     /// Name of the file.
     pub file: String,
@@ -125,7 +120,22 @@ macro_rules! embedded {
     };
 }
 
-embedded!("terminal", "dark", "light", "high-contrast", "colour-blind", "mono");
+embedded!(
+    "terminal",
+    "dark",
+    "light",
+    "high-contrast",
+    "colour-blind",
+    "mono",
+    "solarized-dark",
+    "solarized-light",
+    "gruvbox-dark",
+    "nord",
+    "dracula",
+    "catppuccin-mocha",
+    "tokyo-night",
+    "production-red",
+);
 
 /// Name of the theme without any colour.
 pub const MONO: &str = "mono";
@@ -137,25 +147,47 @@ pub fn embedded_names() -> Vec<&'static str> {
 }
 
 /// All themes that can be chosen, the embedded ones first.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Themes {
     themes: Vec<Theme>,
 }
 
 impl Themes {
-    /// The embedded ones and those of the user's folder (file name and text); what is wrong with any is told, and that one left out.
+    /// The embedded ones and those of the user's folder (file and text), which replace embedded ones of the same name.
+    /// Everything that is wrong with any is told, and that one left out.
     #[must_use]
     pub fn load(own: &[(String, String)]) -> (Self, Vec<ThemeError>) {
         let mut errors = Vec::new();
+        let mut family = Family::default();
+        for (name, text) in EMBEDDED {
+            match File::read(&format!("{name}.toml"), text) {
+                Ok(file) => family.embedded.push(file),
+                Err(wrong) => errors.extend(wrong),
+            }
+        }
+        for (file, text) in own {
+            match File::read(file, text) {
+                Ok(read) => match family.own.iter().find(|f| f.name == read.name) {
+                    Some(other) => {
+                        let problem = format!("there is a theme `{}` already, in {}", read.name, other.file);
+                        errors.push(ThemeError { file: read.file, line: 1, problem });
+                    }
+                    None => family.own.push(read),
+                },
+                Err(wrong) => {
+                    family.broken.push(file::stem(file).to_owned());
+                    errors.extend(wrong);
+                }
+            }
+        }
         let mut themes: Vec<Theme> = Vec::new();
-        let embedded = EMBEDDED.iter().map(|(name, text)| (format!("{name}.toml"), (*text).to_owned()));
-        for (file, text) in embedded.chain(own.iter().cloned()) {
-            match Theme::parse(&file, &text, &themes) {
+        for file in family.embedded.iter().chain(&family.own) {
+            match family.theme(file) {
                 Ok(theme) => match themes.iter_mut().find(|t| t.name == theme.name) {
                     Some(old) => *old = theme,
                     None => themes.push(theme),
                 },
-                Err(error) => errors.push(error),
+                Err(wrong) => errors.extend(wrong),
             }
         }
         (Self { themes }, errors)
@@ -185,10 +217,106 @@ impl Themes {
         self.themes.iter().map(|t| t.name.as_str()).collect()
     }
 
+    /// That there is no theme of this name, which one was probably meant, and which there are.
+    #[must_use]
+    pub fn unknown(&self, name: &str) -> String {
+        let names = self.names();
+        format!(
+            "there is no theme `{name}`{} (there are {})",
+            did_you_mean(name, names.iter().copied()),
+            names.join(", ")
+        )
+    }
+
     /// The theme at `place`, with the colours that the terminal can show.
     #[must_use]
     pub fn get(&self, place: usize, depth: Depth) -> Theme {
         self.themes.get(place).map_or_else(Theme::plain, |t| t.at_depth(depth))
+    }
+}
+
+/// Theme files before they are held against those that they inherit from.
+#[derive(Default)]
+struct Family {
+    embedded: Vec<File>,
+    own: Vec<File>,
+    /// Own ones that can't be read.
+    broken: Vec<String>,
+}
+
+impl Family {
+    fn theme(&self, file: &File) -> Result<Theme, Vec<ThemeError>> {
+        let line = self.line_of(file).map_err(|error| vec![error])?;
+        let mut palette = BTreeMap::new();
+        let mut looks = BTreeMap::new();
+        // The oldest first: a palette that is changed recolours all roles that use it.
+        for ancestor in line.iter().rev() {
+            palette.extend(ancestor.palette.clone());
+            looks.extend(ancestor.roles.iter().map(|(role, look)| (*role, (&ancestor.file, look))));
+        }
+        let (mut errors, mut missing) = (Vec::new(), Vec::new());
+        let mut styles = [Style::new(); ROLES];
+        for role in Role::iter() {
+            let found = looks.get(&role).or_else(|| looks.get(&role.like()?));
+            match found.map(|(from, look)| (from, look.line, look.style(&palette))) {
+                Some((_, _, Ok(style))) => styles[role as usize] = style,
+                Some((from, line, Err(wrong))) => {
+                    let error = |problem| ThemeError { file: (*from).clone(), line, problem };
+                    errors.extend(wrong.into_iter().map(error));
+                }
+                None => missing.push(role.name()),
+            }
+        }
+        if !missing.is_empty() {
+            let problem = format!(
+                "nothing is said of {}, and no other theme is inherited: add inherits = \"dark\"",
+                missing.join(", ")
+            );
+            errors.push(ThemeError { file: file.file.clone(), line: 1, problem });
+        }
+        errors.sort_by_key(|e| e.line);
+        errors.dedup();
+        if errors.is_empty() { Ok(Theme { name: file.name.clone(), styles }) } else { Err(errors) }
+    }
+
+    /// The file and all that it inherits from, itself first.
+    fn line_of<'a>(&'a self, file: &'a File) -> Result<Vec<&'a File>, ThemeError> {
+        let mut line = vec![file];
+        let mut last = file;
+        while let Some((name, at)) = &last.inherits {
+            let fail = |problem| ThemeError { file: last.file.clone(), line: *at, problem };
+            let Some(parent) = self.parent(last, name) else {
+                return Err(fail(self.no_parent(name)));
+            };
+            if line.iter().any(|f| std::ptr::eq(*f, parent)) {
+                let names: Vec<&str> = line.iter().map(|f| f.name.as_str()).collect();
+                return Err(fail(format!("themes inherit from each other in a circle: {}, {name}", names.join(", "))));
+            }
+            line.push(parent);
+            last = parent;
+        }
+        Ok(line)
+    }
+
+    /// An own theme before an embedded one; one that inherits its own name means the embedded one that it replaces.
+    fn parent(&self, of: &File, name: &str) -> Option<&File> {
+        let embedded = || self.embedded.iter().find(|f| f.name == name && !std::ptr::eq(*f, of));
+        let own = self.own.iter().find(|f| f.name == name);
+        match own {
+            Some(own) if std::ptr::eq(own, of) => embedded().or(Some(own)),
+            Some(own) => Some(own),
+            None => self.embedded.iter().find(|f| f.name == name),
+        }
+    }
+
+    fn no_parent(&self, name: &str) -> String {
+        if self.broken.iter().any(|b| b == name) {
+            return format!("the theme `{name}` that it inherits from can't be read");
+        }
+        let mut names: Vec<&str> = self.embedded.iter().chain(&self.own).map(|f| f.name.as_str()).collect();
+        names.dedup();
+        let hint = did_you_mean(name, names.iter().copied());
+        format!("there is no theme `{name}` to inherit from{hint} (there are {})", names.join(", "))
     }
 }
 
@@ -197,52 +325,6 @@ impl Theme {
     #[must_use]
     pub fn plain() -> Self {
         Self { name: "plain".to_owned(), styles: [Style::new(); ROLES] }
-    }
-
-    /// Reads a theme; `known` are the themes that it may inherit from.
-    ///
-    /// # Errors
-    /// When the text is no TOML, a key or a colour is unknown, or a role is defined nowhere; with the line.
-    pub fn parse(file: &str, text: &str, known: &[Self]) -> Result<Self, ThemeError> {
-        let fail = |at: usize, problem: String| ThemeError {
-            file: file.to_owned(),
-            line: text.get(..at).unwrap_or(text).matches('\n').count() + 1,
-            problem,
-        };
-        let raw: Raw =
-            toml::from_str(text).map_err(|e| fail(e.span().map_or(0, |s| s.start), e.message().to_owned()))?;
-        let base = match &raw.inherits {
-            None => None,
-            Some(name) => Some(known.iter().find(|t| t.name == *name.get_ref()).ok_or_else(|| {
-                let names: Vec<&str> = known.iter().map(|t| t.name.as_str()).collect();
-                let problem =
-                    format!("there is no theme `{}` to inherit from; there are {}", name.get_ref(), names.join(", "));
-                fail(name.span().start, problem)
-            })?),
-        };
-        let mut palette = BTreeMap::new();
-        for (name, value) in &raw.palette {
-            let colour = colour::parse(value.get_ref())
-                .ok_or_else(|| fail(value.span().start, unknown_colour(value.get_ref())))?;
-            palette.insert(name.as_str(), colour);
-        }
-        let mut styles = [Style::new(); ROLES];
-        for role in <Role as strum::IntoEnumIterator>::iter() {
-            styles[role as usize] = match (raw.roles.get(role), base) {
-                (Some(style), _) => {
-                    style.get_ref().style(&palette).map_err(|c| fail(style.span().start, unknown_colour(&c)))?
-                }
-                (None, Some(base)) => base.get(role),
-                (None, None) => {
-                    let name: &'static str = role.into();
-                    return Err(fail(
-                        raw.name.span().start,
-                        format!("the role `{name}` is missing, and the theme inherits none"),
-                    ));
-                }
-            };
-        }
-        Ok(Self { name: raw.name.into_inner(), styles })
     }
 
     /// Its name.
@@ -274,46 +356,9 @@ impl Theme {
     }
 }
 
-impl RawStyle {
-    fn style(&self, palette: &BTreeMap<&str, Color>) -> Result<Style, String> {
-        let colour = |name: &Option<String>| match name {
-            None => Ok(None),
-            Some(name) => palette
-                .get(name.as_str())
-                .copied()
-                .or_else(|| colour::parse(name))
-                .map(Some)
-                .ok_or_else(|| name.clone()),
-        };
-        let (fg, bg) = (colour(&self.fg)?, colour(&self.bg)?);
-        // Complete, so that nothing of what stood in a cell before shines through.
-        let mut style = Style::new().fg(fg.unwrap_or(Color::Reset)).bg(bg.unwrap_or(Color::Reset));
-        style.sub_modifier = Modifier::all();
-        for (on, modifier) in [
-            (self.bold, Modifier::BOLD),
-            (self.dim, Modifier::DIM),
-            (self.italic, Modifier::ITALIC),
-            (self.underlined, Modifier::UNDERLINED),
-            (self.reversed, Modifier::REVERSED),
-        ] {
-            if on {
-                style = style.add_modifier(modifier);
-            }
-        }
-        Ok(style)
-    }
-}
-
-fn unknown_colour(name: &str) -> String {
-    format!(
-        "`{name}` is no colour: write a name of the palette, `#rrggbb`, 0 to 255, `default`, or one of the 16 names (`red`, `bright-red`, ...)"
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use strum::IntoEnumIterator;
 
     #[test]
     fn the_embedded_themes_are_all_good() {

@@ -538,7 +538,7 @@ fn a_read_only_console_offers_no_action() {
 }
 
 /// The program itself with a lab, its files in a folder of its own.
-fn lab(state: &std::path::Path, peers: usize) -> CommandBuilder {
+pub fn lab(state: &std::path::Path, peers: usize) -> CommandBuilder {
     let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_peerdeck"));
     command.args(["lab", "-v", "--peers", &peers.to_string(), "--seed", "7"]);
     command.arg("--state-dir");

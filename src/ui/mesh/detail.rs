@@ -106,6 +106,9 @@ fn link_sheet(sheet: &mut Sheet<'_>, pen: &Pen<'_>, app: &App, cluster: &Cluster
         way_back.push(piece(format!("  {}", time::human_rtt(rtt)), Role::Text));
     }
     sheet.field("back", way_back);
+    for (name, peer) in [(names.0, observer), (names.1, other)] {
+        work_lines(sheet, pen, app, Some(name), peer, now);
+    }
     let pulse = observer.pulses.get(at.1).copied().unwrap_or_default();
     ping_line(sheet, pen, &pulse, cell.rtt.filter(|_| cell.state == LinkState::Connected));
     dns_lines(sheet, g.arrow, &link.dns);
@@ -199,6 +202,16 @@ fn told_line(sheet: &mut Sheet<'_>, cluster: &Cluster, observer: &Peer, now: Tim
     sheet.plain("told", format!("{age} ago{by}"));
 }
 
+/// Who works on a peer, why and until when.
+fn work_lines(sheet: &mut Sheet<'_>, pen: &Pen<'_>, app: &App, name: Option<&str>, peer: &Peer, now: Time) {
+    let Some(m) = peer.maintenance(now) else { return };
+    let who = name.map_or_else(String::new, |name| format!("{name} "));
+    let until = clock(pen, app, m.until, now);
+    let why = if m.reason.is_empty() { "no reason given" } else { m.reason.as_str() };
+    let left = text::calm_span(m.until.since(now));
+    sheet.sentence("maint", &format!("{who}until {until} (in {left}) by {}: {why}", m.by), Role::Detached);
+}
+
 fn peer_sheet(sheet: &mut Sheet<'_>, pen: &Pen<'_>, app: &App, cluster: &Cluster, peer: &Peer, now: Time) {
     let reach = &peer.reach;
     sheet.lines.push(vec![piece(peer.host.as_str(), Role::Accent)]);
@@ -232,8 +245,9 @@ fn peer_sheet(sheet: &mut Sheet<'_>, pen: &Pen<'_>, app: &App, cluster: &Cluster
     sheet.plain("seen by", format!("{} of {}", seen.count(), cluster.peers.len().saturating_sub(1)));
     if let Some(since) = peer.detached() {
         let text = format!("on purpose, {} ago", time::human(now.since(since)));
-        sheet.field("detached", vec![piece(text, Role::Detached)]);
+        sheet.field("detach", vec![piece(text, Role::Detached)]);
     }
+    work_lines(sheet, pen, app, None, peer, now);
     if let Some(group) = &peer.group {
         sheet.plain("group", group.as_str());
     }
