@@ -20,6 +20,8 @@ pub const RULE: &str = "---|---|---|---|---|---|---|";
 const WINDOW: Duration = Duration::from_secs(30);
 /// Keys whose frames are waited for.
 const KEYS: usize = 400;
+/// So many in one direction; fewer than there are peers in the smallest mesh.
+const STRETCH: usize = 15;
 /// Ends a frame.
 const FRAME_END: &[u8] = b"\x1b[?2026l";
 
@@ -91,7 +93,7 @@ fn press_keys(frames: &Receiver<Frame>, writer: &mut dyn Write) -> Keys {
     let (mut took, mut sizes) = (Vec::new(), Vec::new());
     for n in 0..KEYS {
         // Down and right, and back: the cross-hair moves, and in large meshes the grid scrolls.
-        let key = [b'j', b'l', b'k', b'h'][n / 25 % 4];
+        let key = [b'j', b'l', b'k', b'h'][n / STRETCH % 4];
         catch_up(frames, &mut screen);
         let before = selected(&screen);
         let sent = Instant::now();
@@ -99,6 +101,8 @@ fn press_keys(frames: &Receiver<Frame>, writer: &mut dyn Write) -> Keys {
         writer.flush().unwrap();
         let mut size = 0;
         loop {
+            let text = screen.screen().contents();
+            assert!(sent.elapsed() < Duration::from_secs(10), "key {n} shows nothing; before: {before:?}\n{text}");
             let frame = frames.recv_timeout(Duration::from_secs(5)).expect("no frame came within 5 s of a key");
             screen.process(&frame.bytes);
             size += frame.bytes.len();

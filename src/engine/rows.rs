@@ -222,11 +222,12 @@ impl ClusterState {
     fn on_delta(&mut self, at: usize, delta: &RowDelta, out: &mut Out<'_>) -> bool {
         let Some(row) = &self.cluster.peers[at].row else { return false };
         let announced = match (&row.maintenance, &delta.maintenance) {
-            (Some(known), Some(told)) => known.is_same(told),
             (None, None) => true,
+            (Some(a), Some(b)) => a.is_same(b),
             (Some(_), None) | (None, Some(_)) => false,
         };
-        let same = announced && (row.seq, row.detached, row.level) == (delta.seq, delta.detached, delta.level);
+        let same = announced
+            && (row.seq, row.detached.is_some(), row.level) == (delta.seq, delta.detached.is_some(), delta.level);
         let changes = !same || !delta.changed.is_empty() || !delta.removed.is_empty();
         if changes {
             self.change_row(at, delta, out);
