@@ -147,7 +147,7 @@ fn is_action(command: &Command) -> bool {
         Command::Trust(_) => true,
         Command::Lab(lab) => lab.command.is_some(),
         Command::Config(c) => match c.command {
-            ConfigCommand::Check | ConfigCommand::Template | ConfigCommand::Info => false,
+            ConfigCommand::Check | ConfigCommand::Template(_) | ConfigCommand::Info => false,
         },
         Command::Console(_)
         | Command::Peer(_)

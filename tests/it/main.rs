@@ -12,6 +12,7 @@ mod hostile;
 mod keys;
 mod lab;
 mod layering;
+mod reload;
 mod ssh;
 mod support;
 mod terminal;
