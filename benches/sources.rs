@@ -19,6 +19,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use peerdeck::proto::membership::{WireMachine, WireMembership};
@@ -50,8 +51,8 @@ const SEQ: u64 = 1;
 fn main() {
     let sizes: Vec<usize> = std::env::args().filter_map(|a| a.parse().ok()).collect();
     let sizes = if sizes.is_empty() { vec![20] } else { sizes };
-    println!("| synthetic peers | links | {} |", console_process::COLUMNS);
-    println!("|---|---|---|---|---|---|");
+    println!("| synthetic peers | links | {} | wake-ups/s silent, fresh | silent, stale |", console_process::COLUMNS);
+    println!("|---|---|---|---|{}", console_process::RULE);
     for n in sizes {
         measure(n);
     }
@@ -61,12 +62,27 @@ fn measure(peers: usize) {
     let dir = tempfile::tempdir().unwrap();
     let host_key = new_key();
     let servers = Runtime::new().unwrap();
-    let addresses = servers.block_on(serve(peers, &host_key));
+    let mute = Arc::new(AtomicBool::new(false));
+    let addresses = servers.block_on(serve(peers, &host_key, &mute));
     let fleet = write_fleet(dir.path(), &addresses, &host_key);
-    let figures = console_process::measure(&fleet, dir.path());
-    println!("| {peers} | {} | {figures} |", peers * (peers - 1));
+    let mut silent = (0.0, 0.0);
+    let figures = console_process::measure(&fleet, dir.path(), |pid| {
+        mute.store(true, Ordering::Relaxed);
+        std::thread::sleep(Duration::from_millis(500)); // What was on its way has arrived.
+        silent.0 = wakes_per_second(pid, Duration::from_secs(2));
+        std::thread::sleep(Duration::from_secs(20)); // Facts are stale, connections are given up and dialled again.
+        silent.1 = wakes_per_second(pid, Duration::from_secs(20));
+    });
+    println!("| {peers} | {} | {figures} | {:.1} | {:.1} |", peers * (peers - 1), silent.0, silent.1);
     std::io::stdout().flush().unwrap();
     servers.shutdown_background();
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a figure for a table")]
+fn wakes_per_second(pid: u32, span: Duration) -> f64 {
+    let before = console_process::wake_ups(pid);
+    std::thread::sleep(span);
+    (console_process::wake_ups(pid) - before) as f64 / span.as_secs_f64()
 }
 
 fn new_key() -> PrivateKey {
@@ -103,14 +119,15 @@ fn write_fleet(dir: &Path, addresses: &[SocketAddr], host_key: &PrivateKey) -> S
 }
 
 /// Binds and runs all peers; where they listen.
-async fn serve(peers: usize, host_key: &PrivateKey) -> Vec<SocketAddr> {
+async fn serve(peers: usize, host_key: &PrivateKey, mute: &Arc<AtomicBool>) -> Vec<SocketAddr> {
     let mut listeners = Vec::with_capacity(peers);
     for i in 0..peers {
         let ip = Ipv4Addr::new(127, 88, u8::try_from(i / 250).unwrap(), u8::try_from(i % 250 + 1).unwrap());
         listeners.push(TcpListener::bind((ip, 0)).await.unwrap());
     }
     let addresses: Vec<SocketAddr> = listeners.iter().map(|l| l.local_addr().unwrap()).collect();
-    let mesh = Arc::new(Mesh { membership: membership(&addresses, &public(host_key)), began: Instant::now() });
+    let membership = membership(&addresses, &public(host_key));
+    let mesh = Arc::new(Mesh { membership, began: Instant::now(), mute: Arc::clone(mute) });
     let config = Arc::new(Config {
         keys: vec![host_key.clone()],
         methods: MethodSet::from(&[MethodKind::PublicKey][..]),
@@ -171,6 +188,8 @@ fn host(i: usize) -> String {
 struct Mesh {
     membership: WireMembership,
     began: Instant,
+    /// Nobody says anything any more, and all go on listening.
+    mute: Arc<AtomicBool>,
 }
 
 /// One of the peers.
@@ -248,6 +267,9 @@ impl Peer {
                     proto::write(&Request::notification("report", &self.next(n, &mut random)))
                 }
             };
+            if self.mesh.mute.load(Ordering::Relaxed) {
+                continue;
+            }
             out.push(b'\n');
             writer.write_all(&out).await?;
             writer.flush().await?;

@@ -18,7 +18,7 @@ fn main() {
     let sizes: Vec<usize> = std::env::args().filter_map(|a| a.parse().ok()).collect();
     let sizes = if sizes.is_empty() { vec![20] } else { sizes };
     println!("| peers | lab ready s | links | {} |", console_process::COLUMNS);
-    println!("|---|---|---|---|---|---|---|");
+    println!("|---|---|---|{}", console_process::RULE);
     for n in sizes {
         measure(n);
     }
@@ -43,7 +43,7 @@ fn measure(peers: usize) {
     let told: serde_json::Value = serde_json::from_str(&line).unwrap();
     let fleet = told["fleet"].as_str().unwrap().to_owned();
 
-    let figures = console_process::measure(&fleet, dir.path());
+    let figures = console_process::measure(&fleet, dir.path(), |_| ());
     println!("| {peers} | {:.2} | {} | {figures} |", ready.as_secs_f64(), told["links"]);
     std::io::stdout().flush().unwrap();
     lab.kill().unwrap();

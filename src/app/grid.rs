@@ -10,6 +10,9 @@ use crate::domain::membership::natural;
 use crate::domain::snapshot::Cell;
 use crate::domain::{Cause, Cluster, LinkState, PeerId, Time};
 
+/// Above so many rows or columns a link is less than a sign of its own, and equal rows are folded.
+pub const MANY: usize = 60;
+
 /// The order of rows and columns.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, EnumIter, IntoStaticStr)]
 #[strum(serialize_all = "kebab-case")]
@@ -163,6 +166,14 @@ impl Grid {
         cols.retain(|j| rows.iter().any(|i| wanted(*i, *j)));
         rows.retain(|i| cols.iter().any(|j| wanted(*i, *j)));
         Self { rows, cols }
+    }
+}
+
+impl Grid {
+    /// Whether there is so much of it that a link is less than a sign of its own.
+    #[must_use]
+    pub fn is_large(&self) -> bool {
+        self.rows.len().max(self.cols.len()) > MANY
     }
 }
 

@@ -139,8 +139,10 @@ impl Keymap {
             {
                 clashes.push(Clash::NotThere { action, scope, line: change.line });
             }
-            let asks = change.action.is_some_and(|a| is_risky(a) && works_in(a, Scope::Question));
-            if asks && change.scope.is_none_or(|s| s == Scope::Question) && change.chord == [Key::plain(Code::Enter)] {
+            let questions = [Scope::Question, Scope::Dialog];
+            let asks = change.action.is_some_and(|a| is_risky(a) && questions.iter().any(|s| works_in(a, *s)));
+            if asks && change.scope.is_none_or(|s| questions.contains(&s)) && change.chord == [Key::plain(Code::Enter)]
+            {
                 let action = change.action.unwrap_or(Action::Accept);
                 clashes.push(Clash::Enter { action, line: change.line });
             }
@@ -165,6 +167,12 @@ impl Keymap {
             prefix |= binding.chord.starts_with(typed);
         }
         if prefix && !typed.is_empty() { Match::Prefix } else { Match::None }
+    }
+
+    /// Chords of `scope` that begin with `typed` and go on.
+    pub fn after(&self, scope: Scope, typed: &[Key]) -> impl Iterator<Item = (&[Key], Action)> {
+        let goes_on = move |chord: &[Key]| chord.len() > typed.len() && chord.starts_with(typed);
+        self.bindings().filter(move |(s, chord, _)| *s == scope && goes_on(chord)).map(|(_, chord, a)| (chord, a))
     }
 
     /// All bindings.

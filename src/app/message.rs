@@ -8,15 +8,18 @@ use strum::IntoStaticStr;
 
 use crate::app::keymap::Keymap;
 use crate::app::keys::Key;
+use crate::app::mouse::Mouse;
 use crate::app::themes::ThemeList;
 use crate::domain::finding::Transition;
-use crate::domain::{ClusterName, Finding, HostName, Line, PeerId, Snapshot};
+use crate::domain::{ClusterName, Finding, HostName, Line, Outcome, PeerId, Plan, Snapshot};
 
 /// Something that the console must take note of.
 #[derive(Clone, Debug)]
 pub enum Msg {
     /// A key was pressed.
     Key(Key),
+    /// Something was done with the mouse.
+    Mouse(Mouse),
     /// Text was pasted.
     Paste(String),
     /// The terminal has another size.
@@ -36,6 +39,15 @@ pub enum Msg {
     AskHostKey(HostKeyQuestion),
     /// A diagnosis is done.
     Diagnosed(DiagnosisRequest, Diagnosis),
+    /// News of a command that was sent.
+    Outcome {
+        /// Of which run, as [`Cmd::Submit`] named it.
+        run: u64,
+        /// Which of its steps.
+        step: usize,
+        /// How far it came.
+        outcome: Outcome,
+    },
     /// Something to be told for a moment.
     Notice(String),
     /// Something that is wrong, to be told for a moment.
@@ -61,6 +73,19 @@ pub enum Cmd {
     Reload,
     /// Sound the terminal's bell.
     Bell,
+    /// Put this into the clipboard of the person's terminal.
+    Copy(String),
+    /// Clicks and the wheel are wanted, or not any more.
+    Mouse(bool),
+    /// Write the screen to a file.
+    Dump,
+    /// Lend the terminal to a shell on this peer.
+    Shell {
+        /// Of which cluster.
+        cluster: ClusterName,
+        /// Which.
+        peer: PeerId,
+    },
     /// Find out step by step why a peer is not reached.
     Diagnose(DiagnosisRequest),
     /// The person accepts this host key.
@@ -71,6 +96,17 @@ pub enum Cmd {
         peer: PeerId,
         /// As in [`HostKeyQuestion::fingerprint`].
         fingerprint: Line,
+    },
+    /// Hand this plan to the engine, and write it to the audit log; each news of it comes back as [`Msg::Outcome`].
+    Submit {
+        /// Of which run.
+        run: u64,
+        /// Which of its steps.
+        step: usize,
+        /// In which cluster.
+        cluster: ClusterName,
+        /// What.
+        plan: Plan,
     },
     /// Dial this peer at once.
     DialNow {

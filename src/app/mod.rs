@@ -8,13 +8,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub mod action;
+pub mod acts;
+pub mod copy;
+pub mod dialog;
 pub mod field;
 pub mod filter;
+pub mod fold;
 pub mod grid;
 pub mod keymap;
 pub mod keys;
+pub mod marks;
 pub mod message;
+pub mod mouse;
 pub mod question;
+pub mod runs;
 pub mod themes;
 mod update;
 mod view;
@@ -54,6 +61,8 @@ pub struct Options {
     pub utc: bool,
     /// Whether a new critical finding sounds the bell.
     pub bell: bool,
+    /// Whether the terminal tells about the mouse.
+    pub mouse: bool,
     /// Columns of the terminal.
     pub width: u16,
     /// Lines of the terminal.
@@ -127,6 +136,20 @@ pub enum Overlay {
         /// First line that is shown.
         top: usize,
     },
+    /// The confirmation of what would change peers.
+    Dialog(Box<dialog::Dialog>),
+    /// Which of a cell's two peers is meant.
+    Choice(acts::Choice),
+    /// What became of commands.
+    Results {
+        /// First line that is shown.
+        top: usize,
+    },
+    /// Leaving while commands are on their way.
+    Leave {
+        /// Since when it is asked.
+        since: Time,
+    },
 }
 
 /// Something told for a moment.
@@ -173,6 +196,8 @@ pub struct App {
     /// Whether Mesh shows the list of connections of the cursor's row instead of the grid.
     connections: bool,
     zoom: bool,
+    /// Whether equal rows are one line; `None` leaves it to how many there are.
+    fold: Option<bool>,
     cursor: Cursor,
     order: Order,
     faults_only: bool,
@@ -183,6 +208,8 @@ pub struct App {
     /// The selected event; `None` follows the newest.
     event: Option<Event>,
     overlay: Option<Overlay>,
+    marks: marks::Marks,
+    runs: runs::Runs,
     questions: Questions,
     toasts: VecDeque<Toast>,
     pending: Vec<Key>,
@@ -203,6 +230,7 @@ impl App {
             view: View::Mesh,
             connections: false,
             zoom: false,
+            fold: None,
             cursor: Cursor::default(),
             order: Order::default(),
             faults_only: false,
@@ -212,6 +240,8 @@ impl App {
             finding_open: false,
             event: None,
             overlay: None,
+            marks: marks::Marks::default(),
+            runs: runs::Runs::default(),
             questions: Questions::default(),
             toasts: VecDeque::new(),
             pending: Vec::new(),
@@ -230,6 +260,9 @@ impl App {
         match &self.overlay {
             Some(Overlay::Help { .. }) => Scope::Help,
             Some(Overlay::Diagnosis { .. }) => Scope::Result,
+            Some(Overlay::Dialog(_) | Overlay::Leave { .. }) => Scope::Dialog,
+            Some(Overlay::Choice(_)) => Scope::Choice,
+            Some(Overlay::Results { .. }) => Scope::Outcomes,
             None => self.view_scope(),
         }
     }
@@ -250,7 +283,13 @@ impl App {
             Scope::Connections => 1,
             Scope::Findings => 2,
             Scope::Events => 3,
-            Scope::Mesh | Scope::Help | Scope::Result | Scope::Question => 0,
+            Scope::Mesh
+            | Scope::Help
+            | Scope::Result
+            | Scope::Question
+            | Scope::Dialog
+            | Scope::Choice
+            | Scope::Outcomes => 0,
         }
     }
 

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use super::acts::READ_ONLY;
+use super::copy::Extent;
 use super::field::{Edit, TextField};
 use super::grid::{Grid, Order};
 use super::keymap::Match;
 use super::question::{Answer, Button};
 use super::{Action, App, Cmd, DiagnosisRequest, Held, HostKeyQuestion, Msg, Overlay, Scope, View};
-use crate::app::keys::Key;
+use crate::app::keys::{Code, Key};
 use crate::domain::finding::Transition;
 use crate::domain::{ClusterName, Event, Finding, LinkState, ReachState, Severity, Snapshot, Time};
 
@@ -16,8 +18,9 @@ impl App {
     pub fn update(&mut self, msg: Msg, now: Time) -> Vec<Cmd> {
         let cmds = match msg {
             Msg::Key(key) => self.key(key, now),
+            Msg::Mouse(mouse) => self.mouse(mouse, now),
             Msg::Paste(text) => {
-                self.paste(&text);
+                self.paste(&text, now);
                 Vec::new()
             }
             Msg::Resize { width, height } => {
@@ -30,6 +33,7 @@ impl App {
                 self.live = snapshot;
                 let live = Arc::clone(&self.live);
                 self.questions.keep(|q| is_asked(&live, q), now);
+                self.compare_basis(&live, now);
                 Vec::new()
             }
             Msg::Alert(transition, finding) => self.alert(transition, &finding, now),
@@ -50,6 +54,7 @@ impl App {
                 }
                 Vec::new()
             }
+            Msg::Outcome { run, step, outcome } => self.outcome(run, step, outcome, now),
             Msg::Notice(text) => {
                 self.toast(text, Severity::Notice, now);
                 Vec::new()
@@ -90,6 +95,8 @@ impl App {
     pub(super) fn settle(&mut self, now: Time) {
         self.cluster = self.cluster.min(self.picture().clusters.len().saturating_sub(1));
         self.connections &= self.selected_row().is_some();
+        let cluster = self.cluster().cloned();
+        self.marks.settle(cluster.as_deref());
         if let Some(cluster) = self.cluster().cloned() {
             let mut cursor = self.cursor.clone();
             cursor.settle(&cluster, &self.cursor_grid(now));
@@ -116,10 +123,11 @@ impl App {
         self.cluster()?.index.get(self.cursor.from()?).copied()
     }
 
-    fn paste(&mut self, text: &str) {
+    fn paste(&mut self, text: &str, now: Time) {
         if self.questions.open().is_some() {
             return;
         }
+        self.paste_into_dialog(text, now);
         if let Some(Overlay::Help { query, typing: true, .. }) = &mut self.overlay {
             query.paste(text);
         } else if self.overlay.is_none()
@@ -152,17 +160,33 @@ impl App {
         let scope = self.scope();
         if scope == Scope::Question {
             self.pending.clear();
-        } else if self.is_typing() && self.type_key(key) {
+        } else if self.key_of_dialog(key, now) || (self.is_typing() && self.type_key(key)) {
             return Vec::new();
         }
+        if !self.pending.is_empty() && key == Key::plain(Code::Esc) {
+            // Closes the menu of the keys that could follow, and nothing else.
+            self.pending.clear();
+            return Vec::new();
+        }
+        let leading = self.is_leading(scope, &self.pending);
         self.pending.push(key);
         loop {
             match self.keymap.find(scope, &self.pending) {
                 Match::Action(action) => {
                     self.pending.clear();
-                    return self.act(action, now);
+                    return self.act(action, Some(key), now);
+                }
+                Match::Prefix if self.leads_nowhere(scope) => {
+                    self.pending.clear();
+                    self.toast(READ_ONLY.to_owned(), Severity::Notice, now);
+                    return Vec::new();
                 }
                 Match::Prefix => return Vec::new(),
+                // Behind the leader a wrong key does nothing: it was meant for the menu.
+                Match::None if leading && !key.ctrl => {
+                    self.pending.clear();
+                    return Vec::new();
+                }
                 // A chord that leads nowhere: its last key may still mean something by itself.
                 Match::None if self.pending.len() > 1 => self.pending = vec![key],
                 Match::None => {
@@ -187,6 +211,9 @@ impl App {
             }
             return true;
         }
+        if self.overlay.is_some() {
+            return false;
+        }
         let state = self.filter_mut();
         let Some(field) = &mut state.typing else { return false };
         match field.key(key) {
@@ -204,9 +231,21 @@ impl App {
         true
     }
 
-    fn act(&mut self, action: Action, now: Time) -> Vec<Cmd> {
+    pub(super) fn act(&mut self, action: Action, key: Option<Key>, now: Time) -> Vec<Cmd> {
         match action {
-            Action::Quit | Action::Interrupt => return vec![Cmd::Quit],
+            Action::Quit => return self.quit(now),
+            Action::Interrupt => return vec![Cmd::Quit],
+            Action::Disconnect | Action::Reconnect | Action::MaintenanceOn | Action::MaintenanceOff => {
+                return self.begin(action, key, now);
+            }
+            Action::Mark => return self.mark(now),
+            Action::Results => self.overlay = Some(Overlay::Results { top: 0 }),
+            Action::StopRest => self.stop_rest(now),
+            Action::Confirm => return self.confirm_by_key(key, now),
+            Action::ReadAgain => self.read_again(now),
+            Action::PickObserver => return self.pick(0, now),
+            Action::PickObserved => return self.pick(1, now),
+            Action::SwitchBack => self.shift_focus(false),
             Action::Suspend => return vec![Cmd::Suspend],
             Action::Redraw => return vec![Cmd::Redraw],
             Action::Reload => return vec![Cmd::Reload],
@@ -230,6 +269,7 @@ impl App {
             Action::FaultsOnly => self.faults_only = !self.faults_only,
             Action::Sort => self.sort_next(now),
             Action::Zoom => self.zoom = !self.zoom,
+            Action::Fold => self.fold = Some(!self.is_folded(&self.grid(now))),
             Action::Diagnose => return self.diagnose(),
             Action::Redial => return self.redial(now),
             Action::Mesh => self.show(View::Mesh),
@@ -242,6 +282,7 @@ impl App {
                 if count > 1 {
                     self.cluster = (self.cluster + 1) % count;
                     self.connections = false;
+                    self.marks.clear();
                     self.cursor = super::Cursor::default();
                 }
             }
@@ -263,17 +304,25 @@ impl App {
                 let text = if self.options.bell { "bell on" } else { "bell off" };
                 self.toast(text.to_owned(), Severity::Notice, now);
             }
+            Action::CopyCell => return self.copy(Extent::Cell, now),
+            Action::CopyRow => return self.copy(Extent::Row, now),
+            Action::CopyTable => return self.copy(Extent::Table, now),
+            Action::Mouse => return self.switch_mouse(now),
+            Action::Dump => return vec![Cmd::Dump],
+            Action::Shell => return self.shell(now),
             Action::Help => {
                 self.overlay = Some(Overlay::Help { query: TextField::default(), typing: false, top: 0 });
             }
-            Action::Close => self.overlay = None,
+            Action::Close | Action::Cancel => self.overlay = None,
             Action::Accept => return self.answer(Answer::Accepted, now),
             Action::Reject => return self.answer(Answer::Rejected, now),
+            Action::SwitchButton if self.questions.open().is_none() => self.shift_focus(true),
             Action::SwitchButton => {
                 if self.questions.is_awake(now) {
                     self.questions.switch_button();
                 }
             }
+            Action::Press if self.questions.open().is_none() => return self.press_in_dialog(now),
             Action::Press => match self.questions.pressed() {
                 Some(Button::Accept) => return self.answer(Answer::Accepted, now),
                 Some(Button::Reject) => return self.answer(Answer::Rejected, now),
@@ -283,7 +332,7 @@ impl App {
         Vec::new()
     }
 
-    fn show(&mut self, view: View) {
+    pub(super) fn show(&mut self, view: View) {
         if view == View::Mesh && self.view == View::Mesh {
             self.connections = false;
         }
@@ -294,7 +343,7 @@ impl App {
         isize::from(i16::try_from(self.options.height / 2).unwrap_or(i16::MAX)).max(1)
     }
 
-    fn step(&mut self, down: isize, right: isize, now: Time) {
+    pub(super) fn step(&mut self, down: isize, right: isize, now: Time) {
         match &mut self.overlay {
             Some(Overlay::Help { top, query, .. }) => {
                 let query = query.as_str().to_owned();
@@ -311,6 +360,21 @@ impl App {
                 *top = moved(*top, down, last);
                 return;
             }
+            Some(Overlay::Dialog(dialog)) => {
+                let lines = dialog.plans().iter().map(|p| p.evidence.len() + p.effects.len() + 2).sum();
+                dialog.top = moved(dialog.top, down, lines);
+                return;
+            }
+            Some(Overlay::Choice(choice)) => {
+                choice.at = moved(choice.at, down, 1);
+                return;
+            }
+            Some(Overlay::Results { top }) => {
+                let lines = self.runs.newest_first().map(|r| r.names.len() * 2 + 2).sum();
+                *top = moved(*top, down, lines);
+                return;
+            }
+            Some(Overlay::Leave { .. }) => return,
             None => {}
         }
         match self.view {
@@ -379,8 +443,10 @@ impl App {
                 self.connections = false;
             } else if self.zoom {
                 self.zoom = false;
-            } else {
+            } else if self.faults_only {
                 self.faults_only = false;
+            } else {
+                self.marks.clear();
             }
         } else {
             self.event = None;
@@ -425,6 +491,16 @@ impl App {
         }
         self.toast(format!("dialling {name} now"), Severity::Notice, now);
         vec![cmd]
+    }
+
+    /// A shell can change what it likes: a read-only console has none.
+    fn shell(&mut self, now: Time) -> Vec<Cmd> {
+        if self.options.read_only {
+            self.toast("no shell from a read-only console".to_owned(), Severity::Notice, now);
+            return Vec::new();
+        }
+        let (Some(cluster), Some(peer)) = (self.cluster(), self.cursor.from()) else { return Vec::new() };
+        vec![Cmd::Shell { cluster: cluster.name.clone(), peer: peer.clone() }]
     }
 
     fn answer(&mut self, answer: Answer, now: Time) -> Vec<Cmd> {

@@ -5,12 +5,17 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::dialog::Dialog;
 use super::filter::{Facts, Filter};
-use super::grid::{Cursor, Grid, Sort, fits_link, fits_peer, is_fault};
+use super::grid::{Cursor, Grid, MANY, Sort, fits_link, fits_peer, is_fault};
 use super::question::Questions;
-use super::{Action, App, Keymap, Options, Overlay, Scope, Toast, View, action};
+use super::runs::Run;
+use super::{Action, App, Keymap, Options, Overlay, Scope, Toast, View, action, acts};
 use crate::app::keys::Key;
-use crate::domain::{Cluster, Event, Finding, Line, LinkState, Peer, Severity, Snapshot, Subject, Time};
+use crate::domain::{Cluster, DangerClass, Event, Finding, Line, LinkState, Peer, Severity, Snapshot, Subject, Time};
+
+/// The worst finding in the terminal's title is cut to this; no word of it changes with time alone.
+const TITLE_FINDING: usize = 80;
 
 impl App {
     /// What it was started with.
@@ -80,6 +85,12 @@ impl App {
     #[must_use]
     pub fn is_zoomed(&self) -> bool {
         self.zoom
+    }
+
+    /// Whether equal rows of `grid` are shown as one line.
+    #[must_use]
+    pub fn is_folded(&self, grid: &Grid) -> bool {
+        self.fold.unwrap_or(grid.rows.len() > MANY)
     }
 
     /// The selected cell.
@@ -230,7 +241,10 @@ impl App {
     pub fn is_typing(&self) -> bool {
         match &self.overlay {
             Some(Overlay::Help { typing, .. }) => *typing,
-            Some(Overlay::Diagnosis { .. }) => false,
+            Some(Overlay::Dialog(dialog)) => dialog.is_typing(),
+            Some(Overlay::Diagnosis { .. } | Overlay::Choice(_) | Overlay::Results { .. } | Overlay::Leave { .. }) => {
+                false
+            }
             None => self.filter().typing.is_some(),
         }
     }
@@ -269,6 +283,14 @@ impl App {
         self.cluster()?.peers.iter().filter_map(|p| p.row_age(now)).min()
     }
 
+    /// The names of the peers that are worked on.
+    #[must_use]
+    pub fn in_maintenance(&self, now: Time) -> Vec<&str> {
+        let now = self.moment(now);
+        let Some(cluster) = self.cluster() else { return Vec::new() };
+        cluster.peers.iter().filter(|p| p.maintenance(now).is_some()).map(|p| cluster.label(&p.id)).collect()
+    }
+
     /// Raised findings of each severity.
     #[must_use]
     pub fn finding_counts(&self) -> [(Severity, usize); 3] {
@@ -294,11 +316,14 @@ impl App {
         let count =
             |s| self.live.clusters.iter().map(|c| c.findings.iter().filter(|f| f.severity == s).count()).sum::<usize>();
         let state = match (count(Severity::Critical), count(Severity::Warning)) {
-            (0, 0) => "ok".to_owned(),
+            (0, 0) => return format!("peerdeck {name}: ok"),
             (0, w) => format!("{w} warning"),
             (c, _) => format!("{c} critical"),
         };
-        format!("peerdeck {name}: {state}")
+        let all = self.live.clusters.iter().flat_map(|c| c.findings.iter());
+        let worst = all.max_by_key(|f| (f.severity, std::cmp::Reverse(f.since)));
+        let text: String = worst.map_or("", |f| f.text.as_str()).chars().take(TITLE_FINDING).collect();
+        format!("peerdeck {name}: {state}: {text}")
     }
 
     /// Whether `action` would do something now: only such actions are hinted.
@@ -317,15 +342,30 @@ impl App {
                     || (self.view == View::Findings && self.finding_open)
                     || (self.view == View::Events && self.event.is_some())
                     || !self.filter().text.is_empty()
-                    || (self.view == View::Mesh && self.faults_only)
+                    || (self.view == View::Mesh && (self.faults_only || !self.marks.is_empty()))
+            }
+            Action::Disconnect | Action::Reconnect | Action::MaintenanceOn | Action::MaintenanceOff => {
+                acts::command_of(action).is_some_and(|kind| self.refusal(kind, now).is_none())
+            }
+            Action::Results => !self.runs.is_empty(),
+            Action::StopRest => self.runs.unfinished().any(Run::is_waiting),
+            Action::ReadAgain => self.dialog().is_some_and(|d| !d.changes().is_empty()),
+            Action::Confirm => self.dialog().is_none_or(|d| {
+                !d.is_typing()
+                    && d.class() != DangerClass::Critical
+                    && self.cluster().is_some_and(|c| d.obstacle(c).is_none())
+            }),
+            Action::SwitchButton | Action::SwitchBack => {
+                self.questions.open().is_some() || self.dialog().is_some_and(|d| d.changes().is_empty())
             }
             Action::NextFault | Action::PreviousFault => {
                 let now = self.moment(now);
                 self.cluster().is_some_and(|c| has_fault(c, now))
             }
             Action::Diagnose | Action::Zoom => self.selected().is_some(),
-            Action::Redial => !self.options.read_only && self.selected().is_some(),
+            Action::Redial | Action::Mark | Action::Shell => !self.options.read_only && self.selected().is_some(),
             Action::Sort | Action::FaultsOnly => links(),
+            Action::Fold => self.cluster().is_some_and(|c| c.peers.len() > MANY),
             Action::NextCluster => self.picture().clusters.len() > 1,
             Action::Theme => self.options.themes.names.len() > 1,
             Action::Up
@@ -345,13 +385,20 @@ impl App {
             | Action::Pause
             | Action::Clock
             | Action::Bell
+            | Action::CopyCell
+            | Action::CopyRow
+            | Action::CopyTable
+            | Action::Mouse
+            | Action::Dump
             | Action::Help
             | Action::Close
             | Action::Accept
             | Action::Reject
-            | Action::SwitchButton
             | Action::Press
             | Action::Reload
+            | Action::Cancel
+            | Action::PickObserver
+            | Action::PickObserved
             | Action::Redraw
             | Action::Suspend
             | Action::Quit
@@ -363,8 +410,15 @@ impl App {
     #[must_use]
     pub fn hints(&self, now: Time) -> Vec<(String, &'static str)> {
         let scope = self.scope();
-        let works = |s: &&action::Spec| !s.hint.is_empty() && s.scopes.contains(&scope) && self.can(s.action, now);
-        let hint = |s: &action::Spec| Some((self.keymap.first_key(scope, s.action)?, self.hint_word(s)));
+        // The leader is hinted as one, whichever of its actions are possible now.
+        let leads = |s: &action::Spec| acts::command_of(s.action).is_some();
+        let can = |s: &action::Spec| if leads(s) { self.can_act() } else { self.can(s.action, now) };
+        let works = |s: &&action::Spec| !s.hint.is_empty() && s.scopes.contains(&scope) && can(s);
+        let hint = |s: &action::Spec| {
+            let keys = self.keymap.first_key(scope, s.action)?;
+            let shown = if leads(s) { keys.split(' ').next().unwrap_or(&keys).to_owned() } else { keys };
+            Some((shown, self.hint_word(s)))
+        };
         action::TABLE.iter().filter(works).filter_map(hint).collect()
     }
 
@@ -375,6 +429,8 @@ impl App {
             (Action::Open, View::Mesh) => "connections",
             (Action::Open, View::Findings) => "evidence",
             (Action::Zoom, _) if self.zoom => "grid",
+            (Action::SwitchButton, _) if self.questions.open().is_none() => "next field",
+            (Action::Fold, _) if self.fold.unwrap_or(true) => "unfold",
             _ => spec.hint,
         }
     }
@@ -394,7 +450,8 @@ impl App {
 
     /// Whether the action exists at all in this session: a read-only console has none that acts.
     fn is_offered(&self, action: Action) -> bool {
-        !(self.options.read_only && action::TABLE.iter().any(|s| s.action == action && s.class.is_some()))
+        let acts = action == Action::Shell || acts::is_for_acting(action);
+        !(self.options.read_only && acts)
     }
 
     /// How long until the screen shows something else by mere passing of time; `None`: never.
@@ -424,6 +481,7 @@ impl App {
     #[must_use]
     pub fn digest(&self, now: Time) -> u64 {
         let mut hash = DefaultHasher::new();
+        self.dialog().map(Dialog::changes).hash(&mut hash);
         let now = self.moment(now);
         let picture = self.picture();
         picture.dropped.hash(&mut hash);
@@ -434,6 +492,7 @@ impl App {
             cluster.changes.hash(&mut hash);
             for peer in &cluster.peers {
                 (&peer.id, &peer.host, &peer.group, peer.detached(), peer.sessions.len()).hash(&mut hash);
+                peer.maintenance(now).map(|m| (m.until, &m.reason)).hash(&mut hash);
                 (peer.reach.state as u8, peer.reach.cause, peer.reach.attempts).hash(&mut hash);
                 peer.is_row_fresh(&cluster.limits, now).hash(&mut hash);
             }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{Choice, Via, span};
+use crate::domain::command::REASON_MAX;
 
 /// See and steer every peer of a cluster of mail gateways at once.
 #[derive(Debug, Parser)]
@@ -98,9 +99,25 @@ pub enum Command {
     Trust(Trust),
     /// Findings as they come and go, without a terminal
     Watch(Watch),
+    /// Action: detach machines from their cluster on purpose
+    #[command(after_help = ACTION_CODES)]
+    Disconnect(OnPeers),
+    /// Action: bring detached machines back into their cluster
+    #[command(after_help = ACTION_CODES)]
+    Reconnect(OnPeers),
+    /// Action: announce that machines are worked on, or that the work is done
+    #[command(after_help = ACTION_CODES)]
+    Maintenance(MaintenanceArgs),
     /// Check and explain the fleet file
     Config(ConfigArgs),
+    /// Man page and completions of this very program
+    Generate(GenerateArgs),
 }
+
+/// What every action ends with.
+const ACTION_CODES: &str = "Exit code: 0 done and observed, 1 refused, nothing was changed, 2 failed or done in part, \
+                            3 outcome unknown, 64 usage or configuration error, nothing was sent. \
+                            With --dry-run: 0 would run, 1 would be refused.";
 
 /// Arguments of `console`.
 #[derive(Debug, Args)]
@@ -114,6 +131,31 @@ pub struct Console {
     /// Keep the target as ~/.config/peerdeck/NAME.toml
     #[arg(long, value_name = "NAME", requires = "target")]
     pub save: Option<String>,
+    /// How the terminal is used.
+    #[command(flatten)]
+    pub screen: Screen,
+}
+
+/// How a console uses the terminal.
+#[derive(Clone, Copy, Debug, Default, Args)]
+#[command(next_help_heading = "Terminal")]
+#[expect(clippy::struct_excessive_bools, reason = "switches that have nothing to do with each other")]
+pub struct Screen {
+    /// Signs and text in ASCII only, whatever the terminal says
+    #[arg(long, conflicts_with = "unicode")]
+    pub ascii: bool,
+    /// Unicode signs, without asking the terminal how wide it draws them
+    #[arg(long)]
+    pub unicode: bool,
+    /// Clicks and the wheel from the start (M switches them)
+    #[arg(long)]
+    pub mouse: bool,
+    /// Leave the window's title alone
+    #[arg(long)]
+    pub no_title: bool,
+    /// No bell on new critical findings (B switches it)
+    #[arg(long)]
+    pub no_bell: bool,
 }
 
 /// Arguments of `lab`.
@@ -138,6 +180,9 @@ pub struct Lab {
     /// How often peers ping each other [default: 1s, longer with more than 44 peers]
     #[arg(long, value_name = "TIME", value_parser = span::parse)]
     pub ping_interval: Option<Duration>,
+    /// How the terminal is used.
+    #[command(flatten)]
+    pub screen: Screen,
 }
 
 /// Commands to a running lab.
@@ -216,6 +261,88 @@ pub struct Watch {
     pub heartbeat: Duration,
 }
 
+/// What every action takes.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Acting {
+    /// Why: told to the peer, kept in the audit log, and in maintenance shown to everybody
+    #[arg(short = 'm', long, value_name = "TEXT", value_parser = reason, default_value = "", hide_default_value = true)]
+    pub reason: String,
+    /// Only show the plan: evidence, effects, what stands against it, and its basis
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Don't ask
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// Arguments of `disconnect` and `reconnect`.
+#[derive(Debug, Args)]
+pub struct OnPeers {
+    /// Full host name, first label if it is unique, or serial number
+    #[arg(value_name = "PEER", required = true, num_args = 1..)]
+    pub peers: Vec<String>,
+    /// How.
+    #[command(flatten)]
+    pub acting: Acting,
+}
+
+/// Arguments of `maintenance`.
+#[derive(Debug, Args)]
+pub struct MaintenanceArgs {
+    /// On or off.
+    #[command(subcommand)]
+    pub command: MaintenanceCommand,
+}
+
+/// On or off.
+#[derive(Debug, Subcommand)]
+pub enum MaintenanceCommand {
+    /// Action: announce that machines are worked on: alerts about them are held back, automatic failover is not
+    #[command(after_help = ACTION_CODES)]
+    On {
+        /// A peer, group:NAME, or cluster for all its machines
+        #[arg(value_name = "SUBJECT", required = true, num_args = 1..)]
+        subjects: Vec<String>,
+        /// When it ends by itself; at most 30 days
+        #[arg(long = "for", value_name = "TIME", value_parser = span::parse)]
+        lasting: Duration,
+        /// How.
+        #[command(flatten)]
+        acting: Acting,
+    },
+    /// Action: the work is done; alerts are raised again
+    #[command(after_help = ACTION_CODES)]
+    Off {
+        /// A peer; group:NAME or cluster for those of its machines that are in maintenance
+        #[arg(value_name = "SUBJECT", required = true, num_args = 1..)]
+        subjects: Vec<String>,
+        /// How.
+        #[command(flatten)]
+        acting: Acting,
+    },
+}
+
+/// Arguments of `generate`.
+#[derive(Debug, Args)]
+pub struct GenerateArgs {
+    /// What to print.
+    #[command(subcommand)]
+    pub command: GenerateCommand,
+}
+
+/// What can be printed.
+#[derive(Debug, Subcommand)]
+pub enum GenerateCommand {
+    /// Print the man page
+    Man,
+    /// Print the completions of a shell
+    Completions {
+        /// Which
+        #[arg(value_name = "SHELL")]
+        shell: clap_complete::Shell,
+    },
+}
+
 /// Arguments of `config`.
 #[derive(Debug, Args)]
 pub struct ConfigArgs {
@@ -247,5 +374,13 @@ fn heartbeat(text: &str) -> Result<Duration, String> {
     match span::parse(text)? {
         span if span < Duration::from_millis(100) => Err("at least 100ms".into()),
         span => Ok(span),
+    }
+}
+
+fn reason(text: &str) -> Result<String, String> {
+    let clean = crate::domain::text::clean(text, usize::MAX);
+    match clean.chars().count() {
+        0..=REASON_MAX => Ok(clean),
+        n => Err(format!("a reason has at most {REASON_MAX} characters, not {n}")),
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::args::ConfigCommand;
+use super::audit::Audit;
 use super::follow::{read_keymap, theme_texts, unknown_themes};
 use super::output::emit;
 use super::{Context, Done, UNKNOWN};
@@ -90,6 +91,7 @@ fn info(context: &Context) -> anyhow::Result<Done> {
     path("keymap", &paths.keymap());
     path("themes", &paths.themes());
     path("state", &paths.state);
+    path("audit log", &Audit::path_in(paths));
     path("accepted host keys", &paths.known_hosts());
     path("OpenSSH settings", &paths.ssh_config());
     path("OpenSSH host keys", &paths.ssh_known_hosts());

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use tokio::sync::mpsc;
 
+use super::shell::Told;
 use super::ways::Ways;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Fleet, FleetCluster, Paths, Settings};
@@ -124,6 +125,13 @@ impl Links {
     #[must_use]
     pub fn profile(&self, key: &EndpointKey) -> Option<Profile> {
         self.ways().profile(key, self.face)
+    }
+
+    /// What the fleet file says about the way to a peer, for OpenSSH's own client.
+    #[must_use]
+    pub fn told(&self, cluster: &Cluster, peer: &Peer) -> Option<Told> {
+        let (endpoint, profile) = self.of(cluster, peer)?;
+        self.ways().told(&endpoint, profile, peer.reach.address)
     }
 
     /// How the engine connects to a peer of its picture; `None` when it only hears of it from fellows.

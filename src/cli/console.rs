@@ -4,7 +4,9 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Stdout, Write};
+use std::path::PathBuf;
 use std::pin::pin;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,22 +20,27 @@ use ratatui::backend::CrosstermBackend;
 use ratatui::layout::Rect;
 use russh::keys::ssh_key::Fingerprint;
 use tokio::sync::mpsc;
-use tokio::time::sleep_until;
 
-use super::follow::{News, ThemesNow};
+use super::follow::{News as FileNews, ThemesNow};
 use super::reload::Reload;
+use super::shell::Shells;
+use super::submit::{News, Submitter};
 use crate::app::keys::{Code, Key};
 use crate::app::{self, App, Cmd, Diagnosis, DiagnosisRequest, HostKeyQuestion, Keymap, Msg, ThemeList};
 use crate::clock::Clock;
-use crate::domain::{ClusterName, Line, PeerId, ReachState, Snapshot};
+use crate::config::Paths;
+use crate::domain::time::millis;
+use crate::domain::{ClusterName, Line, Outcome, OutcomeState, PeerId, Plan, ReachState, Snapshot, Time};
 use crate::engine::runtime::{Commander, Fed, Observer};
-use crate::term::{self, Guard, Hangup, Signal, Signals};
+use crate::term::{self, Alarm, Caps, Guard, Hangup, Locale, PlainColours, Signal, Signals, clipboard};
 use crate::ui::theme::MONO;
-use crate::ui::{self, Depth, Look, Theme, Themes, glyphs};
+use crate::ui::{self, Depth, Hits, Look, Theme, Themes, glyphs};
+
+mod terminal;
 
 /// Data draws no more often than this.
 const FRAME: Duration = Duration::from_millis(33);
-/// Running ages are drawn this often.
+/// Running ages are drawn this often, on whole seconds: what else waits for one wakes the process only once.
 const AGES: Duration = Duration::from_secs(1);
 /// Events that are taken from the terminal before the screen is drawn.
 const BATCH: usize = 256;
@@ -45,6 +52,7 @@ pub type Diagnose = Arc<dyn Fn(DiagnosisRequest) -> BoxFuture<'static, Diagnosis
 
 /// What the console is started with.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "switches that have nothing to do with each other")]
 pub struct ConsoleOptions {
     /// The peers are those of an embedded lab.
     pub lab: bool,
@@ -65,6 +73,16 @@ pub struct ConsoleOptions {
     pub utc: bool,
     /// Whether new criticals sound the bell.
     pub bell: bool,
+    /// Where the audit log is; without it nothing can be done to peers.
+    pub audit: Option<Paths>,
+    /// Whether the terminal tells about the mouse at the start.
+    pub mouse: bool,
+    /// Whether the window's title tells how things stand.
+    pub title: bool,
+    /// Where screen dumps go; `None`: there are none.
+    pub dumps: Option<PathBuf>,
+    /// How a shell on a peer is opened; `None`: there is none.
+    pub shells: Option<Shells>,
     /// When the process started, for the log.
     pub started: Instant,
 }
@@ -81,6 +99,11 @@ impl Default for ConsoleOptions {
             ascii: None,
             utc: false,
             bell: true,
+            audit: None,
+            mouse: false,
+            title: true,
+            dumps: None,
+            shells: None,
             started: Instant::now(),
         }
     }
@@ -102,13 +125,20 @@ pub async fn run(
 ) -> io::Result<()> {
     let env = Environment::read();
     term::check(env.term.as_deref()).map_err(io::Error::other)?;
-    let (looks, wrong) = Looks::new(&options, &env);
+    let caps = Caps::of(env.term.as_deref(), env.tmux.as_deref(), env.sty.as_deref());
+    let (mut looks, wrong) = Looks::new(&options, &env);
     let mut problems = std::mem::take(&mut options.problems);
     problems.extend(wrong);
     term::install_hook();
     let signals = Signals::listen()?;
-    let guard = Guard::take()?;
-    let terminal = Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(OUTPUT, io::stdout())))?;
+    let guard = Guard::take(&caps)?;
+    let (signs, typed) = terminal::choose_signs(options.ascii, caps, env.locale()).await?;
+    looks.look.glyphs = signs;
+    if options.mouse {
+        guard.mouse(true)?;
+    }
+    let out = PlainColours::new(BufWriter::with_capacity(OUTPUT, io::stdout()), caps.palette);
+    let terminal = Terminal::new(CrosstermBackend::new(out))?;
     let size = terminal.size()?;
     let app_options = app::Options {
         lab: options.lab,
@@ -116,6 +146,7 @@ pub async fn run(
         themes: looks.list(),
         utc: options.utc,
         bell: options.bell,
+        mouse: options.mouse,
         width: size.width,
         height: size.height,
     };
@@ -126,14 +157,28 @@ pub async fn run(
         tracing::warn!("{problem}");
         app.update(Msg::Warning(problem), clock.now());
     }
-    let (ask, news) = options.reload.map(|r| (r.ask, r.news)).unzip();
+    let (ask, files) = options.reload.map(|r| (r.ask, r.news)).unzip();
     let (results, results_in) = mpsc::channel(8);
+    let (submitter, news) = match &commander {
+        Some(commander) => {
+            let (submitter, news) = Submitter::new(commander.clone(), options.audit, Arc::clone(&clock));
+            (Some(submitter), news)
+        }
+        None => (None, mpsc::channel(1).1),
+    };
     let console = Console {
         app,
         terminal,
         guard: &guard,
+        caps,
         looks,
+        titled: options.title && caps.commands,
+        dumps: options.dumps,
+        shells: options.shells,
+        shell: None,
+        hits: Vec::new(),
         commander,
+        submitter,
         diagnose,
         clock,
         results,
@@ -142,12 +187,28 @@ pub async fn run(
         title: String::new(),
         digest: 0,
         drawn: None,
+        drawn_at: None,
         wants_draw: true,
         stopped: false,
         started: options.started,
         complete: false,
     };
-    term::own(console.run(observer, signals, results_in, news)).await
+    let (ended, left_behind) =
+        term::own(Box::pin(console.run(observer, signals, Inbox { results: results_in, news, files, typed }))).await;
+    drop(guard);
+    for line in left_behind {
+        eprintln!("peerdeck: {line}");
+    }
+    ended
+}
+
+/// What tasks of the console tell it.
+struct Inbox {
+    results: mpsc::Receiver<(DiagnosisRequest, Diagnosis)>,
+    news: mpsc::Receiver<News>,
+    files: Option<mpsc::Receiver<FileNews>>,
+    /// Keys that came while the terminal was asked about its signs.
+    typed: Vec<Input>,
 }
 
 /// The variables that decide how the screen looks.
@@ -158,6 +219,8 @@ struct Environment {
     lc_all: Option<String>,
     lc_ctype: Option<String>,
     lang: Option<String>,
+    tmux: Option<String>,
+    sty: Option<String>,
 }
 
 impl Environment {
@@ -170,7 +233,13 @@ impl Environment {
             lc_all: var("LC_ALL"),
             lc_ctype: var("LC_CTYPE"),
             lang: var("LANG"),
+            tmux: var("TMUX"),
+            sty: var("STY"),
         }
+    }
+
+    fn locale(&self) -> Locale {
+        term::locale(self.lc_all.as_deref(), self.lc_ctype.as_deref(), self.lang.as_deref())
     }
 }
 
@@ -188,16 +257,10 @@ impl Looks {
     /// The looks, and what is wrong with the theme that was named.
     fn new(options: &ConsoleOptions, env: &Environment) -> (Self, Option<String>) {
         let depth = ui::colour::detect(env.colorterm.as_deref(), env.term.as_deref(), env.no_color.as_deref());
-        let unicode = term::shows_unicode(
-            env.lc_all.as_deref(),
-            env.lc_ctype.as_deref(),
-            env.lang.as_deref(),
-            env.term.as_deref(),
-        );
-        let ascii = options.ascii.unwrap_or(!unicode);
         let look = Look {
             theme: Theme::plain(),
-            glyphs: if ascii { glyphs::ASCII } else { glyphs::UNICODE },
+            // Until the terminal was asked.
+            glyphs: glyphs::ASCII,
             zone: jiff::tz::TimeZone::system(),
         };
         let looks = Self { now: options.themes.clone(), wanted: options.theme.clone(), depth, look, shown: None };
@@ -232,12 +295,23 @@ impl Looks {
     }
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each says something else about the screen")]
 struct Console<'a> {
     app: App,
-    terminal: Terminal<CrosstermBackend<BufWriter<Stdout>>>,
+    terminal: Terminal<CrosstermBackend<PlainColours<BufWriter<Stdout>>>>,
     guard: &'a Guard,
+    caps: Caps,
+    /// Whether the window's title is ours.
+    titled: bool,
+    dumps: Option<PathBuf>,
+    shells: Option<Shells>,
+    /// A shell that was asked for: the terminal is lent to it as soon as nobody reads from it any more.
+    shell: Option<(String, Command)>,
+    /// What a click would hit on the last frame.
+    hits: Hits,
     looks: Looks,
     commander: Option<Commander>,
+    submitter: Option<Submitter>,
     diagnose: Diagnose,
     clock: Arc<dyn Clock>,
     results: mpsc::Sender<(DiagnosisRequest, Diagnosis)>,
@@ -248,6 +322,7 @@ struct Console<'a> {
     title: String,
     digest: u64,
     drawn: Option<Instant>,
+    drawn_at: Option<Time>,
     wants_draw: bool,
     /// The terminal is somebody else's until we go on.
     stopped: bool,
@@ -262,27 +337,45 @@ enum Next {
 }
 
 impl Console<'_> {
-    async fn run(
-        mut self,
-        mut observer: Observer,
-        mut signals: Signals,
-        mut results: mpsc::Receiver<(DiagnosisRequest, Diagnosis)>,
-        mut news: Option<mpsc::Receiver<News>>,
-    ) -> io::Result<()> {
+    /// Runs to the end; also says what is left behind on its way.
+    async fn run(mut self, observer: Observer, signals: Signals, inbox: Inbox) -> (io::Result<()>, Vec<Line>) {
+        let ended = self.turn(observer, signals, inbox).await;
+        if let Some(submitter) = self.submitter.take() {
+            submitter.leave().await;
+        }
+        (ended, self.app.left_behind())
+    }
+
+    async fn turn(&mut self, mut observer: Observer, mut signals: Signals, inbox: Inbox) -> io::Result<()> {
+        let Inbox { mut results, mut news, mut files, typed } = inbox;
         let mut input = EventStream::new();
         let mut alerts = observer.alerts();
+        let alarm = Alarm::new();
         let hangup = Hangup::watch();
         let mut gone = pin!(hangup.gone());
         self.ask_host_keys(&Arc::clone(&observer.snapshots.borrow_and_update()));
+        for event in typed {
+            if matches!(self.event(event)?, Next::End) {
+                return Ok(());
+            }
+        }
         self.draw()?;
         loop {
+            if let Some((name, command)) = self.shell.take() {
+                drop(input);
+                if matches!(self.lend(&name, command, &mut signals).await?, Next::End) {
+                    return Ok(());
+                }
+                input = EventStream::new();
+            }
             let now = self.clock.now();
             // What waits to be drawn is drawn when its frame is due; otherwise only passing time changes ages.
             let frame = (self.wants_draw && !self.stopped).then(|| self.drawn.map_or_else(Instant::now, |d| d + FRAME));
             let tick = self.app.next_wake(now).map(|wait| Instant::now() + wait);
             let paused = self.app.paused_at().is_some();
             // Counted from the last frame, or a steady stream of pictures would put it off for ever.
-            let ages = self.drawn.filter(|_| !paused && !self.stopped).map(|d| d + AGES);
+            let ages = self.drawn_at.filter(|_| !paused && !self.stopped);
+            let ages = ages.map(|at| Instant::now() + ages_due(at).since(now));
             let wake = [frame, tick, ages].into_iter().flatten().min();
             tokio::select! {
                 biased;
@@ -309,17 +402,29 @@ impl Console<'_> {
                     self.update(Msg::Diagnosed(request, diagnosis))?;
                     self.wants_draw = true;
                 }
-                item = next(&mut news), if news.is_some() => match item {
+                Some(news) = news.recv() => {
+                    self.update(match news {
+                        News::Outcome { run, step, outcome } => Msg::Outcome { run, step, outcome },
+                        News::Warning(text) => Msg::Notice(text),
+                    })?;
+                    self.wants_draw = true;
+                }
+                item = next(&mut files), if files.is_some() => match item {
                     Some(item) => self.take(item)?,
-                    None => news = None,
+                    None => files = None,
                 },
                 changed = observer.snapshots.changed(), if !paused => {
                     changed.map_err(|_| ended())?;
                     let snapshot = Arc::clone(&observer.snapshots.borrow_and_update());
                     self.snapshot(snapshot)?;
                 }
-                () = sleep_until(wake.unwrap_or_else(Instant::now).into()), if wake.is_some() => {
+                () = alarm.at(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {
                     self.update(Msg::Tick)?;
+                    if !paused {
+                        // Newer ages and round trips are not announced.
+                        let snapshot = Arc::clone(&observer.snapshots.borrow_and_update());
+                        self.update(Msg::Snapshot(snapshot))?;
+                    }
                     if let Some(text) = term::take_foreign_panic() {
                         self.update(Msg::Notice(format!("a part of peerdeck failed: {text}")))?;
                     }
@@ -344,20 +449,14 @@ impl Console<'_> {
                 // End of input or a read error: nobody is there any more.
                 Some(None | Some(Err(_))) => return Ok(Next::End),
                 Some(Some(Ok(event))) => {
-                    let end = match event {
-                        Input::Resize(width, height) => {
-                            resized = Some(Msg::Resize { width, height });
-                            Next::On
-                        }
-                        Input::Key(key) => match key_of(key) {
-                            Some(key) => self.update(Msg::Key(key))?,
-                            None => Next::On,
-                        },
-                        Input::Paste(text) => self.update(Msg::Paste(text))?,
-                        Input::FocusGained | Input::FocusLost | Input::Mouse(_) => Next::On,
-                    };
-                    if matches!(end, Next::End) {
+                    if let Input::Resize(width, height) = event {
+                        resized = Some(Msg::Resize { width, height });
+                    } else if matches!(self.event(event)?, Next::End) {
                         return Ok(Next::End);
+                    }
+                    if self.shell.is_some() {
+                        // What comes now is the shell's.
+                        break;
                     }
                 }
                 None => break,
@@ -366,8 +465,26 @@ impl Console<'_> {
         }
         if let Some(msg) = resized {
             self.update(msg)?;
+            // Even to the size that it had: a terminal that was smaller in between has lost what did not fit.
+            self.forget_screen()?;
         }
         Ok(Next::On)
+    }
+
+    /// Takes one event of the terminal that is no change of its size.
+    fn event(&mut self, event: Input) -> io::Result<Next> {
+        match event {
+            Input::Key(key) => match key_of(key) {
+                Some(key) => self.update(Msg::Key(key)),
+                None => Ok(Next::On),
+            },
+            Input::Paste(text) => self.update(Msg::Paste(text)),
+            Input::Mouse(event) => match self.mouse_of(event) {
+                Some(mouse) => self.update(Msg::Mouse(mouse)),
+                None => Ok(Next::On),
+            },
+            Input::FocusGained | Input::FocusLost | Input::Resize(..) => Ok(Next::On),
+        }
     }
 
     fn snapshot(&mut self, snapshot: Arc<Snapshot>) -> io::Result<()> {
@@ -422,6 +539,13 @@ impl Console<'_> {
                     }
                 }
                 Cmd::Bell => term::bell(self.terminal.backend_mut())?,
+                Cmd::Copy(text) if self.caps.commands => {
+                    clipboard::copy(self.terminal.backend_mut(), &text, self.caps.multiplexer)?;
+                }
+                Cmd::Copy(_) => self.tell("nothing was copied: this terminal has no clipboard".to_owned()),
+                Cmd::Mouse(on) => self.guard.mouse(on)?,
+                Cmd::Dump => self.dump(),
+                Cmd::Shell { cluster, peer } => self.open_shell(&cluster, &peer),
                 Cmd::Diagnose(request) => {
                     let work = (self.diagnose)(request.clone());
                     let results = self.results.clone();
@@ -436,6 +560,7 @@ impl Console<'_> {
                         tokio::spawn(async move { commander.trust_host_key(cluster, peer, fingerprint).await });
                     }
                 }
+                Cmd::Submit { run, step, cluster, plan } => self.submit(run, step, &cluster, plan)?,
                 Cmd::DialNow { cluster, peer } => {
                     if let Some(commander) = self.commander.clone() {
                         tokio::spawn(async move { commander.dial_now(cluster, Some(peer)).await });
@@ -446,18 +571,31 @@ impl Console<'_> {
         Ok(Next::On)
     }
 
+    /// Hands a plan over; without the right to act it is refused as by construction.
+    fn submit(&mut self, run: u64, step: usize, cluster: &ClusterName, plan: Plan) -> io::Result<()> {
+        let picture = self.app.picture().clusters.iter().find(|c| c.name == *cluster).cloned();
+        if let (Some(submitter), Some(cluster)) = (&mut self.submitter, picture) {
+            submitter.submit(run, step, cluster, plan);
+            return Ok(());
+        }
+        let detail = Line::new("this console can't act, or the cluster is gone; nothing was sent");
+        let outcome = Outcome { state: OutcomeState::Refused, at: self.clock.now(), detail };
+        self.update(Msg::Outcome { run, step, outcome })?;
+        Ok(())
+    }
+
     /// Takes over what changed in files.
-    fn take(&mut self, news: News) -> io::Result<()> {
+    fn take(&mut self, news: FileNews) -> io::Result<()> {
         let msg = match news {
-            News::Keymap(keymap) => Msg::Keymap(keymap),
-            News::Themes(themes) => {
+            FileNews::Keymap(keymap) => Msg::Keymap(keymap),
+            FileNews::Themes(themes) => {
                 self.looks.change(themes);
                 Msg::Themes(self.looks.list())
             }
-            News::Wrong(text) => Msg::Warning(text),
-            News::Good(text) => Msg::Notice(text),
+            FileNews::Wrong(text) => Msg::Warning(text),
+            FileNews::Good(text) => Msg::Notice(text),
             // The engine has it already.
-            News::Fleet(_) => return Ok(()),
+            FileNews::Fleet(_) => return Ok(()),
         };
         self.update(msg)?;
         self.wants_draw = true;
@@ -472,13 +610,15 @@ impl Console<'_> {
         self.looks.show(self.app.theme());
         let (app, look) = (&self.app, &self.looks.look);
         queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
-        self.terminal.draw(|frame| ui::draw(frame.buffer_mut(), app, look, now))?;
+        let hits = &mut self.hits;
+        self.terminal.draw(|frame| *hits = ui::draw_with_hits(frame.buffer_mut(), app, look, now))?;
         queue!(self.terminal.backend_mut(), EndSynchronizedUpdate)?;
         Write::flush(self.terminal.backend_mut())?;
         self.drawn = Some(Instant::now());
+        self.drawn_at = Some(now);
         self.wants_draw = false;
         self.digest = self.app.digest(now);
-        let title = self.app.title();
+        let title = if self.titled { self.app.title() } else { String::new() };
         if title != self.title {
             term::set_title(self.terminal.backend_mut(), &title)?;
             self.title = title;
@@ -512,16 +652,24 @@ impl Console<'_> {
     /// is, and wait two seconds for one that does not answer.)
     fn forget_screen(&mut self) -> io::Result<()> {
         let size = self.terminal.size()?;
+        // Nothing is shown before the frame that follows ends the update.
+        queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
         self.terminal.resize(Rect::new(0, 0, size.width, size.height))
     }
 }
 
 /// The next item; never, where nothing is followed.
-async fn next(news: &mut Option<mpsc::Receiver<News>>) -> Option<News> {
+async fn next(news: &mut Option<mpsc::Receiver<FileNews>>) -> Option<FileNews> {
     match news {
         Some(news) => news.recv().await,
         None => std::future::pending().await,
     }
+}
+
+/// When the ages of a frame of `at` are to be drawn anew.
+fn ages_due(at: Time) -> Time {
+    let step = millis(AGES);
+    Time::from_millis((at.as_millis() / step + 1) * step)
 }
 
 fn ended() -> io::Error {

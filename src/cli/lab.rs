@@ -33,7 +33,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Done> {
         ping_interval: args.ping_interval.unwrap_or_else(|| Options::ping_interval(args.peers.into())),
         ..Options::default()
     };
-    if args.headless { headless(options) } else { open::lab(context, options) }
+    if args.headless { headless(options) } else { open::lab(context, options, args.screen) }
 }
 
 fn headless(options: Options) -> anyhow::Result<Done> {

@@ -1,14 +1,20 @@
 //! The command line: one file per command, wired together here.
 
+pub mod act;
 pub mod args;
+pub mod audit;
 pub mod checks;
 pub mod config;
+mod confirm;
 pub mod connect;
 pub mod console;
 pub mod diagnose;
+mod dump;
 pub mod events;
 pub mod follow;
+pub mod generate;
 pub mod lab;
+mod man;
 mod names;
 pub mod once;
 pub mod open;
@@ -16,7 +22,10 @@ pub mod output;
 pub mod peer;
 mod process;
 pub mod reload;
+pub mod shell;
 mod signals;
+mod subjects;
+mod submit;
 pub mod trust;
 pub mod watch;
 mod ways;
@@ -137,14 +146,18 @@ fn dispatch(cli: Cli) -> anyhow::Result<Done> {
         Some(Command::Trust(args)) => trust::run(&context, &args),
         Some(Command::Watch(args)) if args.once => watch::once(&context),
         Some(Command::Watch(args)) => watch::run(&context, args.heartbeat),
+        Some(Command::Disconnect(args)) => act::run(&context, &act::Request::disconnect(args)),
+        Some(Command::Reconnect(args)) => act::run(&context, &act::Request::reconnect(args)),
+        Some(Command::Maintenance(args)) => act::run(&context, &act::Request::maintenance(args.command)),
         Some(Command::Config(args)) => config::run(&context, &args.command),
+        Some(Command::Generate(args)) => generate::run(&args.command),
     }
 }
 
 /// Whether a command changes something, and so has the exit codes of actions.
 fn is_action(command: &Command) -> bool {
     match command {
-        Command::Trust(_) => true,
+        Command::Trust(_) | Command::Disconnect(_) | Command::Reconnect(_) | Command::Maintenance(_) => true,
         Command::Lab(lab) => lab.command.is_some(),
         Command::Config(c) => match c.command {
             ConfigCommand::Check | ConfigCommand::Template(_) | ConfigCommand::Info => false,
@@ -156,14 +169,22 @@ fn is_action(command: &Command) -> bool {
         | Command::List
         | Command::Diagnose(_)
         | Command::Events(_)
-        | Command::Watch(_) => false,
+        | Command::Watch(_)
+        | Command::Generate(_) => false,
     }
 }
 
 /// The code of a command line that can't be read: by the command that it seems to be.
 fn usage_code(args: &[OsString]) -> Done {
-    let words = |w: &str| args.iter().skip(1).any(|a| a == w);
-    if words("trust") || (words("lab") && words("fault")) { USAGE } else { UNKNOWN }
+    let words: Vec<&str> = args.iter().skip(1).filter_map(|a| a.to_str()).collect();
+    let tree = command();
+    let named = words.iter().find(|w| tree.find_subcommand(w).is_some());
+    let acts = match named {
+        Some(&("trust" | "disconnect" | "reconnect" | "maintenance")) => true,
+        Some(&"lab") => words.contains(&"fault"),
+        Some(_) | None => false,
+    };
+    if acts { USAGE } else { UNKNOWN }
 }
 
 /// Reads the command line. A first word with an `@` in it, where a command should stand, is a target of `console`.
@@ -187,6 +208,12 @@ pub fn parse(args: &[OsString]) -> Result<Cli, clap::Error> {
     let mut args = args.to_vec();
     args.insert(at, "console".into());
     Cli::try_parse_from(args)
+}
+
+/// The man page, in roff.
+#[must_use]
+pub fn man_page() -> String {
+    man::page()
 }
 
 /// The command tree, for documentation and its tests.

@@ -68,6 +68,23 @@ pub async fn look(observer: &Observer, clock: &dyn Clock, timeout: Duration, jud
     }
 }
 
+/// Looks on for a short while until `enough` holds: what only fellows can tell comes later than what is dialled.
+pub async fn look_on(observer: &Observer, clock: &dyn Clock, look: Look, enough: impl Fn(&Snapshot) -> bool) -> Look {
+    let mut pictures = observer.snapshots.clone();
+    let deadline = Instant::now() + RELAY;
+    let mut look = look;
+    while !enough(&look.snapshot) {
+        tokio::select! {
+            changed = pictures.changed() => if changed.is_err() {
+                return look;
+            },
+            () = sleep_until(deadline) => return look,
+        }
+        look.snapshot = as_of(&pictures.borrow_and_update(), clock.now());
+    }
+    look
+}
+
 /// The picture with its facts as old as they are at `now`: the engine makes no new one while nothing changes.
 #[must_use]
 pub fn as_of(snapshot: &Arc<Snapshot>, now: Time) -> Snapshot {

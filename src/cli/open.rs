@@ -5,14 +5,17 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use tokio::runtime::Runtime;
 
-use super::args::{Color, Console};
+use super::args::{Color, Console, Screen};
 use super::connect::{self, Face};
-use super::console::{self, ConsoleOptions};
+use super::console::{self, ConsoleOptions, Diagnose};
 use super::follow::{Files, Follower, News};
-use super::{Context, Done, diagnose, reload};
+use super::{Context, Done, diagnose, reload, shell};
+use crate::app::Diagnosis;
 use crate::config::{Choice, Fleet, Via};
-use crate::lab::{Lab, Options};
+use crate::domain::Line;
+use crate::lab::{Lab, Options, SSH_CONFIG};
 use crate::ui::theme::MONO;
 
 const FACE: Face = Face { name: "console", interactive: true, one_shot: false };
@@ -23,16 +26,16 @@ const FACE: Face = Face { name: "console", interactive: true, one_shot: false };
 /// When a named fleet is missing or can't be used, or there is none and no terminal.
 pub fn bare(context: &Context) -> anyhow::Result<Done> {
     match context.fleet_if_any()? {
-        Some(fleet) => show(context, fleet, false),
+        Some(fleet) => show(context, fleet, false, Screen::default()),
         None if on_terminal() && context.global.cluster.is_none() => {
             eprintln!(
                 "peerdeck: there is no fleet file, so this is a lab of made-up peers. A real fleet: \
                  peerdeck console user@host, or write {} (peerdeck config template)",
                 context.paths.default_fleet().display()
             );
-            lab(context, Options::default())
+            lab(context, Options::default(), Screen::default())
         }
-        None => context.fleet().and_then(|fleet| show(context, fleet, false)),
+        None => context.fleet().and_then(|fleet| show(context, fleet, false, Screen::default())),
     }
 }
 
@@ -41,14 +44,16 @@ pub fn bare(context: &Context) -> anyhow::Result<Done> {
 /// # Errors
 /// When there is no fleet, or it can't be used or kept.
 pub fn console(context: &Context, args: &Console) -> anyhow::Result<Done> {
-    let Some(target) = &args.target else { return show(context, context.fleet()?, args.read_only) };
+    let Some(target) = &args.target else {
+        return show(context, context.fleet()?, args.read_only, args.screen);
+    };
     if context.choice() != Choice::Default {
         anyhow::bail!("either --fleet or a target, not both");
     }
     if let Some(name) = &args.save {
         save(context, name, target)?;
     }
-    show(context, Fleet::of_target(target), args.read_only)
+    show(context, Fleet::of_target(target), args.read_only, args.screen)
 }
 
 fn on_terminal() -> bool {
@@ -59,36 +64,60 @@ fn on_terminal() -> bool {
 ///
 /// # Errors
 /// When it can't be started.
-pub fn lab(context: &Context, options: Options) -> anyhow::Result<Done> {
+pub fn lab(context: &Context, options: Options, screen: Screen) -> anyhow::Result<Done> {
     if !on_terminal() {
         anyhow::bail!("the console needs a terminal; `peerdeck lab --headless` runs without one");
     }
     super::process::lock_no_memory();
-    super::process::peer_runtime()?.block_on(async {
-        let lab = Lab::start(options).await?;
-        let choice = Choice::File(lab.fleet_path());
-        let fleet = choice.load(&context.paths)?.context("the lab has no fleet file")?;
-        let shown = run(context, Some(choice), fleet, false).await;
-        lab.shutdown().await;
-        shown
-    })
+    let network = super::process::peer_runtime()?;
+    let lab = network.block_on(Lab::start(options))?;
+    let choice = Choice::File(lab.fleet_path());
+    let shown = match choice.load(&context.paths) {
+        Ok(fleet) => {
+            let fleet = fleet.context("the lab has no fleet file");
+            fleet.and_then(|fleet| run(context, &network, Some(choice), fleet, false, screen))
+        }
+        Err(e) => Err(e.into()),
+    };
+    network.block_on(lab.shutdown());
+    shown
 }
 
-fn show(context: &Context, fleet: Fleet, read_only: bool) -> anyhow::Result<Done> {
+fn show(context: &Context, fleet: Fleet, read_only: bool, screen: Screen) -> anyhow::Result<Done> {
     // One that was named by a target comes from no file that could change.
     let choice = fleet.file.is_some().then(|| context.choice());
-    // The screen has a thread of its own, so that a hundred handshakes don't delay a key.
-    super::process::peer_runtime()?.block_on(run(context, choice, fleet, read_only))
+    let network = super::process::network_runtime()?;
+    let shown = run(context, &network, choice, fleet, read_only, screen);
+    network.shutdown_background();
+    shown
 }
 
-async fn run(context: &Context, choice: Option<Choice>, fleet: Fleet, read_only: bool) -> anyhow::Result<Done> {
+/// The screen has a thread with timers of its own: a hundred handshakes don't delay a key, and a second that passes
+/// wakes no thread but this one.
+fn run(
+    context: &Context,
+    network: &Runtime,
+    choice: Option<Choice>,
+    fleet: Fleet,
+    read_only: bool,
+    screen: Screen,
+) -> anyhow::Result<Done> {
+    let within = network.enter();
     let connected = connect::start(&fleet, &context.paths, FACE)?;
     let lab = fleet.is_lab();
+    let lab_config = fleet.file.as_ref().filter(|_| lab).map(|f| f.with_file_name(SSH_CONFIG));
     let files = Files { paths: context.paths.clone(), choice, cluster: context.global.cluster.clone() };
     let (follower, told) = Follower::new(files, fleet);
     let wrong = |news: News| if let News::Wrong(text) = news { Some(text) } else { None };
     let options = ConsoleOptions {
+        ascii: (screen.ascii || screen.unicode).then_some(screen.ascii),
+        bell: !screen.no_bell,
+        mouse: screen.mouse,
+        title: !screen.no_title,
+        dumps: Some(context.paths.state.join("dumps")),
+        shells: Some(shell::shells(connected.observer.clone(), connected.links.clone(), lab_config)),
         lab,
+        audit: Some(context.paths.clone()),
         theme: (context.global.color == Color::Never).then(|| MONO.to_owned()),
         themes: follower.themes(),
         keymap: follower.keymap().clone(),
@@ -98,10 +127,22 @@ async fn run(context: &Context, choice: Option<Choice>, fleet: Fleet, read_only:
         ..ConsoleOptions::default()
     };
     let commander = (!read_only).then_some(connected.commander);
-    let diagnose = diagnose::for_console(connected.observer.clone(), connected.links.clone());
+    let diagnose = beside(network, diagnose::for_console(connected.observer.clone(), connected.links.clone()));
     let clock = connected.links.clock.clone();
-    console::run(options, connected.observer, commander, diagnose, clock).await?;
+    drop(within);
+    let terminal = super::process::small_runtime()?;
+    terminal.block_on(console::run(options, connected.observer, commander, diagnose, clock))?;
     Ok(0)
+}
+
+/// Diagnoses where the connections live, not on the thread of the screen.
+fn beside(network: &Runtime, diagnose: Diagnose) -> Diagnose {
+    let handle = network.handle().clone();
+    Arc::new(move |request| {
+        let task = handle.spawn(diagnose(request));
+        let failed = |e| Diagnosis { title: Line::new(&format!("the diagnosis ended early: {e}")), steps: Vec::new() };
+        Box::pin(async move { task.await.unwrap_or_else(failed) })
+    })
 }
 
 /// Writes a fleet file for `target`; one that is there is never overwritten.

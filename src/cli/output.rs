@@ -35,9 +35,19 @@ pub fn emit(text: &str) -> io::Result<Reader> {
 /// How tables may look on standard output.
 #[must_use]
 pub fn style(global: &Global) -> Style {
-    let terminal = io::stdout().is_terminal();
+    style_on(io::stdout(), global)
+}
+
+/// How texts may look on standard error, where a person is shown what is about to happen.
+#[must_use]
+pub fn error_style(global: &Global) -> Style {
+    style_on(io::stderr(), global)
+}
+
+fn style_on(out: impl IsTerminal + AsFd, global: &Global) -> Style {
+    let terminal = out.is_terminal();
     let width = terminal
-        .then(|| rustix::termios::tcgetwinsize(io::stdout()).ok())
+        .then(|| rustix::termios::tcgetwinsize(out).ok())
         .flatten()
         .map(|size| usize::from(size.ws_col))
         .filter(|columns| *columns > 0);

@@ -64,6 +64,16 @@ pub fn small_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().context("the runtime can't be started")
 }
 
+/// A runtime of one thread for the connections of a console, beside the thread that draws: reports are handed from
+/// task to task, and a second thread would be woken for each hand-over (measured).
+///
+/// # Errors
+/// When the system refuses.
+pub fn network_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(1).enable_all().build().context("the runtime can't be started")
+}
+
 /// A runtime of a few threads, for peers.
 ///
 /// # Errors

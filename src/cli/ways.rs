@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use super::connect::{Face, own_user_name};
+use super::shell::Told;
 use crate::config::{AuthRef, Fleet, Paths, Settings, Via};
 use crate::dns::Resolver;
 use crate::domain::ids::{ClusterName, HostName};
@@ -185,6 +186,31 @@ impl Ways {
             own_host_keys: self.own_host_keys(settings),
             interval: settings.interval.as_ref().map(|i| i.value),
             ssh,
+        })
+    }
+
+    /// What the fleet file says about the way to an endpoint that was reached at `reached`, for OpenSSH's own client.
+    #[must_use]
+    pub fn told(&self, endpoint: &Endpoint, profile: Profile, reached: Option<SocketAddr>) -> Option<Told> {
+        let settings = self.settings(&endpoint.key)?;
+        let own_names = settings.dns.is_some() || endpoint.address.is_some();
+        let jump = profile.via.filter(|_| settings.via.is_some());
+        let bracketed = |host: &str| if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+        let named = settings.known_hosts.as_ref().map(|set| set.value.clone());
+        let mut known_hosts = named.unwrap_or_else(|| vec![self.paths.ssh_known_hosts()]);
+        known_hosts.push(self.own_host_keys(settings));
+        let key = |auth: &AuthRef| match auth {
+            AuthRef::Key(path) => Some(path.clone()),
+            AuthRef::Agent | AuthRef::PasswordCommand(_) | AuthRef::PasswordEnv(_) | AuthRef::PasswordFile(_) => None,
+        };
+        Some(Told {
+            host: endpoint.key.host.to_string(),
+            address: reached.filter(|_| own_names).map(|a| a.ip().to_string()),
+            port: endpoint.key.port,
+            user: settings.user.as_ref().map(|u| u.value.clone()),
+            jump: jump.map(|j| format!("{}@{}:{}", j.user, bracketed(&j.host), j.port)),
+            known_hosts,
+            identities: settings.auth.iter().flat_map(|a| &a.value).filter_map(key).collect(),
         })
     }
 

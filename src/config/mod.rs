@@ -9,11 +9,11 @@ mod keys;
 pub mod load;
 pub mod problem;
 pub mod settings;
-pub mod span;
 mod table;
 pub mod template;
 pub mod watch;
 
+pub use crate::domain::span;
 pub use fleet::{Fleet, FleetCluster, FleetPeer};
 pub use load::{Choice, Paths};
 pub use problem::{Invalid, Problem};

@@ -11,12 +11,14 @@ use futures::stream::FuturesUnordered;
 use russh::ChannelWriteHalf;
 use russh::server::Msg;
 use serde_json::Value;
+use strum::IntoEnumIterator;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
 
 use super::session::{Stream, Visitor};
 use super::shared::Shared;
+use crate::domain::command::CommandKind;
 use crate::domain::ids::PeerId;
 use crate::domain::membership::MACHINES_MAX;
 use crate::domain::text::clean;
@@ -344,7 +346,8 @@ fn call(
 fn describe(shared: &Shared, visitor: &Visitor, view: &super::cluster::View) -> Describe {
     let mut capabilities = vec!["observe".to_owned(), "relay".into()];
     if visitor.role.may_execute() {
-        capabilities.extend(["execute.disconnect".to_owned(), "execute.reconnect".into()]);
+        let word = |kind: CommandKind| <&str>::from(kind);
+        capabilities.extend(CommandKind::iter().map(|kind| format!("execute.{}", word(kind))));
     }
     Describe {
         v: VERSION,

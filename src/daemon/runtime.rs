@@ -133,6 +133,7 @@ pub async fn start(setup: Setup, env: Environment) -> Result<Running, StartError
     let keys = store::read_keys(&setup.state_dir)?;
     let membership = Arc::new(store::read_membership(&setup.state_dir)?.unwrap_or_else(cluster::alone));
     let detached = store::read_detached(&setup.state_dir)?;
+    let maintenance = store::read_maintenance(&setup.state_dir)?;
     let boot = store::begin_boot(&setup.state_dir, env.clock.wall_ms())?;
     let (inbox, inputs) = mpsc::channel(INBOX);
     let listen = setup.listen;
@@ -159,6 +160,7 @@ pub async fn start(setup: Setup, env: Environment) -> Result<Running, StartError
         ping_failures: setup.ping_failures,
         membership: shared.membership.clone(),
         detached,
+        maintenance,
         unfit: own_key_fault(&shared),
         seed: setup.seed.unwrap_or_else(rand::random),
     };
@@ -347,6 +349,11 @@ impl Loop {
                     // On disk before anybody is told: it is one small file.
                     if let Err(error) = store::write_detached(&self.shared.setup.state_dir, since) {
                         warn!(%error, "can't keep whether this peer is detached; a restart would forget it");
+                    }
+                }
+                Effect::KeepMaintenance(maintenance) => {
+                    if let Err(error) = store::write_maintenance(&self.shared.setup.state_dir, maintenance.as_ref()) {
+                        warn!(%error, "can't keep the maintenance of this peer; a restart would forget it");
                     }
                 }
                 Effect::Answer { request, result } => {

@@ -1,4 +1,4 @@
-//! What a peer keeps on disk: identity, keys, membership, and whether it is detached.
+//! What a peer keeps on disk: identity, keys, membership, and whether it is detached or in maintenance.
 //!
 //! Files are 0600 in a folder of 0700; what others may read is refused. Each file is replaced as a whole, so
 //! that a peer that is killed at any instant finds the old one or the new one.
@@ -15,9 +15,12 @@ use serde::{Deserialize, Serialize};
 
 use super::Provisioned;
 use crate::domain::ids::{BootId, HostName, PeerId};
+use crate::domain::maintenance::Maintenance;
 use crate::domain::membership::Membership;
 use crate::domain::time::Time;
+use crate::proto::ClockMap;
 use crate::proto::membership::WireMembership;
+use crate::proto::observe::WireMaintenance;
 
 const IDENTITY: &str = "identity.json";
 const MACHINE_KEY: &str = "machine_key";
@@ -62,12 +65,14 @@ struct Identity {
 }
 
 /// What survives a restart beside identity and membership.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 struct State {
     boot: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     detached: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    maintenance: Option<WireMaintenance>,
 }
 
 /// The keys of a peer, and who it is.
@@ -175,6 +180,29 @@ pub fn read_detached(state_dir: &Path) -> Result<Option<Time>, StoreError> {
 pub fn write_detached(state_dir: &Path, since: Option<Time>) -> Result<(), StoreError> {
     let mut state = read_state(state_dir)?;
     state.detached = since.map(Time::as_millis);
+    write_json(&state_dir.join(STATE), &state)
+}
+
+/// The maintenance that was announced for the peer; it may have ended meanwhile.
+///
+/// # Errors
+/// [`StoreError`] when it can't be read.
+pub fn read_maintenance(state_dir: &Path) -> Result<Option<Maintenance>, StoreError> {
+    // Its own clock wrote it.
+    let own = |m: WireMaintenance| {
+        let clock = ClockMap { there: m.since, here: Time::from_millis(m.since) };
+        m.into_domain(clock)
+    };
+    Ok(read_state(state_dir)?.maintenance.map(own))
+}
+
+/// Keeps the maintenance that is announced for the peer, or that none is.
+///
+/// # Errors
+/// [`StoreError`] when it can't be written.
+pub fn write_maintenance(state_dir: &Path, maintenance: Option<&Maintenance>) -> Result<(), StoreError> {
+    let mut state = read_state(state_dir)?;
+    state.maintenance = maintenance.map(WireMaintenance::from_domain);
     write_json(&state_dir.join(STATE), &state)
 }
 

@@ -49,6 +49,7 @@ impl Outgoing {
             | Frame::Pong { .. }
             | Frame::Rows { .. }
             | Frame::Command { .. }
+            | Frame::Outcome { .. }
             | Frame::Bye { .. }
             | Frame::Unknown => None,
         };

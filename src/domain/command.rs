@@ -9,6 +9,9 @@ use crate::domain::plan::DangerClass;
 use crate::domain::text::Line;
 use crate::domain::time::Time;
 
+/// Longest reason, in characters: a peer cuts what is longer.
+pub const REASON_MAX: usize = 200;
+
 /// What can be done.
 #[derive(Clone, PartialEq, Eq, Debug, EnumDiscriminants)]
 #[strum_discriminants(name(CommandKind))]

@@ -139,6 +139,8 @@ pub enum FindingKind {
     VersionMismatch,
     /// A peer is detached for longer than the limit.
     DetachedLong,
+    /// Somebody works on a peer: findings about it are held back.
+    Maintenance,
     /// A peer's wall clock is off.
     ClockSkew,
     /// The peer refuses this console's login.
@@ -182,7 +184,7 @@ impl FindingKind {
             | Self::LoginRefused
             | Self::AnswerUnparsed
             | Self::ObservationsDropped => Severity::Warning,
-            Self::VersionMismatch => Severity::Notice,
+            Self::VersionMismatch | Self::Maintenance => Severity::Notice,
         }
     }
 
@@ -206,6 +208,7 @@ impl FindingKind {
             Self::LevelMismatch => "peers of different levels don't synchronise",
             Self::VersionMismatch => "peers of one level run different builds",
             Self::DetachedLong => "a peer is detached for longer than the limit",
+            Self::Maintenance => "somebody works on a peer: findings about it and its links are held back",
             Self::ClockSkew => "a peer's wall clock is off",
             Self::LoginRefused => "a peer refuses this console's login",
             Self::AnswerUnparsed => "a peer sent what can't be understood, or too much of it",

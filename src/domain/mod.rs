@@ -14,6 +14,7 @@ pub mod observation;
 pub mod plan;
 pub mod reach;
 pub mod snapshot;
+pub mod span;
 pub mod text;
 pub mod time;
 

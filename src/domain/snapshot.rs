@@ -108,9 +108,11 @@ pub struct Peer {
     pub identity: Option<Arc<Identity>>,
     /// What it says about the others.
     pub row: Option<Arc<Row>>,
+    /// When it last said that its row still holds; [`Time::ZERO`]: not since it came. See [`Peer::vouched`].
+    pub confirmed: Time,
     /// The row once more, in the order of the cluster's peers.
     pub cells: Arc<[Option<Arc<Link>>]>,
-    /// The last pings of its links, in the order of the cluster's peers.
+    /// The last pings of its links and the newest round trips, in the order of the cluster's peers.
     pub pulses: Arc<[Pulse]>,
     /// How it fares itself.
     pub health: Health,
@@ -127,6 +129,8 @@ pub struct Cell<'a> {
     pub cause: Option<Cause>,
     /// What the observer last said, however old.
     pub link: Option<&'a Arc<Link>>,
+    /// The newest round trip that the observer told, however old.
+    pub rtt: Option<Duration>,
     /// How old the evidence is.
     pub age: Option<Duration>,
     /// The observer is unwell: what it says weighs less.
@@ -154,10 +158,23 @@ impl Peer {
         self.reach.state == ReachState::Connected
     }
 
+    /// When it was last vouched for its row: by the row itself, or by a later report that left it as it was.
+    #[must_use]
+    pub fn vouched(&self) -> Option<Time> {
+        self.row.as_ref().map(|r| r.vouched.max(self.confirmed))
+    }
+
     /// How old its row is.
     #[must_use]
     pub fn row_age(&self, now: Time) -> Option<Duration> {
-        self.row.as_ref().map(|r| now.since(r.vouched))
+        self.vouched().map(|at| now.since(at))
+    }
+
+    /// The newest round trip to the peer at position `to`: of a ping since the link was told of, or as told.
+    #[must_use]
+    pub fn rtt(&self, to: usize) -> Option<Duration> {
+        let pinged = self.pulses.get(to).and_then(Pulse::rtt);
+        pinged.or_else(|| self.cells.get(to)?.as_ref()?.rtt)
     }
 
     /// Whether its row is there and young enough to be shown as current.
@@ -201,6 +218,7 @@ impl Cluster {
             state,
             cause: if fresh { link.and_then(|l| l.cause) } else { None },
             link,
+            rtt: observer.rtt(to),
             age,
             hatched: observer.health.is_late(),
             arrives: state == LinkState::Down && self.arrives(from, to, now) == Some(true),
@@ -226,11 +244,12 @@ impl Cluster {
     #[must_use]
     pub fn link_counts(&self, now: Time) -> (usize, usize) {
         let n = self.peers.len();
-        let up = (0..n)
-            .flat_map(|i| (0..n).map(move |j| (i, j)))
-            .filter(|(i, j)| i != j && self.cell(*i, *j, now).state == LinkState::Connected)
-            .count();
-        (n * n.saturating_sub(1), up)
+        let up = |i: usize| {
+            let links = self.peers[i].cells.iter().enumerate().filter(|(j, _)| *j != i).filter_map(|(_, l)| l.as_ref());
+            links.filter(|l| l.state == LinkState::Connected).count()
+        };
+        let fresh = (0..n).filter(|i| self.peers[*i].is_row_fresh(&self.limits, now));
+        (n * n.saturating_sub(1), fresh.map(up).sum())
     }
 
     /// The worst raised severity.
@@ -246,10 +265,11 @@ impl Cluster {
             .peers
             .iter()
             .filter(|p| p.is_row_fresh(&self.limits, now))
-            .filter_map(|p| p.row.as_ref())
-            .map(|r| {
+            .filter_map(|p| p.row.as_ref().map(|r| (p, r)))
+            .map(|(p, r)| {
+                let rtt = |l: &Link| self.index.get(&l.to).and_then(|to| p.rtt(*to)).or(l.rtt).unwrap_or_default();
                 let up = r.links.iter().filter(|l| l.state == LinkState::Connected);
-                (r.origin.clone(), up.map(|l| (l.to.clone(), l.rtt.unwrap_or_default())).collect())
+                (r.origin.clone(), up.map(|l| (l.to.clone(), rtt(l))).collect())
             })
             .collect();
         crate::domain::mesh::route::routes(from, &edges).remove(to).unwrap_or(Route::None)

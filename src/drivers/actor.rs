@@ -13,12 +13,16 @@ use super::{Dials, Profile};
 use crate::domain::mesh::Cause;
 use crate::domain::reach::{Endpoint, PeerEvent};
 use crate::domain::text::Line;
-use crate::ssh::backoff::{OBSERVER, WARY};
+use crate::domain::time::Time;
+use crate::ssh::backoff::{LASTING_OBSERVER, OBSERVER, WARY};
 use crate::ssh::client::fingerprint;
 use crate::ssh::net::Net;
 
 /// A connection that held this long ends a row of failures.
 const HELD: Duration = Duration::from_secs(5);
+
+/// After more failures in a row a peer counts as gone for longer: half a minute of dials and more.
+const LASTING: u32 = 10;
 
 /// How often an unknown host key is looked up again while somebody is asked: `peerdeck trust` may run elsewhere.
 const ASK_AGAIN: Duration = Duration::from_mins(5);
@@ -101,13 +105,26 @@ impl Actor {
             let how = if port == 22 { host } else { format!("{host}:{port}") };
             detail = format!("{detail}. Look at the fingerprint, then: peerdeck trust {how}");
         }
-        let backoff = if wary { WARY } else { OBSERVER };
-        let retry_in = backoff.delay(failures, rand::random());
+        let backoff = match failures {
+            _ if wary => WARY,
+            0..=LASTING => OBSERVER,
+            _ => LASTING_OBSERVER,
+        };
+        let retry_in = self.together(backoff.delay(failures, rand::random()));
         let detail = Line::new(&detail);
         self.desk.post(PeerEvent::Lost { cause, detail, address, retry_in: Some(retry_in) });
         // A key that was accepted for an earlier question does not cut this wait short.
         self.desk.trusted = None;
         self.desk.wait(sleep(retry_in)).await
+    }
+
+    /// A long wait ends on a moment that others share, so that many dials wake the process once.
+    fn together(&self, wait: Duration) -> Duration {
+        let Some(grid) = [5_000, 1_000].into_iter().find(|grid| wait.as_millis() >= u128::from(*grid)) else {
+            return wait;
+        };
+        let due = (self.desk.clock.now() + wait).as_millis().div_ceil(grid) * grid;
+        Time::from_millis(due).since(self.desk.clock.now())
     }
 
     /// Asks about an unknown key until it is accepted or a dial is wanted anyway.

@@ -3,7 +3,7 @@
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// What stays allocated between lines.
-const KEPT: usize = 64 * 1024;
+const KEPT: usize = 8 * 1024;
 
 /// Reads lines; cancelling [`Lines::next`] loses nothing.
 pub(super) struct Lines<R> {

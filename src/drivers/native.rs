@@ -39,7 +39,10 @@ const ANSWER: Duration = Duration::from_secs(10);
 /// How long the reason may take to follow the end of a channel.
 const FAREWELL: Duration = Duration::from_millis(200);
 
-/// How often a round trip is measured when the peer has not said how often it reports.
+/// A round trip is measured with each so many reports: it is for the eye, the reports tell whether the peer lives.
+const PING_EACH: u32 = 5;
+
+/// How often a peer reports when the peer has not said how often it reports.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Why a connection ended or did not come about.
@@ -180,7 +183,7 @@ impl<'a> Watch<'a> {
                             patience = now + self.patience();
                             // With a report, not by a timer of its own: an idle console is not woken for it.
                             if now >= next_ping {
-                                next_ping = now + self.interval / 2;
+                                next_ping = now + self.interval * PING_EACH - self.interval / 2;
                                 self.send_ping(writer).await?;
                             }
                         }

@@ -31,6 +31,7 @@ pub(super) fn of(kind: FindingKind, cause: Option<Cause>) -> Line {
         FindingKind::LevelMismatch => Cause::Version.hint(),
         FindingKind::VersionMismatch => "finish the upgrade; builds of one level work together meanwhile",
         FindingKind::DetachedLong => "reconnect it when its work is done, or remove it from the cluster",
+        FindingKind::Maintenance => "end it when the work is done; it ends by itself at the time that is told",
         FindingKind::ClockSkew => "look at its time service (NTP): logs and merges of settings rest on the clock",
         FindingKind::LoginRefused => "check user, key and password of the fleet file, and the users on the peer",
         FindingKind::AnswerUnparsed => "compare the versions of both; if they fit, somebody else answers there",

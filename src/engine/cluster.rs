@@ -9,7 +9,7 @@ use super::commands::Pending;
 use super::findings::Tracker;
 use super::flaps::Flaps;
 use super::out::Out;
-use super::rules;
+use super::{relay, rules};
 use crate::domain::finding::FindingKind;
 use crate::domain::ids::{BootId, ClusterName, PeerId};
 use crate::domain::membership::Membership;
@@ -26,6 +26,15 @@ const EXPLAIN_PAUSE: Duration = Duration::from_millis(100);
 
 /// With something wrong, the verdict is made anew at least this often, because some rules look at ages.
 const EXPLAIN_AGAIN: Duration = Duration::from_secs(1);
+
+/// A limit is noticed this late at most.
+const LATE: Duration = Duration::from_millis(250);
+/// How often all ages are looked at while peers report,
+const LOOK: Duration = Duration::from_secs(1);
+/// while something is wrong and nobody says anything,
+const LOOK_SILENT: Duration = Duration::from_secs(2);
+/// and while nothing is wrong and nobody says anything.
+pub(super) const LOOK_IDLE: Duration = Duration::from_secs(5);
 
 /// A peer can't make facts of its cluster live longer than this by claiming long reporting intervals.
 const STALE_MAX: Duration = Duration::from_mins(3);
@@ -72,6 +81,8 @@ pub(super) struct Extra {
     pub flapping: Vec<usize>,
     /// Of whom its row says nothing, and since when.
     pub missing: BTreeMap<PeerId, Time>,
+    /// Where the links of its row stand in the grid; empty when the row has changed since.
+    pub places: Vec<Option<usize>>,
     /// The start of the peer and the newest line of its log since then that was taken.
     pub logged: Option<(BootId, u64)>,
 }
@@ -89,6 +100,7 @@ impl Extra {
     }
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "facts that hold independently of each other")]
 pub(super) struct ClusterState {
     pub config: ClusterConfig,
     /// The picture, always current; shared out by [`Self::share`].
@@ -103,9 +115,16 @@ pub(super) struct ClusterState {
     pub dropping: Option<Time>,
     /// Set when something changed that is shown.
     pub dirty: bool,
+    /// Set when nothing but ages, round trips and clocks changed.
+    pub aged: bool,
     /// Set when something changed that the verdict looks at.
     pub unsettled: bool,
+    /// Set by everything that happens but the passing of time, until the next tick.
+    stirred: bool,
+    /// Set when [`Self::next_look`] may be sooner than it was.
+    pub shifted: bool,
     explained: Time,
+    ticked: Time,
     fresh: Vec<bool>,
     shared: Option<Arc<Cluster>>,
 }
@@ -133,8 +152,12 @@ impl ClusterState {
             commands: Vec::new(),
             dropping: None,
             dirty: true,
+            aged: false,
             unsettled: true,
+            stirred: true,
+            shifted: true,
             explained: now,
+            ticked: now,
             fresh: Vec::new(),
             shared: None,
             config,
@@ -158,6 +181,12 @@ impl ClusterState {
     /// The peer at `at`, to be changed; what is shared out already stays as it was.
     pub fn peer_mut(&mut self, at: usize) -> &mut Peer {
         self.dirty = true;
+        Arc::make_mut(&mut self.cluster.peers[at])
+    }
+
+    /// As [`Self::peer_mut`], for what passes with time: ages, round trips, clocks.
+    pub fn peer_quietly(&mut self, at: usize) -> &mut Peer {
+        self.aged = true;
         Arc::make_mut(&mut self.cluster.peers[at])
     }
 
@@ -193,7 +222,10 @@ impl ClusterState {
     /// After each event: verdict, findings, commands, relays.
     pub fn settle(&mut self, tick: bool, out: &mut Out<'_>) {
         let now = out.now;
+        self.stirred = !tick;
+        self.shifted |= self.unsettled || !self.commands.is_empty();
         if tick {
+            self.ticked = now;
             self.see_staleness(now);
             self.flaps.expire(now);
             self.watch_commands(out);
@@ -232,9 +264,31 @@ impl ClusterState {
         }
     }
 
-    /// Whether nothing waits for time to pass: no condition, no command, everybody there, verdict up to date.
-    pub fn is_calm(&self) -> bool {
-        self.tracker.is_empty() && self.commands.is_empty() && !self.unsettled && !self.is_uneasy()
+    /// When all ages are to be looked at because somebody has said something since the last time.
+    pub fn look_by(&self) -> Option<Time> {
+        self.stirred.then(|| rounded(self.ticked + LOOK))
+    }
+
+    /// When time alone may change something next, rounded so that limits that lie close together are one wake-up.
+    pub fn next_look(&self, now: Time) -> Time {
+        if self.unsettled || !self.commands.is_empty() {
+            return rounded(now + LATE);
+        }
+        let limits = &self.cluster.limits;
+        let usual = match self.is_uneasy() || !self.tracker.is_empty() {
+            _ if self.stirred => LOOK,
+            true => LOOK_SILENT,
+            false => LOOK_IDLE,
+        };
+        // A fact is too old after its limit, not at it.
+        let old = |p: &Arc<Peer>| Some(p.vouched()? + limits.stale + Duration::from_millis(1));
+        let ages = self.cluster.peers.iter().filter_map(old);
+        let heard = self.cluster.peers.iter().filter_map(|p| p.reach.heard.map(|h| h + limits.stale));
+        let known = self.extra.values().map(|e| e.known + relay::PATIENCE);
+        let ripe = self.tracker.next(limits);
+        let ends = self.cluster.peers.iter().filter_map(|p| Some(p.row.as_ref()?.maintenance.as_ref()?.until));
+        let soon = ages.chain(heard).chain(known).chain(ripe).chain(ends).filter(|t| *t > now);
+        rounded(soon.chain([self.ticked + usual]).min().unwrap_or(now)).max(now)
     }
 
     /// Whether ages matter: something is wrong, or somebody is not there.
@@ -254,10 +308,11 @@ impl ClusterState {
     /// The picture as it is now; the same one as long as nothing changed.
     pub fn share(&mut self) -> Arc<Cluster> {
         match &self.shared {
-            Some(shared) if !self.dirty => Arc::clone(shared),
+            Some(shared) if !self.dirty && !self.aged => Arc::clone(shared),
             Some(_) | None => {
                 let shared = Arc::new(self.cluster.clone());
                 self.dirty = false;
+                self.aged = false;
                 self.shared = Some(Arc::clone(&shared));
                 shared
             }
@@ -296,6 +351,12 @@ impl ClusterState {
             extra.missing.entry(id).or_insert(now);
         }
     }
+}
+
+/// The next moment that all limits share.
+fn rounded(at: Time) -> Time {
+    let grid = crate::domain::time::millis(LATE);
+    Time::from_millis(at.as_millis().div_ceil(grid) * grid)
 }
 
 /// A look-up that fails although the link stands.

@@ -75,14 +75,16 @@ impl ClusterState {
         self.commands.push(Pending { id, plan, via, sent: out.now, taken: false });
     }
 
-    /// The target itself if it is connected, else a fellow that sees it, else any.
+    /// The target itself if it is connected, else a fellow that sees it, else any; detached ones pass nothing on.
     fn carrier(&self, target: &PeerId, now: Time) -> Option<EndpointKey> {
         let live = |id: &PeerId| self.contact_of(id).filter(|(_, c)| c.live).map(|(key, _)| key.clone());
         let to = self.position(target)?;
         let fellows: Vec<usize> = (0..self.cluster.peers.len()).filter(|i| *i != to).collect();
         let sees = |i: &&usize| self.cluster.cell(**i, to, now).state == LinkState::Connected;
+        let attached = |i: &&usize| self.cluster.peers[**i].detached().is_none();
         live(target)
             .or_else(|| fellows.iter().filter(sees).find_map(|i| live(&self.cluster.peers[*i].id)))
+            .or_else(|| fellows.iter().filter(attached).find_map(|i| live(&self.cluster.peers[*i].id)))
             .or_else(|| fellows.iter().find_map(|i| live(&self.cluster.peers[*i].id)))
     }
 
@@ -113,7 +115,7 @@ impl ClusterState {
         }
         let (peer, now) = (&self.cluster.peers[at], out.now);
         let id = peer.id.clone();
-        let vouched = peer.row.as_ref().map_or(Time::ZERO, |r| r.vouched);
+        let vouched = peer.vouched().unwrap_or(Time::ZERO);
         let name = self.cluster.label(&id).to_owned();
         let shows = |p: &Pending| (*p.target() == id && vouched >= p.sent).then(|| seen(p, peer, &name, now)).flatten();
         let mut done = Vec::new();

@@ -98,15 +98,31 @@ impl Engine {
         self.shared.is_none() || self.ring.dirty || self.clusters.iter().any(|c| c.dirty)
     }
 
-    /// Whether nothing is wrong or about to be, so that time need not pass often.
+    /// Whether [`Engine::snapshot`] would give a picture that differs in ages, round trips and clocks alone.
     #[must_use]
-    pub fn is_calm(&self) -> bool {
-        self.clusters.iter().all(ClusterState::is_calm)
+    pub fn is_aged(&self) -> bool {
+        self.clusters.iter().any(|c| c.aged)
+    }
+
+    /// When the next [`Event::Tick`] is due at the latest because of what happened since it was asked last;
+    /// `None` leaves it where it was.
+    pub fn look_sooner(&mut self, now: Time) -> Option<Time> {
+        let sooner = |c: &mut ClusterState| {
+            if std::mem::take(&mut c.shifted) { Some(c.next_look(now)) } else { c.look_by() }
+        };
+        self.clusters.iter_mut().filter_map(sooner).min()
+    }
+
+    /// When time alone may change something next: a fact gets too old, a condition has held long enough, or it is
+    /// time for a look at all ages. Until then no [`Event::Tick`] is needed unless something else happens.
+    #[must_use]
+    pub fn next_look(&self, now: Time) -> Time {
+        self.clusters.iter().map(|c| c.next_look(now)).min().unwrap_or(now + super::cluster::LOOK_IDLE)
     }
 
     /// The picture. The same one as last time where nothing has changed; parts that have not changed are shared.
     pub fn snapshot(&mut self, now: Time) -> Arc<Snapshot> {
-        if let Some(shared) = self.shared.as_ref().filter(|_| !self.is_dirty()) {
+        if let Some(shared) = self.shared.as_ref().filter(|_| !self.is_dirty() && !self.is_aged()) {
             return Arc::clone(shared);
         }
         self.generation += 1;

@@ -11,7 +11,7 @@ use super::out::Out;
 use crate::domain::event::EventKind;
 use crate::domain::finding::{Finding, FindingId, FindingKind, Subject, Transition};
 use crate::domain::mesh::link::Cause;
-use crate::domain::snapshot::Cluster;
+use crate::domain::snapshot::{Cluster, Limits};
 use crate::domain::text::Line;
 use crate::domain::time::Time;
 
@@ -106,7 +106,7 @@ impl Tracker {
             }
             let gone = *entry.gone.get_or_insert(now);
             let part = covering.iter().any(|c| c.covers(&entry.candidate.subject, cluster));
-            if part || now.since(gone) >= limits.recovery {
+            if part || entry.candidate.is_announced() || now.since(gone) >= limits.recovery {
                 tell(Transition::Cleared, finding, out);
                 changed = true;
                 return false;
@@ -128,6 +128,16 @@ impl Tracker {
         self.0.is_empty()
     }
 
+    /// When conditions that hold now, or are gone, have been so for long enough.
+    pub fn next<'a>(&'a self, limits: &'a Limits) -> impl Iterator<Item = Time> + 'a {
+        self.0.values().filter_map(|entry| match (entry.gone, &entry.raised, &entry.news) {
+            (Some(gone), _, _) => Some(gone + limits.recovery),
+            (None, None, _) => Some(entry.candidate.ripe(entry.first, limits.group)),
+            (None, Some(_), Some((_, since))) => Some(*since + limits.group),
+            (None, Some(_), None) => None,
+        })
+    }
+
     /// Raised findings, worst and oldest first.
     pub fn raised(&self) -> Vec<Finding> {
         let mut raised: Vec<Finding> = self.0.values().filter_map(|e| e.raised.clone()).collect();
@@ -140,15 +150,28 @@ impl Tracker {
 
 impl Candidate {
     fn is_ripe(&self, first: Time, group: Duration, now: Time) -> bool {
-        let held = now.since(first);
-        let quiet = self.disturbed.is_none_or(|at| now.since(at) >= group) || held >= group * UNQUIET_MAX;
-        held >= group.max(self.hold) && now >= self.not_before && quiet
+        now >= self.ripe(first, group)
+    }
+
+    /// When it has held for long enough, if nothing more is disturbed around it.
+    fn ripe(&self, first: Time, group: Duration) -> Time {
+        if self.is_announced() {
+            return first;
+        }
+        let quiet = self.disturbed.map_or(first, |at| (at + group).min(first + group * UNQUIET_MAX));
+        (first + group.max(self.hold)).max(self.not_before).max(quiet)
+    }
+
+    /// Whether somebody said so, instead of it being seen: it needs no time to prove itself, nor does its end.
+    fn is_announced(&self) -> bool {
+        self.kind == FindingKind::Maintenance
     }
 
     /// Whether a finding about `subject` alone is part of this one.
     fn covers(&self, subject: &Subject, cluster: &Cluster) -> bool {
         let (a, b) = match subject {
             Subject::Pair { a, b } | Subject::Link { from: a, to: b } => (a, b),
+            Subject::Peer(p) if self.is_announced() => return self.subject == Subject::Peer(p.clone()),
             Subject::Peer(p) => {
                 let Some(at) = cluster.index.get(p) else { return false };
                 let whole = matches!(self.subject, Subject::Group(_)) && self.kind == FindingKind::GroupsCut;

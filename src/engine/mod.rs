@@ -19,6 +19,7 @@ mod core;
 mod dns_rules;
 mod findings;
 mod flaps;
+mod held_back;
 mod out;
 pub mod plans;
 mod reach;
@@ -70,7 +71,7 @@ pub enum Event {
         /// What.
         event: PeerEvent,
     },
-    /// Time has passed; at least every 250 ms.
+    /// Time has passed; at the latest when [`Engine::next_look`] says.
     Tick,
     /// Somebody with the right to act has submitted a plan.
     Submit {

@@ -33,7 +33,7 @@ fn plan_apart(cluster: &Cluster, command: Command, apart: &BTreeSet<PeerId>, now
     match cluster.peer(command.target()) {
         None => obstacles.push(format!("{name} is no peer of cluster {}", cluster.name)),
         Some(peer) => {
-            evidence = evidence_of(cluster, peer, now);
+            evidence = evidence_of(cluster, peer, apart, now);
             obstacles.extend(obstacle(peer, name, &command, now));
             effects = effects_of(cluster, peer, name, &command, now);
         }
@@ -42,8 +42,8 @@ fn plan_apart(cluster: &Cluster, command: Command, apart: &BTreeSet<PeerId>, now
     Plan { command, evidence: lines(evidence), effects: lines(effects), obstacles: lines(obstacles), basis }
 }
 
-/// Who sees whom, whether it is reached from here, and what nobody can know.
-fn evidence_of(cluster: &Cluster, peer: &Peer, now: Time) -> Vec<String> {
+/// Who sees whom (those in `apart` are about to be changed as well and can't stand in), whether it is reached from here, and what nobody can know.
+fn evidence_of(cluster: &Cluster, peer: &Peer, apart: &BTreeSet<PeerId>, now: Time) -> Vec<String> {
     let name = cluster.label(&peer.id);
     let mut out = Vec::new();
     if let Some(at) = cluster.index.get(&peer.id).copied() {
@@ -59,7 +59,7 @@ fn evidence_of(cluster: &Cluster, peer: &Peer, now: Time) -> Vec<String> {
         let mates: Vec<&str> = cluster
             .peers
             .iter()
-            .filter(|p| p.id != peer.id && p.group.as_ref() == Some(group))
+            .filter(|p| p.id != peer.id && !apart.contains(&p.id) && p.group.as_ref() == Some(group))
             .filter(|p| p.is_reached() && p.detached().is_none() && p.maintenance(now).is_none())
             .map(|p| cluster.label(&p.id))
             .collect();
@@ -87,6 +87,9 @@ fn obstacle(peer: &Peer, name: &str, command: &Command, now: Time) -> Option<Str
     let detached = peer.detached().is_some();
     match command {
         Command::Disconnect { .. } => detached.then(|| format!("{name} is detached already")),
+        Command::Reconnect { .. } if peer.row.is_none() => {
+            Some(format!("nobody tells the word of {name}: whether it is detached is not known"))
+        }
         Command::Reconnect { .. } => (!detached).then(|| format!("{name} is not detached")),
         Command::MaintenanceOn { lasting, .. } => (*lasting > LASTING_MAX || lasting.is_zero())
             .then(|| format!("maintenance lasts up to {} days", LASTING_MAX.as_secs() / 86_400)),

@@ -25,11 +25,11 @@ impl ClusterState {
             PeerEvent::Dialing { attempt } => self.with_reach(key, |reach| reach.attempts = attempt),
             PeerEvent::Connected { address, took, id } => self.on_connected(key, address, took, id, out),
             PeerEvent::RoundTrip(rtt) => {
-                let now = out.now;
-                self.with_reach(key, |reach| {
+                if let Some(at) = self.seat(key) {
+                    let reach = &mut self.peer_quietly(at).reach;
                     reach.rtt = Some(rtt);
-                    reach.heard = Some(now);
-                });
+                    reach.heard = Some(out.now);
+                }
             }
             PeerEvent::Observed(facts) => self.on_observed(key, facts, twins, out),
             PeerEvent::AskHostKey { key: offered, fingerprint } => self.on_ask(key, offered, fingerprint, out),

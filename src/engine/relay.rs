@@ -12,7 +12,7 @@ use crate::domain::reach::{EndpointKey, PeerRequest};
 const RELAYS: usize = 2;
 
 /// A peer that is being dialled for the first time is given this long.
-const PATIENCE: Duration = Duration::from_secs(1);
+pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 
 impl ClusterState {
     /// Asks for the rows that are wanted now, where that differs from what was asked last.

@@ -191,6 +191,7 @@ impl ClusterState {
         // Verdicts name positions, and those have changed.
         self.cluster.verdicts = Arc::default();
         self.extra.retain(|id, _| index.contains_key(id));
+        self.extra.values_mut().for_each(|e| e.places.clear());
         self.cluster.index = Arc::new(index);
         for at in 0..self.cluster.peers.len() {
             self.note_row(at, now);
@@ -286,6 +287,7 @@ fn blank(seat: &Seat, now: Time) -> Peer {
         reach: Reach::new(now),
         identity: None,
         row: None,
+        confirmed: Time::ZERO,
         cells: Arc::from([]),
         pulses: Arc::from([] as [Pulse; 0]),
         health: Health::default(),

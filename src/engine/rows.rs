@@ -1,7 +1,6 @@
 //! What peers report: rows first of all, their own and those that they pass on.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::cluster::ClusterState;
 use super::out::Out;
@@ -9,6 +8,7 @@ use super::{roster, rules};
 use crate::domain::event::EventKind;
 use crate::domain::finding::Subject;
 use crate::domain::ids::{ClusterName, PeerId};
+use crate::domain::maintenance::Maintenance;
 use crate::domain::mesh::link::{Link, LinkState};
 use crate::domain::mesh::row::Row;
 use crate::domain::observation::{Fact, Health, Identity, Observation, RowDelta};
@@ -31,6 +31,7 @@ impl ClusterState {
             return;
         };
         let mut understood = true;
+        let mut row_changed = false;
         let mut has_base = contact.has_base;
         for Observation { observer, fact, .. } in facts {
             if observer != id {
@@ -44,12 +45,14 @@ impl ClusterState {
                 Fact::Row(row) if row.via.is_some() => self.on_relayed(&id, &row, out),
                 Fact::Row(row) if row.origin == id => {
                     has_base = true;
+                    row_changed = true;
                     self.put_row(at, &row, out);
                 }
-                Fact::RowDelta(delta) if has_base => self.on_delta(at, &delta, out),
+                Fact::RowDelta(delta) if has_base => row_changed |= self.on_delta(at, &delta, out),
                 // Of another origin, or changes to a row that was never sent.
                 Fact::Row(_) | Fact::RowDelta(_) => *out.dropped += 1,
                 Fact::Health(health) => self.on_health(at, health, out.now),
+                Fact::Sessions(sessions) if *sessions == *self.cluster.peers[at].sessions => {}
                 Fact::Sessions(sessions) => self.peer_mut(at).sessions = sessions.into(),
                 Fact::Event(event) => out.event(event),
                 Fact::Logged { n, event } => {
@@ -70,18 +73,20 @@ impl ClusterState {
         // Each report vouches for the row that it stands on.
         if let Some(at) = self.position(&id).filter(|_| understood) {
             let now = out.now;
-            let peer = self.peer_mut(at);
+            let peer = self.peer_quietly(at);
             peer.reach.heard = Some(now);
+            if has_base {
+                peer.confirmed = now;
+            }
             let extra = self.extra_mut(&id);
             if extra.unparsed.as_ref().is_some_and(|(at, _)| now.since(*at) >= rules::SENSIBLE) {
                 extra.unparsed = None;
                 self.unsettled = true;
             }
-            let peer = self.peer_mut(at);
-            if let Some(row) = peer.row.as_mut().filter(|r| has_base && r.vouched < now) {
-                Arc::make_mut(row).vouched = now;
+            if row_changed {
+                self.note_row(at, now);
             }
-            self.row_seen(at, out);
+            self.row_for_commands(at, out);
         }
     }
 
@@ -130,7 +135,12 @@ impl ClusterState {
             }
             drops.push_back(now);
         }
-        self.peer_mut(at).health = health;
+        // The offset of the clock is measured anew with each report: a millisecond more or less is no news.
+        if before.is_late() == health.is_late() && before.dropped == health.dropped {
+            self.peer_quietly(at).health = health;
+        } else {
+            self.peer_mut(at).health = health;
+        }
     }
 
     /// A row that another peer passes on: taken only where it is newer than what is held, and never instead of
@@ -155,14 +165,16 @@ impl ClusterState {
         };
         if row.is_newer_than(held) {
             self.put_row(at, row, out);
-        } else if (row.boot, row.seq) == (held.boot, held.seq) && vouched > held.vouched {
-            let held = self.peer_mut(at).row.as_mut().map(Arc::make_mut);
-            if let Some(held) = held {
+        } else if (row.boot, row.seq) == (held.boot, held.seq) && vouched > held.vouched.max(peer.confirmed) {
+            let same_way = held.via.as_ref() == Some(via);
+            let peer = if same_way { self.peer_quietly(at) } else { self.peer_mut(at) };
+            if let Some(held) = peer.row.as_mut().map(Arc::make_mut) {
                 held.vouched = vouched;
                 held.via = Some(via.clone());
             }
         }
-        self.row_seen(at, out);
+        self.note_row(at, out.now);
+        self.row_for_commands(at, out);
     }
 
     /// A whole row takes the place of the one that is held.
@@ -173,19 +185,26 @@ impl ClusterState {
         let index = Arc::clone(&self.cluster.index);
         let peer = self.peer_mut(at);
         peer.cells = cells;
-        // A round trip that a relayed or new row brings is a ping too.
-        for link in row.links.iter().filter(|l| l.state == LinkState::Connected && l.rtt.is_some()) {
-            let before = old.as_ref().and_then(|o| o.link(&link.to)).and_then(|l| l.rtt);
-            if let Some(j) = index.get(&link.to).filter(|_| before != link.rtt) {
-                Arc::make_mut(&mut peer.pulses)[*j].push(link.rtt);
+        let pulses = Arc::make_mut(&mut peer.pulses);
+        for (link, j) in row.links.iter().filter_map(|l| Some((l, index.get(&l.to)?))) {
+            // A round trip that a relayed or new row brings is a ping too.
+            if link.state == LinkState::Connected && link.rtt.is_some() && pulses[*j].rtt() != link.rtt {
+                pulses[*j].push(link.rtt);
             }
+            pulses[*j].set_rtt(link.rtt);
         }
         peer.row = Some(Arc::clone(row));
+        keep_told(peer.row.as_mut().map(Arc::make_mut), old.as_deref().and_then(|o| o.maintenance.as_ref()));
+        peer.confirmed = Time::ZERO;
+        self.extra_mut(&id).places.clear();
         let Some(old) = old else {
             self.disturb(&id, out.now);
             return;
         };
-        if old.detached != row.detached || old.level != row.level || old.boot != row.boot {
+        if old.maintenance.is_some() != row.maintenance.is_some() {
+            self.unsettled = true;
+        }
+        if old.detached.is_some() != row.detached.is_some() || old.level != row.level || old.boot != row.boot {
             self.disturb(&id, out.now);
         }
         let mut before = old.links.iter().peekable();
@@ -199,19 +218,37 @@ impl ClusterState {
         }
     }
 
-    /// Changes on top of the row that the peer sent last over this connection.
-    fn on_delta(&mut self, at: usize, delta: &RowDelta, out: &mut Out<'_>) {
+    /// Changes on top of the row that the peer sent last over this connection; whether there were any but pings.
+    fn on_delta(&mut self, at: usize, delta: &RowDelta, out: &mut Out<'_>) -> bool {
+        let Some(row) = &self.cluster.peers[at].row else { return false };
+        let same = (row.seq, row.detached, row.level) == (delta.seq, delta.detached, delta.level);
+        let changes = !same || !delta.changed.is_empty() || !delta.removed.is_empty();
+        if changes {
+            self.change_row(at, delta, out);
+        }
+        self.take_pings(at, delta);
+        changes
+    }
+
+    fn change_row(&mut self, at: usize, delta: &RowDelta, out: &mut Out<'_>) {
         let index = Arc::clone(&self.cluster.index);
         let peer = Arc::make_mut(&mut self.cluster.peers[at]);
         let Some(row) = &mut peer.row else { return };
         let row = Arc::make_mut(row);
         let id = row.origin.clone();
         let mut changes: Vec<(Option<Arc<Link>>, Arc<Link>)> = Vec::new();
-        let disturbed = row.detached != delta.detached || row.level != delta.level;
+        let disturbed = row.detached.is_some() != delta.detached.is_some() || row.level != delta.level;
+        let announced = row.maintenance.take();
+        row.maintenance.clone_from(&delta.maintenance);
+        keep_told(Some(row), announced.as_ref());
+        if announced != row.maintenance {
+            self.unsettled = true;
+        }
         row.seq = delta.seq;
         row.detached = delta.detached;
         row.level = delta.level;
         let cells = Arc::make_mut(&mut peer.cells);
+        let pulses = Arc::make_mut(&mut peer.pulses);
         for to in &delta.removed {
             if let Ok(k) = row.links.binary_search_by(|l| l.to.cmp(to)) {
                 row.links.remove(k);
@@ -231,25 +268,39 @@ impl ClusterState {
             };
             if let Some(j) = index.get(&link.to) {
                 cells[*j] = Some(Arc::clone(link));
+                pulses[*j].set_rtt(link.rtt);
             }
             changes.push((was, Arc::clone(link)));
         }
-        if !delta.pings.is_empty() {
-            let pulses = Arc::make_mut(&mut peer.pulses);
-            for (link, ping) in row.links.iter_mut().zip(&delta.pings) {
-                let (Some(ping), Some(j)) = (ping, index.get(&link.to)) else { continue };
-                pulses[*j].push(*ping);
-                take_ping(link, *ping, out.now);
-                cells[*j] = Some(Arc::clone(link));
-            }
-        }
         self.dirty = true;
+        self.extra_mut(&id).places.clear();
         if disturbed {
             self.disturb(&id, out.now);
         }
         for (was, link) in changes {
             self.link_changed(&id, was.as_deref(), &link, out);
         }
+    }
+
+    /// New round trips, in the order of the row. The links themselves stay as they were told and shared.
+    fn take_pings(&mut self, at: usize, delta: &RowDelta) {
+        if delta.pings.is_empty() {
+            return;
+        }
+        let Some(row) = self.cluster.peers[at].row.clone() else { return };
+        let index = Arc::clone(&self.cluster.index);
+        let extra = self.extra_mut(&row.origin);
+        if extra.places.len() != row.links.len() {
+            extra.places = row.links.iter().map(|l| index.get(&l.to).copied()).collect();
+        }
+        let places = std::mem::take(&mut extra.places);
+        let pulses = Arc::make_mut(&mut self.peer_quietly(at).pulses);
+        for (place, ping) in places.iter().zip(&delta.pings) {
+            if let (Some(j), Some(ping)) = (place, ping) {
+                pulses[*j].push(*ping);
+            }
+        }
+        self.extra_mut(&row.origin).places = places;
     }
 
     /// Tells of a change, counts it, and says whether the verdict must look again.
@@ -286,19 +337,13 @@ impl ClusterState {
         let subject = Subject::Link { from: from.clone(), to: is.to.clone() };
         out.happened(EventKind::Link, subject, &text);
     }
-
-    /// After a peer's row was touched: what the rules need of it, and what waits for it.
-    fn row_seen(&mut self, at: usize, out: &mut Out<'_>) {
-        self.note_row(at, out.now);
-        self.row_for_commands(at, out);
-    }
 }
 
-/// A ping of a link that stands otherwise as it was told last.
-fn take_ping(link: &mut Arc<Link>, ping: Option<Duration>, now: Time) {
-    if let Some(rtt) = ping {
-        let link = Arc::make_mut(link);
-        link.rtt = Some(rtt);
-        link.heard = Some(now);
+/// An announcement that is told once more keeps the times that are known: on the wire they shift by what a message takes.
+fn keep_told(row: Option<&mut Row>, known: Option<&Maintenance>) {
+    if let (Some(row), Some(known)) = (row, known)
+        && row.maintenance.as_ref().is_some_and(|m| m != known && m.is_same(known))
+    {
+        row.maintenance = Some(known.clone());
     }
 }

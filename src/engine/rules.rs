@@ -8,6 +8,7 @@ use super::cluster::ClusterState;
 use super::dns_rules;
 use super::findings::Candidate;
 use super::flaps::CALM;
+use super::held_back;
 use crate::domain::finding::{FindingKind, Subject};
 use crate::domain::ids::PeerId;
 use crate::domain::mesh::link::{Cause, LinkState};
@@ -57,7 +58,7 @@ pub(super) fn candidates(state: &ClusterState, now: Time) -> Vec<Candidate> {
     all.retain(|c| !is_part_of_flapping(c, &flapping));
     all.extend(flapping);
     all.extend(host_key_unknown(state));
-    let explained = explained_peers(state, &all);
+    let explained = explained_peers(state, &all, now);
     all.extend(unknown_too_long(state, &explained, now));
     all.extend(dns_rules::live(state, now));
     all.extend(versions(state, now));
@@ -71,7 +72,7 @@ pub(super) fn candidates(state: &ClusterState, now: Time) -> Vec<Candidate> {
         let text = "this console could not take in all that was reported";
         all.push(Candidate::new(FindingKind::ObservationsDropped, Subject::Watcher, at, text));
     }
-    all
+    held_back::hold(state, all, now)
 }
 
 fn of_verdict(state: &ClusterState, v: &Verdict, now: Time) -> Candidate {
@@ -225,8 +226,9 @@ fn host_key_unknown(state: &ClusterState) -> Vec<Candidate> {
 }
 
 /// Peers of which it is said already why nothing is heard.
-fn explained_peers(state: &ClusterState, found: &[Candidate]) -> BTreeSet<PeerId> {
-    let mut explained = BTreeSet::new();
+fn explained_peers(state: &ClusterState, found: &[Candidate], now: Time) -> BTreeSet<PeerId> {
+    let aside = state.cluster.peers.iter().filter(|p| p.maintenance(now).is_some());
+    let mut explained: BTreeSet<PeerId> = aside.map(|p| p.id.clone()).collect();
     for c in found {
         match c.kind {
             FindingKind::PeerUnreachable
@@ -251,6 +253,7 @@ fn explained_peers(state: &ClusterState, found: &[Candidate]) -> BTreeSet<PeerId
             | FindingKind::LevelMismatch
             | FindingKind::VersionMismatch
             | FindingKind::DetachedLong
+            | FindingKind::Maintenance
             | FindingKind::ClockSkew
             | FindingKind::AnswerUnparsed
             | FindingKind::WatcherBlind
@@ -271,7 +274,7 @@ fn unknown_too_long(state: &ClusterState, explained: &BTreeSet<PeerId>, now: Tim
     for peer in cluster.peers.iter().filter(|p| !explained.contains(&p.id)) {
         let Some(extra) = state.extra.get(&peer.id) else { continue };
         if !peer.is_row_fresh(&cluster.limits, now) {
-            let since = peer.row.as_ref().map_or(extra.known, |r| r.vouched);
+            let since = peer.vouched().unwrap_or(extra.known);
             if now.since(since) > limit {
                 let text = format!("nobody has told of {}'s links for too long", cluster.label(&peer.id));
                 found.push(Candidate::new(FindingKind::UnknownTooLong, Subject::Peer(peer.id.clone()), since, &text));
@@ -316,7 +319,8 @@ fn unknown_too_long(state: &ClusterState, explained: &BTreeSet<PeerId>, now: Tim
 fn versions(state: &ClusterState, now: Time) -> Vec<Candidate> {
     let cluster = &state.cluster;
     let mut by_level: BTreeMap<u32, BTreeMap<Line, Vec<&PeerId>>> = BTreeMap::new();
-    for peer in cluster.peers.iter().filter(|p| p.is_reached()) {
+    // One that is worked on may be in the middle of an upgrade.
+    for peer in cluster.peers.iter().filter(|p| p.is_reached() && p.maintenance(now).is_none()) {
         if let Some(identity) = peer.identity.as_ref().filter(|i| !i.version.is_empty()) {
             by_level.entry(identity.level).or_default().entry(identity.version.clone()).or_default().push(&peer.id);
         }

@@ -28,12 +28,10 @@ const EVENTS: usize = 1024;
 const FEED: usize = 4096;
 /// Orders that wait to be taken.
 const ORDERS: usize = 64;
-/// How often time passes while something is wrong or about to be: a limit is noticed this late at most.
-const TICK: Duration = Duration::from_millis(250);
-/// How often it passes while all is well, so that an idle console sleeps.
-const CALM_TICK: Duration = Duration::from_secs(1);
 /// Under load no more than one picture in this time.
 const FRAME: Duration = Duration::from_millis(30);
+/// Pictures that differ in ages and round trips alone: nobody is told, whoever looks finds one no older than this.
+const AGES: Duration = Duration::from_millis(250);
 /// No more than this many events are taken between two pictures.
 const BATCH: usize = 256;
 
@@ -78,7 +76,8 @@ impl<T: Clone> Feed<T> {
 /// What every face gets: it can look and cannot act (rule 8).
 #[derive(Clone)]
 pub struct Observer {
-    /// The newest picture.
+    /// The newest picture. It announces changes; one that differs in ages, round trips and clocks alone takes the
+    /// place of the one before without a word, so that nobody is woken for it.
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
     alerts: broadcast::Sender<Alert>,
     events: broadcast::Sender<Happening>,
@@ -227,10 +226,11 @@ impl Task {
         mut observers: mpsc::Receiver<()>,
         stop: &Notify,
     ) {
-        let mut tick = Instant::now() + TICK;
+        let mut tick = self.next_tick();
         let (mut observed, mut commanded) = (true, true);
         while observed || commanded {
-            let due = self.shown + FRAME;
+            let (is_dirty, is_aged) = (self.engine.is_dirty(), self.engine.is_aged());
+            let due = self.shown + if is_dirty { FRAME } else { AGES };
             tokio::select! {
                 biased;
                 () = stop.notified() => return,
@@ -240,9 +240,9 @@ impl Task {
                 },
                 () = sleep_until(tick) => {
                     self.step(Event::Tick);
-                    tick = Instant::now() + CALM_TICK;
+                    tick = self.next_tick();
                 }
-                () = sleep_until(due), if self.engine.is_dirty() => self.publish(),
+                () = sleep_until(due), if is_dirty || is_aged => self.publish(),
                 event = events.recv() => {
                     let mut next = event;
                     let mut taken = 0;
@@ -254,13 +254,19 @@ impl Task {
                 }
                 _ = observers.recv(), if observed => observed = false,
             }
-            if !self.engine.is_calm() {
-                tick = tick.min(Instant::now() + TICK);
+            let now = self.clock.now();
+            if let Some(sooner) = self.engine.look_sooner(now) {
+                tick = tick.min(Instant::now() + sooner.since(now));
             }
             if self.engine.is_dirty() && self.shown.elapsed() >= FRAME {
                 self.publish();
             }
         }
+    }
+
+    fn next_tick(&self) -> Instant {
+        let now = self.clock.now();
+        Instant::now() + self.engine.next_look(now).since(now)
     }
 
     fn step(&mut self, event: Event) {
@@ -280,7 +286,12 @@ impl Task {
 
     fn publish(&mut self) {
         self.shown = Instant::now();
-        self.picture.send_replace(self.engine.snapshot(self.clock.now()));
+        let is_news = self.engine.is_dirty();
+        let snapshot = self.engine.snapshot(self.clock.now());
+        self.picture.send_if_modified(|picture| {
+            *picture = snapshot;
+            is_news
+        });
     }
 
     fn carry_out(&mut self, effects: Vec<Effect>) {

@@ -31,7 +31,7 @@ use self::fault::{FaultError, Named, Roster};
 use self::ground::Ground;
 use self::net::{Faults, Hub, Node, Wiring};
 use self::place::Place;
-pub use self::place::running;
+pub use self::place::{SSH_CONFIG, running};
 use self::provision::Seat;
 use self::unit::Unit;
 use crate::clock::SystemClock;

@@ -10,7 +10,7 @@ use super::LabError;
 /// The fleet file.
 pub(super) const FLEET: &str = "fleet.toml";
 /// For OpenSSH's client.
-pub(super) const SSH_CONFIG: &str = "ssh_config";
+pub const SSH_CONFIG: &str = "ssh_config";
 /// Host keys of all peers.
 pub(super) const KNOWN_HOSTS: &str = "known_hosts";
 /// The user's key.

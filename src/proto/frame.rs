@@ -38,6 +38,21 @@ pub enum Frame {
         ttl: u8,
         /// As of `execute`.
         command: super::rpc::ExecuteParams,
+        /// The sender's number for it; with one, [`Frame::Outcome`] is wanted.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        n: Option<u64>,
+        /// Who wants it, for the log.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        by: String,
+    },
+    /// What the target said to a command, sent back hop by hop the way it came.
+    Outcome {
+        /// The receiver's number for the command.
+        n: u64,
+        /// `accepted` or `refused`.
+        state: String,
+        /// For the reader.
+        detail: String,
     },
     /// Last frame before the sender closes on purpose.
     Bye {

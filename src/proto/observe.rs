@@ -136,12 +136,8 @@ impl WireMaintenance {
     /// Into the domain, cleaned.
     #[must_use]
     pub fn into_domain(self, clock: ClockMap) -> Maintenance {
-        Maintenance {
-            since: clock.time(self.since),
-            until: clock.time(self.until),
-            by: Line::new(&self.by),
-            reason: Line::new(&self.reason),
-        }
+        let lasting = Duration::from_millis(self.until.saturating_sub(self.since));
+        Maintenance::lasting(clock.time(self.since), lasting, Line::new(&self.by), Line::new(&self.reason))
     }
 }
 

@@ -87,7 +87,7 @@ pub struct Describe {
     pub v: u32,
     /// Who answers.
     pub identity: super::observe::WireIdentity,
-    /// What it can do: `observe`, `relay`, `execute.disconnect`, `execute.reconnect`.
+    /// What it can do: `observe`, `relay`, and `execute.` with each [`crate::domain::command::CommandKind`].
     pub capabilities: Vec<String>,
     /// The members that it knows, if it is in a cluster.
     pub membership: Option<super::membership::WireMembership>,

@@ -8,8 +8,12 @@ use serde::Serialize;
 
 use super::check::{Check, plugin_line};
 use super::table::{Style, Table, Tone, cell, paint};
-use super::{chosen, count, detached, host, is_heard, milliseconds, reachable, rfc3339, seconds, serial};
+use super::{
+    MaintenanceDoc, chosen, count, detached, host, is_heard, maintenance_note, milliseconds, reachable, rfc3339,
+    seconds, serial,
+};
 use crate::domain::ids::PeerId;
+use crate::domain::mesh::link::Link;
 use crate::domain::mesh::route::{Edges, Route, routes};
 use crate::domain::snapshot::{Cluster, Snapshot};
 use crate::domain::time::{Time, human, human_rtt};
@@ -50,6 +54,8 @@ pub struct PeerDoc {
     pub group: Option<String>,
     /// Whether it is disconnected on purpose.
     pub detached: Option<bool>,
+    /// What was announced while somebody works on it.
+    pub maintenance: Option<MaintenanceDoc>,
     /// Age of what it said last.
     pub age_s: Option<f64>,
 }
@@ -100,6 +106,7 @@ pub fn document(snapshot: &Snapshot, only: Option<&str>, complete: bool) -> Conn
                 level: identity.map(|i| i.level),
                 group: peer.group.as_ref().map(ToString::to_string),
                 detached: detached(cluster, peer, now),
+                maintenance: MaintenanceDoc::of(peer, now),
                 age_s: peer.reach.heard.map(|h| seconds(now.since(h))),
             });
         }
@@ -125,7 +132,7 @@ impl Seen<'_> {
             to: cluster.peers[self.to].host.to_string(),
             state: self.cell.state.as_str(),
             cause: self.cell.cause.map(super::super::domain::mesh::link::Cause::as_str),
-            rtt_ms: known.filter(|_| self.cell.state == LinkState::Connected).and_then(|l| l.rtt).map(milliseconds),
+            rtt_ms: known.and(self.cell.rtt).filter(|_| self.cell.state == LinkState::Connected).map(milliseconds),
             since: known.map(|l| rfc3339(l.since)),
             via: self.via.as_ref().map(|v| v.iter().map(|id| host(cluster, id)).collect()),
             age_s: self.cell.age.map(seconds),
@@ -162,10 +169,11 @@ fn for_each_link(cluster: &Cluster, now: Time, mut f: impl FnMut(Seen<'_>)) {
 fn edges(cluster: &Cluster, now: Time) -> Edges {
     let fresh = cluster.peers.iter().filter(|p| p.is_row_fresh(&cluster.limits, now));
     fresh
-        .filter_map(|p| p.row.as_ref())
-        .map(|row| {
+        .filter_map(|p| p.row.as_ref().map(|row| (p, row)))
+        .map(|(p, row)| {
             let up = row.links.iter().filter(|l| l.state == LinkState::Connected);
-            (row.origin.clone(), up.map(|l| (l.to.clone(), l.rtt.unwrap_or_default())).collect())
+            let rtt = |l: &Link| cluster.index.get(&l.to).and_then(|to| p.rtt(*to)).or(l.rtt).unwrap_or_default();
+            (row.origin.clone(), up.map(|l| (l.to.clone(), rtt(l))).collect())
         })
         .collect()
 }
@@ -179,6 +187,8 @@ pub struct Counts {
     pub reachable: usize,
     /// Those of which it is not known.
     pub peers_unknown: usize,
+    /// Those that somebody works on.
+    pub peers_in_maintenance: usize,
     /// All directed links.
     pub links: usize,
     /// Links that are connected.
@@ -197,18 +207,31 @@ impl Counts {
     /// Counts one cluster.
     #[must_use]
     pub fn of(cluster: &Cluster, now: Time) -> Self {
-        let mut counts = Self { peers: cluster.peers.len(), ..Self::default() };
-        for peer in &cluster.peers {
+        Self::over(cluster, &(0..cluster.peers.len()).collect::<Vec<_>>(), now)
+    }
+
+    /// Counts what a check judges: neither peers that somebody works on nor their links.
+    #[must_use]
+    pub fn judged(cluster: &Cluster, now: Time) -> Self {
+        let in_service = |i: &usize| cluster.peers[*i].maintenance(now).is_none();
+        Self::over(cluster, &(0..cluster.peers.len()).filter(in_service).collect::<Vec<_>>(), now)
+    }
+
+    /// Counts these peers and the links between them.
+    fn over(cluster: &Cluster, which: &[usize], now: Time) -> Self {
+        let mut counts = Self { peers: which.len(), ..Self::default() };
+        for peer in which.iter().map(|i| &cluster.peers[*i]) {
             match reachable(cluster, peer, now) {
                 Some(true) => counts.reachable += 1,
                 Some(false) => {}
                 None => counts.peers_unknown += 1,
             }
+            counts.peers_in_maintenance += usize::from(peer.maintenance(now).is_some());
         }
-        for from in 0..cluster.peers.len() {
-            for to in (0..cluster.peers.len()).filter(|to| *to != from) {
+        for from in which {
+            for to in which.iter().filter(|to| *to != from) {
                 counts.links += 1;
-                *match cluster.cell(from, to, now).state {
+                *match cluster.cell(*from, *to, now).state {
                     LinkState::Connected => &mut counts.connected,
                     LinkState::Connecting => &mut counts.connecting,
                     LinkState::Down => &mut counts.down,
@@ -227,6 +250,7 @@ impl Counts {
             peers: self.peers + other.peers,
             reachable: self.reachable + other.reachable,
             peers_unknown: self.peers_unknown + other.peers_unknown,
+            peers_in_maintenance: self.peers_in_maintenance + other.peers_in_maintenance,
             links: self.links + other.links,
             connected: self.connected + other.connected,
             connecting: self.connecting + other.connecting,
@@ -236,10 +260,14 @@ impl Counts {
         }
     }
 
-    /// `6/6 peers, 28/30 links`.
+    /// `6/6 peers, 28/30 links`; with `, 1 in maintenance` when there is one.
     #[must_use]
     pub fn text(self) -> String {
-        format!("{}/{} peers, {}/{} links", self.reachable, self.peers, self.connected, self.links)
+        let work = match self.peers_in_maintenance {
+            0 => String::new(),
+            n => format!(", {n} in maintenance"),
+        };
+        format!("{}/{} peers, {}/{} links{work}", self.reachable, self.peers, self.connected, self.links)
     }
 
     /// As values of a monitoring plugin.
@@ -248,6 +276,7 @@ impl Counts {
         vec![
             ("peers_reachable", self.reachable, Some(self.peers)),
             ("peers_unknown", self.peers_unknown, Some(self.peers)),
+            ("peers_in_maintenance", self.peers_in_maintenance, Some(self.peers)),
             ("links_connected", self.connected, Some(self.links)),
             ("links_down", self.down, Some(self.links)),
             ("links_unknown", self.unknown, Some(self.links)),
@@ -261,13 +290,19 @@ pub fn totals(snapshot: &Snapshot, only: Option<&str>) -> Counts {
     chosen(snapshot, only).map(|c| Counts::of(c, snapshot.at)).fold(Counts::default(), Counts::plus)
 }
 
-/// The answer as a check: down and unreachable are critical, not known is unknown, being built is a warning; detached on purpose is none of them.
+/// As [`totals`], of what a check judges.
+#[must_use]
+pub fn judged(snapshot: &Snapshot, only: Option<&str>) -> Counts {
+    chosen(snapshot, only).map(|c| Counts::judged(c, snapshot.at)).fold(Counts::default(), Counts::plus)
+}
+
+/// The answer as a check: down and unreachable are critical, not known is unknown, being built is a warning; detached on purpose and maintenance are none of them.
 #[must_use]
 pub fn check(snapshot: &Snapshot, only: Option<&str>) -> Check {
-    let c = totals(snapshot, only);
+    let c = judged(snapshot, only);
     if c.down > 0 || c.reachable + c.peers_unknown < c.peers {
         Check::Critical
-    } else if c.peers == 0 || c.unknown > 0 || c.peers_unknown > 0 {
+    } else if totals(snapshot, only).peers == 0 || c.unknown > 0 || c.peers_unknown > 0 {
         Check::Unknown
     } else if c.connecting > 0 {
         Check::Warning
@@ -325,6 +360,7 @@ fn peers(cluster: &Cluster, now: Time, style: Style) -> Table {
         if let Some(since) = peer.detached() {
             notes.push(format!("detached for {}", human(now.since(since))));
         }
+        notes.extend(maintenance_note(peer, now));
         if !is_heard(cluster, peer, now) && !peer.reach.detail.is_empty() {
             notes.push(peer.reach.detail.to_string());
         }
@@ -356,7 +392,7 @@ fn link_row(table: &mut Table, cluster: &Cluster, now: Time, seen: &Seen<'_>, st
         return;
     }
     let known = seen.cell.link.filter(|_| seen.cell.state != LinkState::Unknown);
-    let rtt = known.filter(|_| seen.cell.state == LinkState::Connected).and_then(|l| l.rtt);
+    let rtt = known.and(seen.cell.rtt).filter(|_| seen.cell.state == LinkState::Connected);
     let via = seen.via.iter().flatten().map(|id| cluster.label(id)).collect::<Vec<_>>().join(", ");
     let detail = match known {
         Some(l) => l.detail.to_string(),

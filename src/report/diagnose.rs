@@ -10,7 +10,7 @@ use strum::IntoStaticStr;
 use super::table::{Style, Table, Tone, cell, paint};
 use super::{milliseconds, rfc3339};
 use crate::domain::mesh::link::{Cause, DnsResult, Link};
-use crate::domain::snapshot::Cluster;
+use crate::domain::snapshot::{Cell, Cluster};
 use crate::domain::time::{Time, human, human_rtt};
 use crate::domain::{LinkState, PeerId};
 
@@ -149,7 +149,7 @@ pub fn of_link(cluster: &Cluster, from: &PeerId, to: &PeerId, now: Time) -> Vec<
             Some(_) | None => passed(name, link, seen.state),
         });
     }
-    steps.push(connection(link, seen.state, failed_at.is_some(), now));
+    steps.push(connection(link, &seen, failed_at.is_some(), now));
     steps
 }
 
@@ -198,11 +198,12 @@ fn passed(name: &'static str, link: &Link, state: LinkState) -> Step {
 }
 
 /// How the connection fares as a whole.
-fn connection(link: &Link, state: LinkState, explained: bool, now: Time) -> Step {
+fn connection(link: &Link, cell: &Cell<'_>, explained: bool, now: Time) -> Step {
+    let state = cell.state;
     let since = format!("{} for {}", state.as_str(), human(now.since(link.since)));
     let (result, detail) = match state {
         LinkState::Connected => {
-            let rtt = link.rtt.map_or_else(String::new, |r| format!(", round trip {}", human_rtt(r)));
+            let rtt = cell.rtt.map_or_else(String::new, |r| format!(", round trip {}", human_rtt(r)));
             (StepResult::Ok, format!("{since}{rtt}"))
         }
         LinkState::Down => (StepResult::Failed, format!("{since}: {} failures in a row", link.failures)),

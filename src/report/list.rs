@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::table::{Style, Table, Tone, cell, paint};
-use super::{chosen, count, detached, group_rank, rfc3339, serial};
+use super::{MaintenanceDoc, chosen, count, detached, group_rank, rfc3339, serial};
 use crate::domain::snapshot::{Peer, Snapshot};
 
 /// `peerdeck.list/1`.
@@ -38,6 +38,7 @@ struct MachineDoc {
     serial: Option<String>,
     version: Option<String>,
     detached: Option<bool>,
+    maintenance: Option<MaintenanceDoc>,
 }
 
 /// The document.
@@ -51,6 +52,7 @@ pub fn document(snapshot: &Snapshot, only: Option<&str>, complete: bool) -> List
             serial: serial(p),
             version: p.identity.as_ref().map(|i| i.version.to_string()),
             detached: detached(cluster, p, now),
+            maintenance: MaintenanceDoc::of(p, now),
         };
         let group = |name: Option<String>, rank: usize| GroupDoc {
             cluster: cluster.name.to_string(),

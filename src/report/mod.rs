@@ -3,6 +3,7 @@
 //! Names and meaning of the fields are kept. Times are RFC 3339 UTC, a peer is its full host name, what is not
 //! known is null, and every peer, link, group and finding carries its cluster. What a peer said too long ago is not known.
 
+pub mod action;
 pub mod check;
 pub mod connstatus;
 pub mod diagnose;
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 use crate::domain::ids::PeerId;
 use crate::domain::snapshot::{Cluster, Peer, Snapshot};
+use crate::domain::time::human;
 use crate::domain::{ReachState, Time};
 
 pub use check::Check;
@@ -84,6 +86,34 @@ fn is_heard(cluster: &Cluster, peer: &Peer, now: Time) -> bool {
 /// Whether it is detached, by its own fresh word.
 fn detached(cluster: &Cluster, peer: &Peer, now: Time) -> Option<bool> {
     peer.is_row_fresh(&cluster.limits, now).then(|| peer.detached().is_some())
+}
+
+/// What was announced for a machine that somebody works on. It holds until its end, also while the machine is silent.
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
+pub struct MaintenanceDoc {
+    since: String,
+    /// When it ends by itself.
+    until: String,
+    by: String,
+    reason: String,
+}
+
+impl MaintenanceDoc {
+    fn of(peer: &Peer, now: Time) -> Option<Self> {
+        peer.maintenance(now).map(|m| Self {
+            since: rfc3339(m.since),
+            until: rfc3339(m.until),
+            by: m.by.to_string(),
+            reason: m.reason.to_string(),
+        })
+    }
+}
+
+/// `in maintenance for 12 m 03 s more by admin from 10.0.0.9: new disk`
+fn maintenance_note(peer: &Peer, now: Time) -> Option<String> {
+    let m = peer.maintenance(now)?;
+    let because = if m.reason.is_empty() { String::new() } else { format!(": {}", m.reason) };
+    Some(format!("in maintenance for {} more by {}{because}", human(m.until.since(now)), m.by))
 }
 
 /// The clusters that a question is about: all, or the one of this name (by its own name or that of the fleet file).

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use super::check::{Check, plugin_line};
-use super::connstatus::{Counts, totals};
+use super::connstatus::{Counts, judged, totals};
 use super::findings::{self, FindingDoc};
 use super::table::{Style, Tone, paint};
 use super::{chosen, count, rfc3339};
@@ -100,7 +100,8 @@ pub fn document(snapshot: &Snapshot, only: Option<&str>, complete: bool) -> Stat
 pub fn check(snapshot: &Snapshot, only: Option<&str>, complete: bool) -> Check {
     let worst = chosen(snapshot, only).filter_map(Cluster::worst).max().map_or(Check::Ok, Check::from);
     let counts = totals(snapshot, only);
-    let blind = !complete || counts.peers == 0 || counts.unknown + counts.peers_unknown > 0;
+    let judged = judged(snapshot, only);
+    let blind = !complete || counts.peers == 0 || judged.unknown + judged.peers_unknown > 0;
     if blind { worst.max(Check::Unknown) } else { worst }
 }
 

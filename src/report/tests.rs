@@ -8,6 +8,7 @@ use super::*;
 use crate::domain::event::{Event, EventKind};
 use crate::domain::finding::{Finding, FindingId, FindingKind, Subject, Transition};
 use crate::domain::ids::{BootId, ClusterName, GroupName, HostName};
+use crate::domain::maintenance::Maintenance;
 use crate::domain::mesh::link::{Cause, DnsCheck, DnsResult, Link, LinkState};
 use crate::domain::mesh::pulse::Pulse;
 use crate::domain::mesh::row::Row;
@@ -18,6 +19,15 @@ use crate::domain::text::Line;
 
 const NOW: Time = Time::from_millis(1_794_950_000_500);
 const N: usize = 4;
+
+/// lab3, of which nothing is heard, in maintenance.
+fn worked_on(snapshot: &mut Snapshot) {
+    let cluster = Arc::make_mut(&mut snapshot.clusters[0]);
+    let row = Arc::make_mut(&mut cluster.peers[2]).row.as_mut().unwrap();
+    let span = Duration::from_mins(90);
+    let m = Maintenance::lasting(ago(600_500), span, Line::new("admin from 10.0.0.9"), Line::new("new disk"));
+    Arc::make_mut(row).maintenance = Some(m);
+}
 
 fn ago(ms: u64) -> Time {
     NOW.before(Duration::from_millis(ms))
@@ -89,6 +99,7 @@ fn peer(n: usize) -> Arc<Peer> {
         identity: (n != N).then(|| Arc::new(identity)),
         cells: cells.collect(),
         pulses: vec![Pulse::default(); N].into(),
+        confirmed: Time::ZERO,
         row: (n != N).then(|| Arc::new(row)),
         health: Health::default(),
         sessions: Arc::default(),
@@ -207,6 +218,34 @@ fn what_could_not_be_seen_is_unknown_and_never_ok() {
     for (check, code) in [(Check::Ok, 0), (Check::Warning, 1), (Check::Critical, 2), (Check::Unknown, 3)] {
         assert_eq!(check.code(), code);
     }
+}
+
+#[test]
+fn c22_maintenance_is_told_and_what_it_hides_is_no_unknown() {
+    let mut s = snapshot();
+    let cluster = Arc::make_mut(&mut s.clusters[0]);
+    cluster.findings = Arc::default();
+    cluster.peers.truncate(3);
+    assert_eq!(status::check(&s, None, true), Check::Unknown, "lab3's row is stale");
+    worked_on(&mut s);
+    assert_eq!(status::check(&s, None, true), Check::Ok, "somebody works on lab3");
+    let doc = serde_json::to_value(connstatus::document(&s, None, true)).unwrap();
+    assert_eq!(doc["peers"][0]["maintenance"], serde_json::Value::Null);
+    let told = serde_json::json!({
+        "since": "2026-11-17T21:03:20.000Z", "until": "2026-11-17T22:33:20.000Z", "by": "admin from 10.0.0.9",
+        "reason": "new disk",
+    });
+    assert_eq!(doc["peers"][2]["maintenance"], told);
+    let doc = serde_json::to_value(status::document(&s, None, true)).unwrap();
+    assert_eq!(doc["counts"]["peers_in_maintenance"], 1);
+    assert_eq!(doc["clusters"][0]["counts"]["peers_in_maintenance"], 1);
+    let table = connstatus::text(&s, None, Style { width: Some(160), ..Style::default() });
+    assert!(table.contains(", 1 in maintenance"), "{table}");
+    assert!(table.contains("in maintenance for 1 h 19 m more by admin from 10.0.0.9: new disk"), "{table}");
+    assert!(status::text(&s, None, true, narrow()).contains(", 1 in maintenance"));
+    assert_eq!(connstatus::check(&s, None), Check::Critical, "lab1 and lab2 are cut all the same");
+    s.at = NOW + Duration::from_hours(2);
+    assert!(!status::text(&s, None, true, narrow()).contains("maintenance"), "it has ended by itself");
 }
 
 #[test]

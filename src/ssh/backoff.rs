@@ -14,6 +14,9 @@ pub struct Backoff {
 /// After ordinary failures of an observer's connection.
 pub const OBSERVER: Backoff = Backoff { base: Duration::from_millis(250), cap: Duration::from_secs(5) };
 
+/// After so many of them that the peer is gone for longer.
+pub const LASTING_OBSERVER: Backoff = Backoff { base: Duration::from_millis(250), cap: Duration::from_secs(20) };
+
 /// After what repeating soon won't mend: a refused login (it may lock the account), another machine than the
 /// expected one, an answer that can't be read.
 pub const WARY: Backoff = Backoff { base: Duration::from_secs(4), cap: Duration::from_mins(1) };

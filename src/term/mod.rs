@@ -1,18 +1,30 @@
 //! The terminal as a guarded resource: modes, input, signals.
 //!
 //! [`Guard`] takes the terminal and gives it back however the program ends; [`Signals`] are those that the
-//! console answers; [`Hangup`] notices a terminal that is gone, which the input alone does not.
+//! console answers; [`Hangup`] notices a terminal that is gone, which the input alone does not. [`Caps`] are what a
+//! terminal understands; [`probe`] asks it how wide it draws signs; [`clipboard`] copies; [`child`] lends it to
+//! another program.
 
 use std::io::{self, IsTerminal, Write};
 
+mod alarm;
+mod caps;
+pub mod child;
+pub mod clipboard;
 mod guard;
 mod hangup;
 mod panic;
+mod plain;
+pub mod probe;
 mod signals;
+pub mod typed;
 
+pub use alarm::Alarm;
+pub use caps::{Caps, Multiplexer, Palette};
 pub use guard::Guard;
 pub use hangup::Hangup;
 pub use panic::{install_hook, own, take_foreign_panic};
+pub use plain::PlainColours;
 pub use signals::{Signal, Signals, stop_group, stop_self};
 
 /// Why there can be no console here.
@@ -52,12 +64,28 @@ pub fn check(term: Option<&str>) -> Result<(), Refusal> {
     }
 }
 
-/// Whether signs outside ASCII are shown: by the locale, and never on the Linux console, whose font lacks them.
+/// What the locale says about signs outside ASCII.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Locale {
+    /// They are not shown.
+    Ascii,
+    /// They are shown.
+    Unicode,
+    /// They are shown, and some may be two columns wide.
+    Doubtful,
+}
+
+/// By the first of the variables `LC_ALL`, `LC_CTYPE` and `LANG` that is set.
 #[must_use]
-pub fn shows_unicode(lc_all: Option<&str>, lc_ctype: Option<&str>, lang: Option<&str>, term: Option<&str>) -> bool {
+pub fn locale(lc_all: Option<&str>, lc_ctype: Option<&str>, lang: Option<&str>) -> Locale {
     let locale = [lc_all, lc_ctype, lang].into_iter().flatten().find(|v| !v.is_empty()).unwrap_or("");
     let locale = locale.to_ascii_lowercase();
-    term != Some("linux") && (locale.contains("utf-8") || locale.contains("utf8"))
+    let wide = ["zh", "ja", "ko"].iter().any(|language| locale.starts_with(language));
+    match locale.contains("utf-8") || locale.contains("utf8") {
+        false => Locale::Ascii,
+        true if wide => Locale::Doubtful,
+        true => Locale::Unicode,
+    }
 }
 
 /// Sounds the bell.
@@ -85,11 +113,12 @@ mod tests {
 
     #[test]
     fn the_first_locale_that_is_set_decides_about_unicode() {
-        assert!(shows_unicode(None, None, Some("en_US.UTF-8"), Some("xterm")));
-        assert!(shows_unicode(Some(""), Some("C.utf8"), Some("C"), Some("xterm")));
-        assert!(!shows_unicode(Some("C"), None, Some("en_US.UTF-8"), Some("xterm")));
-        assert!(!shows_unicode(None, None, Some("en_US.UTF-8"), Some("linux")));
-        assert!(!shows_unicode(None, None, None, None));
+        assert_eq!(locale(None, None, Some("en_US.UTF-8")), Locale::Unicode);
+        assert_eq!(locale(Some(""), Some("C.utf8"), Some("C")), Locale::Unicode);
+        assert_eq!(locale(Some("C"), None, Some("en_US.UTF-8")), Locale::Ascii);
+        assert_eq!(locale(None, Some("ja_JP.UTF-8"), Some("C")), Locale::Doubtful);
+        assert_eq!(locale(None, None, Some("zh_CN.GB18030")), Locale::Ascii);
+        assert_eq!(locale(None, None, None), Locale::Ascii);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use ratatui::layout::Rect;
 
+use crate::app::mouse::Hit;
 use crate::app::{App, labels};
 use crate::domain::{LinkState, Time, time};
 use crate::ui::glyphs::{cell_role, cell_word};
@@ -71,7 +72,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) {
             piece(g.cell(&back), cell_role(&back)),
             link.map_or_else(blank, |l| plain(time::human(moment.since(l.since)))),
             piece(cell.cause.map_or("", crate::domain::Cause::as_str), cell_role(&cell)),
-            plain(link.and_then(|l| l.rtt).map(time::human_rtt).unwrap_or_default()),
+            plain(link.and(cell.rtt).map(time::human_rtt).unwrap_or_default()),
             link.map_or_else(blank, |l| plain(if l.attempts > 0 { l.attempts.to_string() } else { String::new() })),
             plain(
                 link.and_then(|l| l.next_attempt)
@@ -84,6 +85,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) {
             piece(link.map_or("", |l| l.detail.as_str()), Role::Muted),
         ]
     });
+    list::hits(pen, body, targets.len(), cursor, |at| Hit::Connection(cluster.peers[targets[at]].id.clone()));
     if targets.is_empty() && body.height > 1 {
         let text = "No link passes the filter. Press Esc to end it.";
         pen.put_cut(body.x + 2, body.y + 1, body.width.saturating_sub(3), text, Role::Muted);

@@ -3,6 +3,7 @@
 use ratatui::layout::Rect;
 
 use crate::app::App;
+use crate::app::mouse::Hit;
 use crate::domain::event::{Event, EventKind};
 use crate::domain::{Subject, Time};
 use crate::ui::pen::{Pen, above, below, piece};
@@ -36,6 +37,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) {
     for (y, (at, event)) in (list.y..list.bottom()).zip(events.iter().enumerate().skip(first)) {
         let row = Rect { x: list.x + 1, y, width: list.width.saturating_sub(2), height: 1 };
         line(pen, row, event, app, now);
+        pen.hit(row, || Hit::Event(Box::new((*event).clone())));
         if place == Some(at) {
             pen.restyle(row, Role::Selection);
         }

@@ -3,6 +3,7 @@
 use ratatui::layout::Rect;
 
 use crate::app::App;
+use crate::app::mouse::Hit;
 use crate::domain::{Cluster, Finding, Subject, Time, time};
 use crate::ui::glyphs::{Glyphs, severity_role};
 use crate::ui::list::{self, Column};
@@ -46,6 +47,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) {
             piece(f.text.as_str(), Role::Text),
         ]
     });
+    list::hits(pen, above(area, height), findings.len(), Some(place), |at| Hit::Finding(findings[at].id.clone()));
     if app.is_finding_open() {
         let rest = below(area, height);
         let gap = u16::from(rest.height > 6);

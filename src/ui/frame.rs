@@ -3,6 +3,7 @@
 use ratatui::layout::Rect;
 use strum::IntoEnumIterator;
 
+use crate::app::mouse::Hit;
 use crate::app::{App, View, plural};
 use crate::domain::{Severity, Time, time};
 use crate::ui::glyphs::severity_role;
@@ -75,6 +76,12 @@ fn must_have(pen: &Pen<'_>, app: &App, now: Time) -> Vec<Piece> {
         };
         badge(format!("PAUSED {}{news}", text::calm_span(now.since(since))), Role::BadgeLoud);
     }
+    let worked_on = app.in_maintenance(now);
+    match worked_on.as_slice() {
+        [] => {}
+        [one] => badge(format!("MAINTENANCE {}", text::cut_middle(one, 12, pen.glyphs().ellipsis)), Role::Badge),
+        several => badge(format!("MAINTENANCE {}", several.len()), Role::Badge),
+    }
     let mut any = false;
     for (severity, count) in app.finding_counts() {
         if count > 0 && !(any && severity == Severity::Notice) {
@@ -125,7 +132,9 @@ fn tabs(pen: &mut Pen<'_>, area: Rect, app: &App) {
         let name = view.name();
         let key = app.keymap().first_key(app.view_scope(), view.action()).map_or_else(String::new, |k| format!("{k} "));
         let role = if view == app.view() { Role::TabActive } else { Role::Tab };
+        let start = x;
         x = pen.put(x, area.y, area.right().saturating_sub(x), &format!(" {key}{name} "), role) + 1;
+        pen.hit(Rect { x: start, width: x - start, ..area }, || Hit::Tab(view));
     }
     if let Some(peer) = app.connections_of() {
         let crumb =
@@ -134,6 +143,9 @@ fn tabs(pen: &mut Pen<'_>, area: Rect, app: &App) {
     }
     // What hides something is always told.
     let mut notes = Vec::new();
+    if !app.marks().is_empty() {
+        notes.push(format!("{} marked", app.marks().len()));
+    }
     if !app.filter().text.is_empty() {
         notes.push(format!("filter: {}", app.filter().text));
     }

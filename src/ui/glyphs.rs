@@ -1,14 +1,30 @@
 //! The signs that carry meaning, in a Unicode and an ASCII set: state is never colour alone.
 
+use ratatui::buffer::Buffer;
+use unicode_width::UnicodeWidthStr;
+
 use crate::app::grid::is_one_sided;
 use crate::domain::mesh::pulse::Beat;
 use crate::domain::snapshot::Cell;
 use crate::domain::{Cause, LinkState, Severity};
 use crate::ui::theme::Role;
 
+/// Which characters may be written at all, names of peers among them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Charset {
+    /// All.
+    Unicode,
+    /// Those whose width nobody disputes: the terminal draws ambiguous ones two columns wide.
+    Narrow,
+    /// ASCII.
+    Ascii,
+}
+
 /// One set of signs, each one column wide.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Glyphs {
+    /// What else may be written.
+    pub charset: Charset,
     /// A link that stands.
     pub connected: &'static str,
     /// A link that is being built.
@@ -21,6 +37,8 @@ pub struct Glyphs {
     pub level: &'static str,
     /// Disconnected on purpose.
     pub detached: &'static str,
+    /// Beside a peer that somebody works on.
+    pub maintenance: &'static str,
     /// Nobody told us, or too long ago.
     pub unknown: &'static str,
     /// A peer and itself.
@@ -31,6 +49,8 @@ pub struct Glyphs {
     pub hatch: &'static str,
     /// A peer that this console does not reach.
     pub unreached: &'static str,
+    /// A peer that the person has marked.
+    pub mark: &'static str,
     /// A finding.
     pub finding: &'static str,
     /// Between areas, upright.
@@ -59,17 +79,20 @@ pub struct Glyphs {
 
 /// For terminals that show Unicode.
 pub const UNICODE: Glyphs = Glyphs {
+    charset: Charset::Unicode,
     connected: "●",
     connecting: "◌",
     down: "✗",
     one_sided: "◐",
     level: "v",
     detached: "⊘",
+    maintenance: "m",
     unknown: "?",
     own: "·",
     relayed: "↷",
     hatch: "╱",
     unreached: "!",
+    mark: "◆",
     finding: "▲",
     upright: "│",
     level_line: "─",
@@ -86,17 +109,20 @@ pub const UNICODE: Glyphs = Glyphs {
 
 /// For all others, and the Linux console.
 pub const ASCII: Glyphs = Glyphs {
+    charset: Charset::Ascii,
     connected: "o",
     connecting: ".",
     down: "x",
     one_sided: "~",
     level: "v",
     detached: "-",
+    maintenance: "m",
     unknown: "?",
     own: "\\",
     relayed: ">",
     hatch: "/",
     unreached: "!",
+    mark: "*",
     finding: "!",
     upright: "|",
     level_line: "-",
@@ -110,6 +136,65 @@ pub const ASCII: Glyphs = Glyphs {
     lost: "x",
     no_ping: " ",
 };
+
+/// For terminals that draw ambiguous signs two columns wide: ours are ASCII, Chinese and Japanese text stays.
+pub const NARROW: Glyphs = Glyphs { charset: Charset::Narrow, ..ASCII };
+
+/// Every sign of [`UNICODE`] whose width a terminal can be asked about.
+pub const ASKED: &[&str] = &[
+    "●", "◌", "✗", "◐", "⊘", "·", "↷", "╱", "▲", "│", "─", "╭", "╮", "╰", "╯", "→", "›", "…", "▸", "↑", "↓", "←", "▁",
+    "▂", "▃", "▄", "▅", "▆", "▇", "█", "µ",
+];
+
+impl Charset {
+    /// What is written instead of `symbol`, the text of one cell; `None` when it may stand.
+    #[must_use]
+    pub fn instead_of(self, symbol: &str) -> Option<&'static str> {
+        let allowed = symbol.is_ascii()
+            || match self {
+                Self::Unicode => true,
+                Self::Narrow => symbol.width() == symbol.width_cjk(),
+                Self::Ascii => false,
+            };
+        let plain = || match symbol {
+            "→" => ">",
+            "←" => "<",
+            "…" => "~",
+            "µ" => "u",
+            "·" => ".",
+            "─" => "-",
+            "│" => "|",
+            "‘" | "’" => "'",
+            "“" | "”" => "\"",
+            _ if symbol.width() > 1 => "??",
+            _ => "?",
+        };
+        (!allowed).then(plain)
+    }
+
+    /// Replaces in `buf` what may not be written.
+    pub fn apply(self, buf: &mut Buffer) {
+        if self == Self::Unicode {
+            return;
+        }
+        let width = usize::from(buf.area.width.max(1));
+        for at in 0..buf.content.len() {
+            match self.instead_of(buf.content[at].symbol()) {
+                Some("??") => {
+                    // Two columns were one sign.
+                    buf.content[at].set_symbol("?");
+                    if at % width + 1 < width {
+                        buf.content[at + 1].set_symbol("?");
+                    }
+                }
+                Some(other) => {
+                    buf.content[at].set_symbol(other);
+                }
+                None => {}
+            }
+        }
+    }
+}
 
 impl Glyphs {
     /// The sign of a cell.
@@ -172,5 +257,36 @@ pub fn severity_role(severity: Severity) -> Role {
         Severity::Critical => Role::Crit,
         Severity::Warning => Role::Warn,
         Severity::Notice => Role::Accent,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ratatui::layout::Rect;
+    use ratatui::style::Style;
+
+    #[test]
+    fn every_sign_is_asked_about_or_ambiguous_to_nobody() {
+        let shown = format!("{UNICODE:?}");
+        for c in shown.chars().filter(|c| !c.is_ascii()) {
+            let sign = c.to_string();
+            assert!(ASKED.contains(&sign.as_str()), "{sign} is a sign and stands not in ASKED");
+        }
+        assert!(ASKED.iter().all(|sign| sign.width() == 1));
+    }
+
+    #[test]
+    fn what_may_not_be_written_is_replaced_column_by_column() {
+        let mut buf = Buffer::empty(Rect::new(0, 0, 12, 1));
+        buf.set_string(0, 0, "a→é日本…µ", Style::new());
+        let shown = |charset: Charset| {
+            let mut buf = buf.clone();
+            charset.apply(&mut buf);
+            crate::ui::dump::plain(&buf).trim_end().to_owned()
+        };
+        assert_eq!(shown(Charset::Unicode), "a→é日本…µ");
+        assert_eq!(shown(Charset::Narrow), "a>?日本~µ");
+        assert_eq!(shown(Charset::Ascii), "a>?????~u");
     }
 }

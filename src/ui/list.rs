@@ -2,6 +2,7 @@
 
 use ratatui::layout::Rect;
 
+use crate::app::mouse::Hit;
 use crate::ui::pen::{Pen, Piece};
 use crate::ui::text;
 use crate::ui::theme::Role;
@@ -36,6 +37,19 @@ pub fn fitting(columns: &[Column], width: u16) -> Vec<usize> {
 #[must_use]
 pub fn first_shown(len: usize, cursor: usize, room: usize) -> usize {
     cursor.saturating_sub(room / 2).min(len.saturating_sub(room))
+}
+
+/// Notes what a click on the titles and on each visible line hits; `of` says it of a line. Call it with the area,
+/// length and cursor of [`draw`].
+pub fn hits(pen: &mut Pen<'_>, area: Rect, len: usize, cursor: Option<usize>, of: impl Fn(usize) -> Hit) {
+    if area.height == 0 {
+        return;
+    }
+    pen.hit(Rect { height: 1, ..area }, || Hit::Titles);
+    let first = first_shown(len, cursor.unwrap_or(0), usize::from(area.height - 1));
+    for (y, at) in (area.y + 1..area.bottom()).zip(first..len) {
+        pen.hit(Rect { y, height: 1, ..area }, || of(at));
+    }
 }
 
 /// Draws titles and the visible ones of `len` lines; `line` gives the pieces of one, a piece a column of `columns`.

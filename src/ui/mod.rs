@@ -3,8 +3,10 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
+mod acts;
 pub mod colour;
 mod connections;
+pub mod dump;
 mod events;
 mod findings;
 mod frame;
@@ -18,7 +20,7 @@ pub mod theme;
 
 pub use colour::Depth;
 pub use glyphs::Glyphs;
-pub use pen::Look;
+pub use pen::{Hits, Look};
 pub use theme::{Role, Theme, Themes};
 
 use crate::app::{App, View};
@@ -36,22 +38,37 @@ pub const GRID_HEIGHT: u16 = 16;
 
 /// Draws the whole console into `buf`.
 pub fn draw(buf: &mut Buffer, app: &App, look: &Look, now: Time) {
+    draw_with_hits(buf, app, look, now);
+}
+
+/// As [`draw`]; says what a click would hit where, if the mouse is on. What was drawn later lies above.
+pub fn draw_with_hits(buf: &mut Buffer, app: &App, look: &Look, now: Time) -> Hits {
     let mut pen = Pen::new(buf, look);
+    if app.is_mouse_on() {
+        pen.note_hits();
+    }
+    draw_all(&mut pen, app, now);
+    let hits = pen.take_hits();
+    look.glyphs.charset.apply(buf);
+    hits
+}
+
+fn draw_all(pen: &mut Pen<'_>, app: &App, now: Time) {
     let area = pen.area();
     pen.fill(area, Role::Text);
     if area.width < MIN_WIDTH || area.height < MIN_HEIGHT {
-        too_small(&mut pen, area);
+        too_small(pen, area);
         return;
     }
-    let body = frame::draw(&mut pen, area, app, now);
+    let body = frame::draw(pen, area, app, now);
     match app.view() {
-        View::Mesh if app.connections_of().is_some() => connections::draw(&mut pen, body, app, now),
-        View::Mesh => mesh::draw(&mut pen, body, app, now),
-        View::Findings => findings::draw(&mut pen, body, app, now),
-        View::Events => events::draw(&mut pen, body, app, now),
+        View::Mesh if app.connections_of().is_some() => connections::draw(pen, body, app, now),
+        View::Mesh => mesh::draw(pen, body, app, now),
+        View::Findings => findings::draw(pen, body, app, now),
+        View::Events => events::draw(pen, body, app, now),
     }
-    frame::toast(&mut pen, area, app, now);
-    overlay::draw(&mut pen, area, app, now);
+    frame::toast(pen, area, app, now);
+    overlay::draw(pen, area, app, now);
 }
 
 fn too_small(pen: &mut Pen<'_>, area: Rect) {

@@ -6,6 +6,7 @@ use crate::app::message::{Diagnosis, DiagnosisRequest, StepResult};
 use crate::app::question::{Answer, Button, Open};
 use crate::app::{Action, App, Overlay, Scope, plural};
 use crate::domain::{Time, time};
+use crate::ui::acts;
 use crate::ui::pen::{Pen, Piece, piece};
 use crate::ui::text;
 use crate::ui::theme::Role;
@@ -17,7 +18,14 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) {
         Some(Overlay::Diagnosis { request, result, top }) => {
             diagnosis(pen, area, app, (request, result.as_ref()), *top);
         }
+        Some(Overlay::Dialog(dialog)) => acts::dialog(pen, area, app, dialog, now),
+        Some(Overlay::Choice(choice)) => acts::choice(pen, area, app, choice, now),
+        Some(Overlay::Results { top }) => acts::results(pen, area, app, *top, now),
+        Some(Overlay::Leave { .. }) => acts::leave(pen, area, app),
         None => {}
+    }
+    if let Some(menu) = app.menu(now) {
+        acts::menu(pen, area, &menu);
     }
     pen.base = Role::Text;
     if let Some(open) = app.questions().open() {

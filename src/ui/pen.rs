@@ -5,6 +5,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Style};
 
+use crate::app::mouse::Hit;
 use crate::ui::glyphs::Glyphs;
 use crate::ui::text;
 use crate::ui::theme::{Role, Theme};
@@ -50,12 +51,34 @@ pub struct Pen<'a> {
     pub look: &'a Look,
     /// The role whose ground other roles stand on.
     pub base: Role,
+    /// Where a click would hit what; `None` when nobody asks.
+    hits: Option<Hits>,
 }
+
+/// What places of the screen stand for, in the order in which they were drawn.
+pub type Hits = Vec<(Rect, Hit)>;
 
 impl<'a> Pen<'a> {
     /// A pen for `buf`.
     pub fn new(buf: &'a mut Buffer, look: &'a Look) -> Self {
-        Self { buf, look, base: Role::Text }
+        Self { buf, look, base: Role::Text, hits: None }
+    }
+
+    /// Also notes what a click would hit.
+    pub fn note_hits(&mut self) {
+        self.hits = Some(Vec::new());
+    }
+
+    /// What was noted.
+    pub fn take_hits(&mut self) -> Hits {
+        self.hits.take().unwrap_or_default()
+    }
+
+    /// Notes that a click in `area` hits something.
+    pub fn hit(&mut self, area: Rect, what: impl FnOnce() -> Hit) {
+        if let Some(hits) = &mut self.hits {
+            hits.push((area.intersection(self.buf.area), what()));
+        }
     }
 
     /// The signs.
@@ -103,7 +126,8 @@ impl<'a> Pen<'a> {
         self.put(x, y, max, &text, role)
     }
 
-    fn put_styled(&mut self, x: u16, y: u16, max: u16, text: &str, style: Style) -> u16 {
+    /// As [`Self::put`], in a style that no role has.
+    pub fn put_styled(&mut self, x: u16, y: u16, max: u16, text: &str, style: Style) -> u16 {
         let area = self.buf.area;
         if y < area.top() || y >= area.bottom() || x < area.left() || x >= area.right() || max == 0 {
             return x;
@@ -142,6 +166,11 @@ impl<'a> Pen<'a> {
 
     /// A box with a title in the middle of `within`; gives its inside.
     pub fn dialog(&mut self, within: Rect, width: u16, height: u16, title: &str) -> Rect {
+        self.framed(within, width, height, title, Role::Border)
+    }
+
+    /// The same with a frame in `frame`; a loud frame makes the title loud.
+    pub fn framed(&mut self, within: Rect, width: u16, height: u16, title: &str, frame: Role) -> Rect {
         let (width, height) = (width.min(within.width), height.min(within.height));
         let x = within.x + (within.width - width) / 2;
         let y = within.y + (within.height - height) / 2;
@@ -154,13 +183,14 @@ impl<'a> Pen<'a> {
         let g = self.glyphs();
         let level = g.level_line.repeat(usize::from(width - 2));
         let (bottom, right) = (area.bottom() - 1, area.right() - 1);
-        self.put(x, y, width, &format!("{}{level}{}", g.corners[0], g.corners[1]), Role::Border);
-        self.put(x, bottom, width, &format!("{}{level}{}", g.corners[2], g.corners[3]), Role::Border);
+        self.put(x, y, width, &format!("{}{level}{}", g.corners[0], g.corners[1]), frame);
+        self.put(x, bottom, width, &format!("{}{level}{}", g.corners[2], g.corners[3]), frame);
         for row in y + 1..bottom {
-            self.put(x, row, 1, g.upright, Role::Border);
-            self.put(right, row, 1, g.upright, Role::Border);
+            self.put(x, row, 1, g.upright, frame);
+            self.put(right, row, 1, g.upright, frame);
         }
-        self.put_cut(x + 2, y, width - 4, &format!(" {title} "), Role::Accent);
+        let loud = if frame == Role::Border { Role::Accent } else { frame };
+        self.put_cut(x + 2, y, width - 4, &format!(" {title} "), loud);
         Rect { x: x + 2, y: y + 1, width: width - 4, height: height - 2 }
     }
 }

@@ -150,7 +150,8 @@ pub fn clock(at: Time, now: Time, zone: &TimeZone) -> String {
     let ms = i64::try_from(at.as_millis()).unwrap_or(i64::MAX);
     let Ok(stamp) = Timestamp::from_millisecond(ms) else { return "?".to_owned() };
     let zoned = stamp.to_zoned(zone.clone());
-    let format = if now.since(at) > Duration::from_hours(12) { "%m-%d %H:%M" } else { "%H:%M:%S" };
+    let away = now.since(at).max(at.since(now));
+    let format = if away > Duration::from_hours(12) { "%m-%d %H:%M" } else { "%H:%M:%S" };
     zoned.strftime(format).to_string()
 }
 

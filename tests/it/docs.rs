@@ -116,7 +116,7 @@ fn every_line_of_the_readme_that_calls_peerdeck_parses() {
     let mut seen = 0;
     let blocks = readme.split("```").skip(1).step_by(2).filter(|b| b.starts_with("sh\n"));
     for line in blocks.flat_map(str::lines).filter(|l| l.starts_with("peerdeck ")) {
-        let command = line.split(['#', '|', '&']).next().unwrap();
+        let command = line.split(['#', '|', '&', '>']).next().unwrap();
         let args = command.split_whitespace().map(Into::into).collect::<Vec<_>>();
         if let Err(e) = cli::parse(&args) {
             panic!("{line}: {e}");
@@ -159,7 +159,13 @@ fn global_options_stand_before_and_after_every_command() {
         }
         let extra: &[&str] = match path.as_str() {
             "peerdeck peer" => &["--config", "x.toml"],
-            "peerdeck diagnose" | "peerdeck trust" => &["lab1"],
+            "peerdeck diagnose"
+            | "peerdeck trust"
+            | "peerdeck disconnect"
+            | "peerdeck reconnect"
+            | "peerdeck maintenance off" => &["lab1"],
+            "peerdeck maintenance on" => &["lab1", "--for", "2h"],
+            "peerdeck generate completions" => &["bash"],
             "peerdeck lab fault" => &["heal"],
             _ => &[],
         };
@@ -192,4 +198,79 @@ fn a_first_word_with_an_at_sign_is_a_target_of_the_console() {
     assert!(parse(&["peerdeck", "lab1"]).is_err(), "without an @ it is no target");
     assert!(parse(&["peerdeck", "status", "--plugin", "--json"]).is_err());
     assert!(parse(&["peerdeck", "console", "--save", "x"]).is_err(), "there is nothing to save");
+}
+
+/// A page as roff shows it, near enough: escapes and macros taken away.
+fn plain(roff: &str) -> String {
+    roff.replace("\\-", "-").replace("\\e", "\\").replace("\\(dq", "\"").replace("\\&", "")
+}
+
+#[test]
+fn the_man_page_names_every_command_option_and_exit_code() {
+    let page = plain(&cli::man_page());
+    for (path, command) in commands() {
+        let leaf = !command.has_subcommands() || command.get_name() == "lab";
+        if !leaf {
+            continue;
+        }
+        assert!(page.contains(&format!(".SS \"{path} [OPTIONS]")), "{path} is missing:\n{page}");
+        for option in command.get_arguments().filter_map(clap::Arg::get_long).filter(|l| !is_built_in(l)) {
+            assert!(page.contains(&format!("--{option}")), "--{option} of {path} is missing");
+        }
+        let name = path.split(' ').nth(1).unwrap();
+        let codes = page.split("EXIT STATUS").nth(1).unwrap().split(".SH").next().unwrap();
+        assert!(codes.contains(name), "the exit codes of {name} are missing: {codes}");
+    }
+    for code in ["64 usage", "1 refused", "audit.jsonl", "NO_COLOR"] {
+        assert!(page.contains(code), "{code}");
+    }
+}
+
+fn is_built_in(option: &str) -> bool {
+    matches!(option, "help" | "version")
+}
+
+#[test]
+fn the_man_pages_keys_are_those_of_the_table_and_no_others() {
+    let page = plain(&cli::man_page());
+    let keys = page.split(".SH \"KEYS OF THE CONSOLE\"").nth(1).unwrap().split(".SH").next().unwrap();
+    let entries: Vec<&str> = keys.split(".TP\n.B ").skip(1).collect();
+    let table = peerdeck::app::action::TABLE;
+    assert_eq!(entries.len(), table.len());
+    for (entry, spec) in entries.iter().zip(table) {
+        let (shown, what) = entry.split_once('\n').unwrap();
+        assert_eq!(shown.trim_matches('"'), spec.keys.join("  "));
+        assert!(what.starts_with(&format!("{}: {}", spec.action.name(), spec.help)), "{what}");
+    }
+}
+
+#[test]
+fn the_man_page_has_only_macros_that_it_means() {
+    for line in cli::man_page().lines().filter(|l| l.starts_with(['.', '\''])) {
+        let known = [".TH ", ".SH ", ".SS ", ".TP", ".B ", ".BR ", ".PP", ".nf", ".fi", ".nh", ".ad l"];
+        assert!(known.iter().any(|m| line.starts_with(m)), "{line}");
+    }
+}
+
+#[test]
+fn completions_know_every_command() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = cli::generate::completions(shell.parse().unwrap());
+        for (path, _) in commands() {
+            let name = path.rsplit(' ').next().unwrap();
+            assert!(script.contains(name), "{shell}: {path}");
+        }
+    }
+}
+
+#[test]
+fn the_readme_shows_each_action_and_its_exit_codes() {
+    let readme = file("README.md");
+    let codes = readme.lines().find(|l| l.starts_with("| actions:")).unwrap();
+    for kind in peerdeck::domain::CommandKind::iter() {
+        let word: &str = kind.into();
+        let name = word.split('-').next().unwrap();
+        assert!(codes.contains(&format!("`{name}`")), "{name} in {codes}");
+        assert!(readme.contains(&format!("\npeerdeck {}", word.replace('-', " "))), "{word}");
+    }
 }

@@ -45,8 +45,8 @@ fn an_action_without_any_key_is_told_with_the_line_that_took_it() {
         said,
         [
             "keys.toml:3: \"Q\" did nothing before: nothing to unbind",
-            "keys.toml:5: \"faults-only\" has no key left in [mesh]",
             "keys.toml:2: \"diagnose\" has no key left",
+            "keys.toml:5: \"faults-only\" has no key left in [mesh]",
         ]
     );
     assert_eq!(meaning(&keymap, Scope::Mesh, "d"), Match::Action(Action::Down));
@@ -101,7 +101,7 @@ fn hints_and_help_show_the_persons_own_keys() {
     assert!(hints.contains(&("D".to_owned(), "diagnose")), "{hints:?}");
     assert!(hints.contains(&("F1".to_owned(), "help")), "{hints:?}");
     assert!(!hints.iter().any(|(_, word)| *word == "faults only"), "it has no key: {hints:?}");
-    let help = app.help("step to the observed peer");
+    let help = app.help("find out why");
     assert_eq!(help.iter().map(|(k, _)| k.as_str()).collect::<Vec<_>>(), ["D  d"]);
     app.update(Msg::Key(Key::plain(Code::F(1))), NOW);
     assert_eq!(app.scope(), Scope::Help);

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod app;
+mod app_acts;
 mod config;
 mod daemon;
 mod dns;
@@ -12,10 +13,12 @@ mod hostile;
 mod keys;
 mod lab;
 mod layering;
+mod oneshot;
 mod reload;
 mod ssh;
 mod support;
 mod terminal;
+mod terminal_acts;
 mod themes;
 mod ui;
 mod whole;

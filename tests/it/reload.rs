@@ -213,14 +213,14 @@ async fn files_are_followed_as_editors_write_them() {
     let home = Home::new();
     let keys = home.paths.keymap();
     let (mut reload, _observer) = follow(&home);
-    std::fs::write(&keys, "\"x\" = \"sort\"\n").unwrap();
-    see(&mut reload, "a file that was not there", sorts_with("x")).await;
-    home.put(&keys, "\"X\" = \"sort\"\n");
-    see(&mut reload, "a rename over it", sorts_with("X")).await;
-    home.put(&keys, "\"X\" = \n");
+    std::fs::write(&keys, "\"F5\" = \"sort\"\n").unwrap();
+    see(&mut reload, "a file that was not there", sorts_with("F5")).await;
+    home.put(&keys, "\"F6\" = \"sort\"\n");
+    see(&mut reload, "a rename over it", sorts_with("F6")).await;
+    home.put(&keys, "\"F6\" = \n");
     see(&mut reload, "a broken one", |n| matches!(n, News::Wrong(t) if t.starts_with("keys.toml:1:"))).await;
-    std::fs::write(&keys, "\"Y\" = \"sort\"\n").unwrap();
-    see(&mut reload, "a mended one, written in place", sorts_with("Y")).await;
+    std::fs::write(&keys, "\"F8\" = \"sort\"\n").unwrap();
+    see(&mut reload, "a mended one, written in place", sorts_with("F8")).await;
     see(&mut reload, "its recovery", |n| matches!(n, News::Good(t) if t.contains("recovered"))).await;
     home.put(&home.theme("mine.toml"), "inherits = \"nord\"\n");
     see(&mut reload, "a new theme", |n| matches!(n, News::Themes(t) if t.themes.position("mine").is_some())).await;
@@ -232,7 +232,7 @@ async fn files_are_followed_as_editors_write_them() {
 async fn a_linked_folder_a_linked_file_and_a_link_that_is_moved_are_followed() {
     let mut home = Home::new();
     let root = home.dir.path().to_owned();
-    for (at, key) in [("one", "x"), ("two", "X")] {
+    for (at, key) in [("one", "F5"), ("two", "F6")] {
         std::fs::create_dir_all(root.join(at).join("files")).unwrap();
         std::fs::write(root.join(at).join("files/keys.toml"), format!("\"{key}\" = \"sort\"\n")).unwrap();
         std::os::unix::fs::symlink("files/keys.toml", root.join(at).join("keys.toml")).unwrap();
@@ -240,14 +240,14 @@ async fn a_linked_folder_a_linked_file_and_a_link_that_is_moved_are_followed() {
     std::os::unix::fs::symlink("one", root.join("linked")).unwrap();
     home.paths.config = root.join("linked");
     let (mut reload, _observer) = follow(&home);
-    home.put(&root.join("one/files/keys.toml"), "\"y\" = \"sort\"\n");
-    see(&mut reload, "the file behind two links", sorts_with("y")).await;
+    home.put(&root.join("one/files/keys.toml"), "\"F7\" = \"sort\"\n");
+    see(&mut reload, "the file behind two links", sorts_with("F7")).await;
     // The way `ln -sfn` and deployments do it: another link is renamed over the old one.
     std::os::unix::fs::symlink("two", root.join("other")).unwrap();
     std::fs::rename(root.join("other"), root.join("linked")).unwrap();
-    see(&mut reload, "the other folder", sorts_with("X")).await;
-    home.put(&root.join("two/files/keys.toml"), "\"Y\" = \"sort\"\n");
-    see(&mut reload, "a file in the other folder", sorts_with("Y")).await;
+    see(&mut reload, "the other folder", sorts_with("F6")).await;
+    home.put(&root.join("two/files/keys.toml"), "\"F8\" = \"sort\"\n");
+    see(&mut reload, "a file in the other folder", sorts_with("F8")).await;
 }
 
 #[tokio::test]
@@ -256,8 +256,8 @@ async fn a_folder_that_comes_later_is_followed_from_then_on() {
     home.paths.config = home.dir.path().join("later/peerdeck");
     let (mut reload, _observer) = follow(&home);
     std::fs::create_dir_all(&home.paths.config).unwrap();
-    std::fs::write(home.paths.keymap(), "\"x\" = \"sort\"\n").unwrap();
-    see(&mut reload, "its keymap", sorts_with("x")).await;
+    std::fs::write(home.paths.keymap(), "\"F5\" = \"sort\"\n").unwrap();
+    see(&mut reload, "its keymap", sorts_with("F5")).await;
 }
 
 #[tokio::test]

@@ -538,7 +538,7 @@ fn a_read_only_console_offers_no_action() {
 }
 
 /// The program itself with a lab, its files in a folder of its own.
-fn lab(state: &std::path::Path, peers: usize) -> CommandBuilder {
+pub fn lab(state: &std::path::Path, peers: usize) -> CommandBuilder {
     let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_peerdeck"));
     command.args(["lab", "-v", "--peers", &peers.to_string(), "--seed", "7"]);
     command.arg("--state-dir");
@@ -584,16 +584,16 @@ fn keymap_theme_and_fleet_are_taken_over_while_it_runs_and_broken_ones_are_told(
     pty.until_text(WELL);
     let config = state.path().join(".config/peerdeck");
     let keys = config.join("keys.toml");
-    replace(&keys, "\"X\" = \"sort\"\n");
-    pty.until_text("X sort");
-    pty.press("X");
+    replace(&keys, "\"F6\" = \"sort\"\n");
+    pty.until_text("F6 sort");
+    pty.press("\x1b[17~");
     pty.until_text("order: ");
-    replace(&keys, "\"X\" = \"srot\"\n");
+    replace(&keys, "\"F6\" = \"srot\"\n");
     pty.until_text("did you mean \"sort\"? The last good");
-    pty.until_text("X sort");
-    replace(&keys, "\"Y\" = \"sort\"\n");
+    pty.until_text("F6 sort");
+    replace(&keys, "\"F8\" = \"sort\"\n");
     pty.until_text("keys.toml recovered");
-    pty.until_text("Y sort");
+    pty.until_text("F8 sort");
 
     let ground = |s: &vt100::Screen| s.cell(5, 0).map(vt100::Cell::bgcolor);
     assert_eq!(ground(pty.screen.lock().unwrap().screen()), Some(vt100::Color::Default));

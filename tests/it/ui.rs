@@ -1,5 +1,6 @@
 //! Drawing: every view and dialog at several sizes, with its styles.
 
+mod large;
 pub mod scene;
 
 use std::sync::Arc;
@@ -110,6 +111,14 @@ fn styled(buf: &Buffer) -> String {
     out
 }
 
+/// Compares the screen of `app` with the snapshot `name`.
+pub fn same(name: &str, app: &App, size: (u16, u16), now: Time) {
+    let buf = render(app, size, &terminal(), now);
+    insta::with_settings!({ prepend_module_to_snapshot => false, omit_expression => true }, {
+        insta::assert_snapshot!(name, styled(&buf));
+    });
+}
+
 /// Draws and compares with the snapshot `name`.
 fn check(name: &str, snapshot: Snapshot, size: (u16, u16), keys: &str, look: &Look) {
     let app = app(snapshot, size, keys);
@@ -135,6 +144,19 @@ fn troubled(n: usize) -> Scene {
     scene.verdict(FindingKind::UnknownTooLong, Subject::Peer(gone), 0, 21, "lab7 has not told about its links");
     scene.event(31, EventKind::Raised, "lab3 and lab9 do not reach each other");
     scene
+}
+
+#[test]
+fn c22_maintenance_is_marked_in_header_row_and_detail() {
+    let mut scene = Scene::lab(6);
+    scene.maintain(2);
+    check("maintenance-link-80x24", scene.build(), (80, 24), "j j <right> <right> <right>", &terminal());
+    check("maintenance-peer-120x40", scene.build(), (120, 40), "j j <right> <right>", &terminal());
+    let narrow = app(scene.build(), (40, 10), "");
+    let shown = text(&render(&narrow, (40, 10), &terminal(), NOW));
+    assert!(shown.contains("MAINTENANCE lab3"), "{shown}");
+    let later = text(&render(&narrow, (40, 10), &terminal(), NOW + Duration::from_hours(2)));
+    assert!(!later.contains("MAINTENANCE"), "it has ended by itself: {later}");
 }
 
 #[test]

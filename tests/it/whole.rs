@@ -126,7 +126,7 @@ impl Whole {
         (value, out.status.code().unwrap())
     }
 
-    fn fault(&self, words: &[&str]) {
+    pub fn fault(&self, words: &[&str]) {
         let state = self.dir.path().join("lab");
         let state = state.to_str().unwrap();
         let out =
@@ -135,7 +135,7 @@ impl Whole {
     }
 
     /// Asks for `connstatus` until it fits.
-    fn until(&self, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
+    pub fn until(&self, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
         let end = Instant::now() + PATIENCE;
         loop {
             let (doc, _) = self.json(&["connstatus"]);

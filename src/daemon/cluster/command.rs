@@ -1,9 +1,13 @@
-//! Commands: carried out on the machine that they are about, passed on to it otherwise.
+//! Commands: carried out on the machine that they are about, passed on to it otherwise. What the machine says to one
+//! goes back the way that the command came.
 
 use std::sync::Arc;
 
+use strum::IntoEnumIterator;
+
+use super::asked::Waiting;
 use super::{Core, Effect, RequestId};
-use crate::domain::command::OutcomeState;
+use crate::domain::command::{CommandKind, OutcomeState};
 use crate::domain::ids::PeerId;
 use crate::domain::mesh::route::Route;
 use crate::domain::text::{Line, clean};
@@ -14,8 +18,24 @@ use crate::proto::rpc::{ExecuteParams, ExecuteResult};
 /// Hops that a command may take.
 const TTL: u8 = 16;
 
-/// Longest reason that is kept.
-const REASON_MAX: usize = 200;
+/// How a command came that a fellow passed on.
+pub(super) struct Came {
+    /// From whom.
+    pub from: PeerId,
+    /// Its number there, if an answer is wanted.
+    pub n: Option<u64>,
+    /// Hops that are left.
+    pub ttl: u8,
+    /// Who wants it; older peers don't say.
+    pub by: Line,
+}
+
+/// Where a command goes next.
+struct Way {
+    next: PeerId,
+    conn: super::ConnId,
+    detail: String,
+}
 
 impl Core {
     /// A session of this peer wants something done.
@@ -28,47 +48,119 @@ impl Core {
         out: &mut Vec<Effect>,
     ) {
         let target = PeerId::new(&params.peer);
-        let result = if target == self.config.id {
-            self.carry_out(now, by, &params, out)
-                .map(|detail| ExecuteResult { state: word(OutcomeState::Accepted), detail })
-        } else {
-            self.pass_command(now, &target, TTL, params, out)
-                .map(|detail| ExecuteResult { state: word(OutcomeState::Sent), detail })
+        if target == self.config.id {
+            let result = self.carry_out(now, by, &params, out);
+            let result = result.map(|detail| ExecuteResult { state: word(OutcomeState::Accepted), detail });
+            out.push(Effect::Answer { request, result });
+            return;
+        }
+        let way = match self.way(now, &target, TTL, &params) {
+            Ok(way) => way,
+            Err(why) => {
+                out.push(Effect::Answer { request, result: Err(why) });
+                return;
+            }
         };
-        out.push(Effect::Answer { request, result });
+        let by = format!("{by}, at {}", self.config.host);
+        let n = if self.asked.has_room() {
+            let waiting = Waiting::Session { request, sent: way.detail.clone() };
+            Some(self.asked.add(now, way.next.clone(), waiting))
+        } else {
+            let result = Ok(ExecuteResult { state: word(OutcomeState::Sent), detail: way.detail.clone() });
+            out.push(Effect::Answer { request, result });
+            None
+        };
+        pass(&way, &target, TTL - 1, params, n, by, out);
     }
 
     /// A fellow passes on a command, for us or for another.
     pub(super) fn on_command(
         &mut self,
         now: Time,
-        from: &PeerId,
-        to: &str,
-        ttl: u8,
+        came: &Came,
+        target: &PeerId,
         params: ExecuteParams,
         out: &mut Vec<Effect>,
     ) {
-        let target = PeerId::new(to);
+        let from = &came.from;
+        let by = if came.by.is_empty() { Line::new(&format!("a session on {from}")) } else { came.by.clone() };
         let what = format!("{} {target}", clean(&params.command, 20));
-        let result = if target == self.config.id {
-            self.carry_out(now, &Line::new(&format!("a session on {from}")), &params, out)
+        let result = if *target == self.config.id {
+            self.carry_out(now, &by, &params, out).map(Some)
         } else {
-            self.pass_command(now, &target, ttl, params, out)
+            self.way(now, target, came.ttl, &params).map(|way| {
+                let waiting = came.n.map(|n| Waiting::Fellow { id: from.clone(), n });
+                let n = waiting.filter(|_| self.asked.has_room()).map(|w| self.asked.add(now, way.next.clone(), w));
+                pass(&way, target, came.ttl.saturating_sub(1), params, n, by.to_string(), out);
+                None
+            })
         };
-        if let Err(why) = result {
+        if let Err(why) = &result {
             self.log.push(now, Some(from), &format!("refused \"{what}\" that came from {from}: {why}"));
+        }
+        let answer = match result {
+            Ok(Some(detail)) => (OutcomeState::Accepted, detail),
+            Ok(None) => return, // The target will say.
+            Err(why) => (OutcomeState::Refused, why),
+        };
+        if let Some(n) = came.n {
+            self.answer_fellow(from, n, &word(answer.0), answer.1, out);
         }
     }
 
-    /// Sends a command towards `target`.
-    fn pass_command(
+    /// What became of a command that we passed on: for whoever waits for it here, or further back.
+    pub(super) fn on_outcome(
         &mut self,
         now: Time,
-        target: &PeerId,
-        ttl: u8,
-        params: ExecuteParams,
+        from: &PeerId,
+        n: u64,
+        state: &str,
+        detail: &str,
         out: &mut Vec<Effect>,
-    ) -> Result<String, String> {
+    ) {
+        let detail = Line::new(detail).to_string();
+        match self.asked.take(n, from) {
+            Some(Waiting::Session { request, .. }) => {
+                let result = if state == word(OutcomeState::Accepted) {
+                    Ok(ExecuteResult { state: state.to_owned(), detail })
+                } else {
+                    Err(detail)
+                };
+                out.push(Effect::Answer { request, result });
+            }
+            Some(Waiting::Fellow { id, n }) => self.answer_fellow(&id, n, state, detail, out),
+            // Nobody waits any more; a refusal must not get lost without a trace.
+            None if state == word(OutcomeState::Refused) => {
+                self.log.push(now, Some(from), &format!("a refusal came too late from {from}: {detail}"));
+            }
+            None => {}
+        }
+    }
+
+    /// Those whose targets said nothing in time learn that their commands are on their way, as far as we know.
+    pub(super) fn give_up_asked(&mut self, now: Time, out: &mut Vec<Effect>) {
+        for waiting in self.asked.overdue(now) {
+            match waiting {
+                Waiting::Session { request, sent } => {
+                    let detail = format!("{sent}; no word of it within {} s", super::asked::PATIENCE.as_secs());
+                    out.push(Effect::Answer {
+                        request,
+                        result: Ok(ExecuteResult { state: word(OutcomeState::Sent), detail }),
+                    });
+                }
+                Waiting::Fellow { .. } => {} // It gives up by itself.
+            }
+        }
+    }
+
+    fn answer_fellow(&self, to: &PeerId, n: u64, state: &str, detail: String, out: &mut Vec<Effect>) {
+        let Some(conn) = self.fellows.get(to).and_then(|f| f.active()).map(|c| c.id) else { return };
+        let state = clean(state, 20);
+        out.push(Effect::Send { conn, frame: Arc::new(Frame::Outcome { n, state, detail }) });
+    }
+
+    /// Where to send a command for `target`, if it may be sent by what this peer knows.
+    fn way(&self, now: Time, target: &PeerId, ttl: u8, params: &ExecuteParams) -> Result<Way, String> {
         if self.config.detached.is_some() {
             return Err(format!(
                 "{} is detached and can't be used to change others; ask another member, or reconnect it first",
@@ -78,37 +170,28 @@ impl Core {
         let Some(fellow) = self.fellows.get(target) else {
             return Err(format!("{target} is not a member of this cluster"));
         };
-        check_word(&params.command)?;
-        self.check_membership(&params)?;
-        if let Some(was) = params.basis.detached
-            && was != fellow.detached.is_some()
-        {
-            return Err(format!("{} is {} now", fellow.machine.host, if was { "connected" } else { "detached" }));
+        kind_of(&params.command)?;
+        self.check_membership(&params.basis)?;
+        self.check_basis_of(now, fellow, &params.basis)?;
+        if ttl == 0 {
+            return Err("it went in a circle".into());
         }
-        let Some(ttl) = ttl.checked_sub(1) else { return Err("it went in a circle".into()) };
+        let nowhere = || format!("no way leads to {} now", fellow.machine.host);
         let next = if fellow.active().is_some() {
             target.clone()
         } else {
             match self.control_routes(now).remove(target) {
                 Some(Route::Relayed { via, .. }) if !via.is_empty() => via[0].clone(),
-                Some(Route::Relayed { .. } | Route::Direct | Route::None) | None => {
-                    return Err(format!("no way leads to {} now", fellow.machine.host));
-                }
+                Some(Route::Relayed { .. } | Route::Direct | Route::None) | None => return Err(nowhere()),
             }
         };
         let relay = self.fellows.get(&next);
-        let Some(conn) = relay.and_then(|f| f.active()).map(|c| c.id) else {
-            return Err(format!("no way leads to {} now", fellow.machine.host));
-        };
+        let Some(conn) = relay.and_then(|f| f.active()).map(|c| c.id) else { return Err(nowhere()) };
         let detail = match relay {
             Some(relay) if next != *target => format!("on its way over {}", relay.machine.host),
             Some(_) | None => format!("on its way to {}", fellow.machine.host),
         };
-        out.push(Effect::Send {
-            conn,
-            frame: Arc::new(Frame::Command { to: target.to_string(), ttl, command: params }),
-        });
-        Ok(detail)
+        Ok(Way { next, conn, detail })
     }
 
     /// Does it, here, if what it was decided on still holds.
@@ -119,20 +202,31 @@ impl Core {
         params: &ExecuteParams,
         out: &mut Vec<Effect>,
     ) -> Result<String, String> {
-        check_word(&params.command)?;
-        self.check_membership(params)?;
-        let detached = self.config.detached.is_some();
+        let kind = kind_of(&params.command)?;
+        self.end_maintenance(now, out); // Its timer may be a moment late.
+        self.check_membership(&params.basis)?;
+        self.check_own_basis(now, &params.basis)?;
+        let reason = Line::new(&params.reason);
+        match kind {
+            CommandKind::Disconnect => self.set_detached(now, by, &reason, true, out),
+            CommandKind::Reconnect => self.set_detached(now, by, &reason, false, out),
+            CommandKind::MaintenanceOn => self.begin_maintenance(now, by, &reason, params.lasting, out),
+            CommandKind::MaintenanceOff => self.finish_maintenance(now, by, &reason, out),
+        }
+    }
+
+    fn set_detached(
+        &mut self,
+        now: Time,
+        by: &Line,
+        reason: &Line,
+        disconnect: bool,
+        out: &mut Vec<Effect>,
+    ) -> Result<String, String> {
         let host = self.config.host.clone();
-        if let Some(was) = params.basis.detached
-            && was != detached
-        {
-            return Err(format!("{host} is {} now", if detached { "detached" } else { "connected" }));
+        if disconnect == self.config.detached.is_some() {
+            return Err(format!("{host} is {} already", if disconnect { "detached" } else { "connected" }));
         }
-        let disconnect = params.command == "disconnect";
-        if disconnect == detached {
-            return Err(format!("{host} is {} already", if detached { "detached" } else { "connected" }));
-        }
-        let reason = clean(&params.reason, REASON_MAX);
         let because = if reason.is_empty() { String::new() } else { format!(": {reason}") };
         self.config.detached = disconnect.then_some(now);
         out.push(Effect::KeepDetached(self.config.detached));
@@ -149,23 +243,27 @@ impl Core {
         self.touch(now);
         Ok(format!("{host} is {did} the cluster"))
     }
-
-    fn check_membership(&self, params: &ExecuteParams) -> Result<(), String> {
-        let ours = self.config.membership.revision;
-        match params.basis.membership {
-            Some(theirs) if theirs != ours => {
-                Err(format!("the membership has changed: revision {ours} now, {theirs} when it was decided"))
-            }
-            Some(_) | None => Ok(()),
-        }
-    }
 }
 
-fn check_word(command: &str) -> Result<(), String> {
-    match command {
-        "disconnect" | "reconnect" => Ok(()),
-        other => Err(format!("this peer can't do \"{}\"; it can disconnect and reconnect", clean(other, 40))),
-    }
+fn pass(
+    way: &Way,
+    target: &PeerId,
+    ttl: u8,
+    command: ExecuteParams,
+    n: Option<u64>,
+    by: String,
+    out: &mut Vec<Effect>,
+) {
+    let frame = Frame::Command { to: target.to_string(), ttl, command, n, by };
+    out.push(Effect::Send { conn: way.conn, frame: Arc::new(frame) });
+}
+
+/// What is asked for; else what can be.
+fn kind_of(command: &str) -> Result<CommandKind, String> {
+    command.parse().map_err(|_| {
+        let known: Vec<&str> = CommandKind::iter().map(Into::into).collect();
+        format!("this peer can't do \"{}\"; it can: {}", clean(command, 40), known.join(", "))
+    })
 }
 
 fn word(state: OutcomeState) -> String {

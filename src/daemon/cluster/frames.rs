@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::command::Came;
 use super::fellow::Greeting;
 use super::{ConnId, Core, Effect};
 use crate::domain::ids::{BootId, PeerId};
 use crate::domain::mesh::Cause;
-use crate::domain::text::clean;
+use crate::domain::text::{Line, clean};
 use crate::domain::time::Time;
 use crate::proto::check_version;
 use crate::proto::frame::{Frame, Hello, Ping};
@@ -25,7 +26,11 @@ impl Core {
             Frame::Hello(hello) => self.on_hello(now, &id, conn, &hello, out),
             Frame::Ping(ping) => self.on_ping(now, &id, conn, &ping, out),
             Frame::Rows { clock, rows } => self.on_rows(now, &id, clock, rows),
-            Frame::Command { to, ttl, command } => self.on_command(now, &id, &to, ttl, command, out),
+            Frame::Command { to, ttl, command, n, by } => {
+                let came = Came { from: id, n, ttl, by: Line::new(&by) };
+                self.on_command(now, &came, &PeerId::new(&to), command, out);
+            }
+            Frame::Outcome { n, state, detail } => self.on_outcome(now, &id, n, &state, &detail, out),
             Frame::Bye { cause, detail } => {
                 let detail = clean(&detail, DETAIL_MAX);
                 out.push(Effect::Close { conn });

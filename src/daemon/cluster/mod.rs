@@ -3,11 +3,14 @@
 //! [`Core::step`] takes one [`Event`] and tells what to do about it; it does nothing itself. Time comes in
 //! as an argument, randomness from the seed, so that a test plays years and replays a failure exactly.
 
+mod asked;
+mod basis;
 mod command;
 mod connect;
 mod fellow;
 mod frames;
 mod log;
+mod maintenance;
 mod rows;
 mod types;
 
@@ -69,6 +72,8 @@ pub struct Core {
     /// The own row as it was pushed last; what fellows are told is the difference.
     pushed: Arc<Row>,
     asks: rows::Asks,
+    /// Commands that were passed on and are not answered.
+    asked: asked::Asked,
     /// Rows of these are, for those that don't hear them.
     news: BTreeSet<PeerId>,
     flooded: Time,
@@ -98,6 +103,7 @@ impl Core {
             flood_at: None,
             own_news: false,
             asks: rows::Asks::default(),
+            asked: asked::Asked::default(),
             pushed: Arc::new(Row {
                 origin: config.id.clone(),
                 boot: config.boot,
@@ -105,7 +111,7 @@ impl Core {
                 vouched: now,
                 via: None,
                 detached: config.detached,
-                maintenance: None,
+                maintenance: config.maintenance.clone(),
                 level: config.level,
                 links: Vec::new(),
             }),
@@ -122,6 +128,7 @@ impl Core {
         };
         let mut out = Vec::new();
         core.adopt_members(now, &mut out);
+        core.resume_maintenance(now, &mut out);
         core.schedule(now);
         (core, out)
     }
@@ -188,7 +195,10 @@ impl Core {
                 frame: Frame::Hello(_) | Frame::Ping(_) | Frame::Pong { .. } | Frame::Rows { .. },
             } => self.fellow_of(*conn),
             Event::Probe { peer, .. } | Event::Dns { peer, .. } => Some(peer.clone()),
-            Event::Frame { frame: Frame::Command { .. } | Frame::Bye { .. } | Frame::Unknown, .. }
+            Event::Frame {
+                frame: Frame::Command { .. } | Frame::Outcome { .. } | Frame::Bye { .. } | Frame::Unknown,
+                ..
+            }
             | Event::Tick
             | Event::Dialled { .. }
             | Event::Accepted { .. }
@@ -306,6 +316,8 @@ impl Core {
         for id in due {
             self.dial(now, &id, out);
         }
+        self.end_maintenance(now, out);
+        self.give_up_asked(now, out);
         if self.flush_at.is_some_and(|t| t <= now) {
             self.flush_at = None;
             self.seq += 1;
@@ -323,7 +335,9 @@ impl Core {
     fn schedule(&mut self, now: Time) {
         let far = now + Duration::from_hours(1);
         let fellows = self.fellows.values();
-        let timers = fellows.flat_map(|f| [Some(f.beat_at), f.dial_at]).chain([self.flush_at, self.flood_at]);
+        let maintenance = self.config.maintenance.as_ref().map(|m| m.until);
+        let own = [self.flush_at, self.flood_at, maintenance, self.asked.due()];
+        let timers = fellows.flat_map(|f| [Some(f.beat_at), f.dial_at]).chain(own);
         self.wake = timers.flatten().min().unwrap_or(far);
     }
 
@@ -513,7 +527,7 @@ impl Core {
             vouched: now,
             via: None,
             detached: self.config.detached,
-            maintenance: None,
+            maintenance: self.config.maintenance.clone(),
             level: self.config.level,
             links: self.fellows.values().map(|f| Arc::new(f.link.clone())).collect::<Vec<Arc<Link>>>(),
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::ids::{BootId, HostName, PeerId};
+use crate::domain::maintenance::Maintenance;
 use crate::domain::membership::Membership;
 use crate::domain::mesh::{Cause, DnsCheck, Row};
 use crate::domain::text::Line;
@@ -40,6 +41,8 @@ pub struct Config {
     pub membership: Arc<Membership>,
     /// Since when it is detached, if it is.
     pub detached: Option<Time>,
+    /// The maintenance that was announced for it; what has ended meanwhile is dropped.
+    pub maintenance: Option<Maintenance>,
     /// Why it must not dial its fellows: its own host key is not the one that they pin.
     pub unfit: Option<(Cause, Line)>,
     /// Seed of all jitter.
@@ -189,6 +192,8 @@ pub enum Effect {
     },
     /// Keep on disk since when this peer is detached.
     KeepDetached(Option<Time>),
+    /// Keep on disk what maintenance is announced for this peer.
+    KeepMaintenance(Option<Maintenance>),
     /// Answer a session.
     Answer {
         /// As in [`Event::Execute`].

@@ -8,10 +8,11 @@ use super::Output;
 use crate::daemon::VERSION_TEXT;
 use crate::daemon::cluster::View;
 use crate::domain::ids::PeerId;
+use crate::domain::maintenance::Maintenance;
 use crate::domain::membership::Machine;
 use crate::domain::mesh::{Cause, Link, LinkState, Route, Row};
 use crate::domain::text::clean;
-use crate::domain::time::human;
+use crate::domain::time::{Time, human, millis};
 
 /// What commands print from.
 pub(super) struct Facts<'a> {
@@ -29,6 +30,9 @@ clusterconfig list             the groups and machines of the cluster
 clusterconfig connstatus       the links between all machines, as each of them reports
 clusterconfig disconnect HOST  take a machine out of the cluster for a while
 clusterconfig reconnect HOST   take it in again
+maintenance on HOST [MINUTES] [REASON]
+                               announce that a machine is worked on (60 minutes if none are given)
+maintenance off HOST           the work is done; these two are peerdeck's own, no appliance has them
 status                         how this machine fares
 version                        product, version, serial number
 help                           this list
@@ -41,7 +45,8 @@ pub(super) fn prompt(view: &View) -> String {
         return format!("\n{}> ", view.host);
     }
     let mark = if view.row.detached.is_some() { " [Disconnected]" } else { "" };
-    format!("\n(Machine {}){mark}> ", view.host)
+    let work = if holding(&view.row, view.at).is_some() { " [Maintenance]" } else { "" };
+    format!("\n(Machine {}){mark}{work}> ", view.host)
 }
 
 /// Carries out one command.
@@ -93,8 +98,24 @@ fn status(facts: &Facts) -> String {
     );
     // Infallible: a String takes everything.
     let _ = writeln!(text, "Cluster links:                 {up} of {} connected", links.len());
+    if let Some(m) = holding(&facts.view.row, facts.view.at) {
+        let _ = writeln!(text, "Maintenance:                   {}", announced(m, facts));
+    }
     let _ = writeln!(text, "Sessions:                      {}", facts.operators);
     text
+}
+
+/// The maintenance of this row's machine, if it still holds.
+fn holding(row: &Row, now: Time) -> Option<&Maintenance> {
+    row.maintenance.as_ref().filter(|m| m.holds(now))
+}
+
+/// `until Sat Nov 21 14:05:00 2026 GMT by admin from 10.0.0.9: new disk`
+fn announced(m: &Maintenance, facts: &Facts) -> String {
+    // Times of the core are anchored at the wall clock and counted from there: the rest of the time is exact.
+    let left = m.until.since(facts.view.at);
+    let because = if m.reason.is_empty() { String::new() } else { format!(": {}", m.reason) };
+    format!("until {} by {}{because}", date(facts.wall_ms.saturating_add(millis(left))), m.by)
 }
 
 fn date(wall_ms: u64) -> String {
@@ -109,7 +130,9 @@ fn list(facts: &Facts) -> String {
         let _ = writeln!(text, "Group {group}:");
         for machine in membership.machines.iter().filter(|m| m.group == *group) {
             let mark = if is_detached(facts, &machine.id) { " (disconnected)" } else { "" };
-            let _ = writeln!(text, "    Machine {} (Serial #: {}){mark}", machine.host, machine.id);
+            let row = row_of(facts, &machine.id);
+            let work = if row.and_then(|r| holding(r, facts.view.at)).is_some() { " (maintenance)" } else { "" };
+            let _ = writeln!(text, "    Machine {} (Serial #: {}){mark}{work}", machine.host, machine.id);
         }
     }
     text
@@ -134,6 +157,9 @@ fn connstatus(facts: &Facts) -> String {
             Some(_) | None => String::new(),
         };
         let _ = writeln!(text, "Machine {} (Serial #: {}){note}:", machine.host, machine.id);
+        if let Some(m) = row_of(facts, &machine.id).and_then(|r| holding(r, facts.view.at)) {
+            let _ = writeln!(text, "    in maintenance {}", announced(m, facts));
+        }
         match row_of(facts, &machine.id) {
             None => text.push_str("    unknown: nothing was heard of this machine since the start\n"),
             Some(row) => {

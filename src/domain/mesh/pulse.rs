@@ -17,9 +17,13 @@ pub enum Beat {
 }
 
 /// The last [`PULSE_LEN`] pings, oldest first, a byte each: round trips on a logarithmic scale from 10 µs
-/// to 60 s in steps of about 7 %.
+/// to 60 s in steps of about 7 %. The newest round trip is kept exactly.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Pulse([u8; PULSE_LEN]);
+pub struct Pulse {
+    beats: [u8; PULSE_LEN],
+    /// Microseconds, one more than there are; 0 is none.
+    newest: u32,
+}
 
 const NONE: u8 = 0;
 const LOST: u8 = 255;
@@ -31,13 +35,28 @@ const DECADES_LN: f64 = 15.607; // ln(6e6)
 impl Pulse {
     /// Adds a ping; `None` is a lost one.
     pub fn push(&mut self, rtt: Option<Duration>) {
-        self.0.rotate_left(1);
-        self.0[PULSE_LEN - 1] = rtt.map_or(LOST, encode);
+        self.beats.rotate_left(1);
+        self.beats[PULSE_LEN - 1] = rtt.map_or(LOST, encode);
+        if rtt.is_some() {
+            self.set_rtt(rtt);
+        }
+    }
+
+    /// The newest round trip, to the microsecond; a lost ping leaves it.
+    #[must_use]
+    pub fn rtt(&self) -> Option<Duration> {
+        self.newest.checked_sub(1).map(|us| Duration::from_micros(u64::from(us)))
+    }
+
+    /// Says what the newest round trip is, without a ping.
+    pub fn set_rtt(&mut self, rtt: Option<Duration>) {
+        let us = |rtt: Duration| u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX).saturating_add(1);
+        self.newest = rtt.map_or(0, us);
     }
 
     /// The pings, oldest first.
     pub fn beats(&self) -> impl Iterator<Item = Beat> + '_ {
-        self.0.iter().map(|b| match *b {
+        self.beats.iter().map(|b| match *b {
             NONE => Beat::None,
             LOST => Beat::Lost,
             code => Beat::Answered(decode(code)),

@@ -102,12 +102,15 @@ fn link_sheet(sheet: &mut Sheet<'_>, pen: &Pen<'_>, app: &App, cluster: &Cluster
     }
     route_line(sheet, cluster, (observer, other), cell.state, now);
     let mut way_back = vec![piece(format!("{} {}", g.cell(&back), cell_word(&back)), cell_role(&back))];
-    if let Some(rtt) = back.link.and_then(|l| l.rtt).filter(|_| back.state == LinkState::Connected) {
+    if let Some(rtt) = back.rtt.filter(|_| back.state == LinkState::Connected) {
         way_back.push(piece(format!("  {}", time::human_rtt(rtt)), Role::Text));
     }
     sheet.field("back", way_back);
+    for (name, peer) in [(names.0, observer), (names.1, other)] {
+        work_lines(sheet, pen, app, Some(name), peer, now);
+    }
     let pulse = observer.pulses.get(at.1).copied().unwrap_or_default();
-    ping_line(sheet, pen, &pulse, link.rtt.filter(|_| cell.state == LinkState::Connected));
+    ping_line(sheet, pen, &pulse, cell.rtt.filter(|_| cell.state == LinkState::Connected));
     dns_lines(sheet, g.arrow, &link.dns);
     if let Some(address) = link.address {
         sheet.plain("address", address.to_string());
@@ -193,10 +196,20 @@ fn ping_line(sheet: &mut Sheet<'_>, pen: &Pen<'_>, pulse: &Pulse, rtt: Option<st
 
 /// Who told it, and how long ago.
 fn told_line(sheet: &mut Sheet<'_>, cluster: &Cluster, observer: &Peer, now: Time) {
-    let Some(row) = &observer.row else { return };
-    let age = time::human(now.since(row.vouched));
+    let (Some(row), Some(age)) = (&observer.row, observer.row_age(now)) else { return };
+    let age = time::human(age);
     let by = row.via.as_ref().map_or_else(String::new, |via| format!(", passed on by {}", cluster.label(via)));
     sheet.plain("told", format!("{age} ago{by}"));
+}
+
+/// Who works on a peer, why and until when.
+fn work_lines(sheet: &mut Sheet<'_>, pen: &Pen<'_>, app: &App, name: Option<&str>, peer: &Peer, now: Time) {
+    let Some(m) = peer.maintenance(now) else { return };
+    let who = name.map_or_else(String::new, |name| format!("{name} "));
+    let until = clock(pen, app, m.until, now);
+    let why = if m.reason.is_empty() { "no reason given" } else { m.reason.as_str() };
+    let left = text::calm_span(m.until.since(now));
+    sheet.sentence("maint", &format!("{who}until {until} (in {left}) by {}: {why}", m.by), Role::Detached);
 }
 
 fn peer_sheet(sheet: &mut Sheet<'_>, pen: &Pen<'_>, app: &App, cluster: &Cluster, peer: &Peer, now: Time) {
@@ -232,8 +245,9 @@ fn peer_sheet(sheet: &mut Sheet<'_>, pen: &Pen<'_>, app: &App, cluster: &Cluster
     sheet.plain("seen by", format!("{} of {}", seen.count(), cluster.peers.len().saturating_sub(1)));
     if let Some(since) = peer.detached() {
         let text = format!("on purpose, {} ago", time::human(now.since(since)));
-        sheet.field("detached", vec![piece(text, Role::Detached)]);
+        sheet.field("detach", vec![piece(text, Role::Detached)]);
     }
+    work_lines(sheet, pen, app, None, peer, now);
     if let Some(group) = &peer.group {
         sheet.plain("group", group.as_str());
     }

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use ratatui::layout::Rect;
 
+use crate::app::dialog::Dialog;
 use crate::app::grid::{Grid, Sort};
+use crate::app::mouse::Hit;
 use crate::app::{App, labels};
 use crate::domain::snapshot::Cell;
 use crate::domain::{Cluster, LinkState, Peer, ReachState, Time};
@@ -27,15 +29,18 @@ const NUMBERS_CELL: u16 = 9;
 
 /// What the grid is drawn from.
 pub struct Context<'a> {
-    app: &'a App,
-    cluster: &'a Cluster,
-    grid: &'a Grid,
-    now: Time,
-    labels: Vec<&'a str>,
+    pub(super) app: &'a App,
+    pub(super) cluster: &'a Cluster,
+    pub(super) grid: &'a Grid,
+    pub(super) now: Time,
+    pub(super) labels: Vec<&'a str>,
     /// Over others there is a way, per cell of the cluster; only for rows with a link that is down.
     relayed: Vec<Vec<bool>>,
     level: Option<u32>,
-    grouped: bool,
+    pub(super) grouped: bool,
+    /// Whom the open dialog is about, by position; and whether their links would change.
+    meant: Vec<bool>,
+    cuts: bool,
 }
 
 /// How columns are headed and how wide cells are.
@@ -94,10 +99,18 @@ impl<'a> Context<'a> {
             grid,
             now,
             labels: labels(cluster),
-            relayed: relayed(cluster, grid, now),
+            // A sign that stands beside others needs a column of its own.
+            relayed: if grid.is_large() { Vec::new() } else { relayed(cluster, grid, now) },
             level: common_level(cluster),
             grouped,
+            meant: cluster.peers.iter().map(|p| app.dialog().is_some_and(|d| d.is_about(&p.id))).collect(),
+            cuts: app.dialog().is_some_and(Dialog::changes_links),
         }
+    }
+
+    /// Whether the cell would change by what the open dialog asks about.
+    fn would_change(&self, i: usize, j: usize) -> bool {
+        self.cuts && i != j && (self.meant[i] || self.meant[j])
     }
 
     /// The widest layout that fits whole into `width` columns.
@@ -191,14 +204,18 @@ impl<'a> Context<'a> {
         plan
     }
 
-    fn is_border(&self, before: usize, after: usize) -> bool {
+    pub(super) fn is_border(&self, before: usize, after: usize) -> bool {
         self.grouped && self.cluster.peers[before].group != self.cluster.peers[after].group
     }
 
     /// The sign beside a row's name and what it says: the worst that is wrong with the observer.
-    fn row_mark(&self, pen: &Pen<'_>, peer: &Peer) -> (&'static str, Role) {
+    pub(super) fn row_mark(&self, pen: &Pen<'_>, peer: &Peer) -> (&'static str, Role) {
         let g = pen.glyphs();
         let level = peer.row.as_ref().map(|r| r.level).or(peer.identity.as_ref().map(|i| i.level));
+        // It explains whatever else may be seen of the peer.
+        if peer.maintenance(self.now).is_some() {
+            return (g.maintenance, Role::Detached);
+        }
         match peer.reach.state {
             ReachState::AskHostKey => ("?", Role::Warn),
             ReachState::Unreachable if peer.observed => (g.unreached, Role::Crit),
@@ -311,6 +328,7 @@ fn heads(
     lines: usize,
 ) {
     let below = area.y + plan.head_lines() - 1;
+    pen.hit(Rect { height: plan.head_lines(), ..area }, || Hit::Titles);
     let g = pen.glyphs();
     pen.put(area.x + plan.left().saturating_sub(5), area.y, 4, " to ", Role::Muted);
     let len = cx.grid.rows.len();
@@ -341,12 +359,18 @@ fn heads(
         }
         last = Some(j);
         let role = if *c == cx.app.cursor().col() { Role::Crosshair } else { Role::Text };
+        let role = if cx.meant[j] { Role::BadgeLoud } else { role };
+        let marked = cx.app.marks().holds(&cx.cluster.peers[j].id);
         match plan.heads {
             Heads::Names => {
                 let room = usize::from(plan.cell - 1);
                 let label = text::cut_middle(cx.labels[j], room, g.ellipsis);
                 let shift = if plan.cell >= NUMBERS_CELL { 0 } else { (room - text::width(&label)) / 2 };
-                pen.put(x + u16::try_from(shift).unwrap_or(0), below, plan.cell - 1, &label, role);
+                let x = x + u16::try_from(shift).unwrap_or(0);
+                pen.put(x, below, plan.cell - 1, &label, role);
+                if marked {
+                    pen.put(x.saturating_sub(1), below, 1, g.mark, Role::Accent);
+                }
             }
             Heads::Index if plan.cell > plan.index => {
                 let number = format!("{:>width$}", j + 1, width = usize::from(plan.index));
@@ -411,14 +435,23 @@ fn draw_row(
         x += plan.index + 1;
     }
     let name = text::cut_middle(cx.labels[i], usize::from(plan.name), ellipsis);
+    let role = if cx.meant[i] { Role::BadgeLoud } else { role };
     pen.put(x, area.y, plan.name, &name, role);
+    if cx.app.marks().holds(&peer.id) {
+        pen.put(x.saturating_sub(1), area.y, 1, pen.look.glyphs.mark, Role::Accent);
+    }
     x += plan.name;
+    pen.hit(Rect { x: area.x, width: x - area.x, ..area }, || Hit::Row(peer.id.clone()));
     let (mark, mark_role) = cx.row_mark(pen, peer);
     pen.put(x, area.y, 1, mark, mark_role);
     for (c, x) in cols {
         let j = cx.grid.cols[*c];
         let selected = under_cursor && *c == cx.app.cursor().col();
         draw_cell(pen, *x, area.y, cx, plan, (i, j), selected);
+        pen.hit(Rect { x: *x, width: plan.cell, ..area }, || Hit::Cell {
+            from: peer.id.clone(),
+            to: cx.cluster.peers[j].id.clone(),
+        });
     }
     gutters(pen, area.y, cx, plan, cols);
 }
@@ -449,7 +482,7 @@ fn draw_cell(pen: &mut Pen<'_>, x: u16, y: u16, cx: &Context<'_>, plan: &Plan, a
         }
         if numbers {
             let number = match (cell.state, cell.link) {
-                (LinkState::Connected, Some(link)) => link.rtt.map(text::short_rtt).unwrap_or_default(),
+                (LinkState::Connected, Some(_)) => cell.rtt.map(text::short_rtt).unwrap_or_default(),
                 (LinkState::Down | LinkState::Detached | LinkState::Connecting, Some(link)) => {
                     text::short_span(cx.now.since(link.since))
                 }
@@ -459,6 +492,9 @@ fn draw_cell(pen: &mut Pen<'_>, x: u16, y: u16, cx: &Context<'_>, plan: &Plan, a
             let quiet = if cell.state == LinkState::Connected { Role::Muted } else { role };
             pen.put(x + 2, y, wide - 2, &number, quiet);
         }
+    }
+    if cx.would_change(at.0, at.1) {
+        pen.restyle(Rect { x, y, width: wide, height: 1 }, Role::BadgeLoud);
     }
     if selected {
         let (from, width) = match () {
@@ -471,6 +507,6 @@ fn draw_cell(pen: &mut Pen<'_>, x: u16, y: u16, cx: &Context<'_>, plan: &Plan, a
 }
 
 /// Green only as long as it is young: from two thirds of the limit on it fades.
-fn is_fading(cell: &Cell<'_>, stale: Duration) -> bool {
+pub(super) fn is_fading(cell: &Cell<'_>, stale: Duration) -> bool {
     cell.state == LinkState::Connected && cell.age.is_some_and(|age| age * 3 > stale * 2)
 }

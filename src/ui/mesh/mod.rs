@@ -1,7 +1,10 @@
 //! The Mesh view: the verdict, the grid that is its evidence, and the selected link.
 
+mod dense;
 mod detail;
 mod grid;
+mod health;
+mod lens;
 mod worst;
 
 use ratatui::layout::Rect;
@@ -48,6 +51,10 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) {
     };
     let side_room = |side: u16| body.width.saturating_sub(side + 1);
     let context = grid::Context::new(app, cluster, &shown, now);
+    if shown.is_large() {
+        large(pen, body, &context, now);
+        return;
+    }
     let sides: &[u16] = if body.width >= SIDE_FROM { &[SIDE_GOOD, SIDE_MIN] } else { &[] };
     let beside = sides.iter().find_map(|side| context.plan(side_room(*side), body.height));
     if let Some(plan) = beside {
@@ -81,6 +88,46 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) {
         let right = below(Rect { x: lower.x + half, width: lower.width - half, ..lower }, 1);
         pen.upright(Rect { width: 1, ..right });
         worst::draw(pen, Rect { x: right.x + 2, width: right.width.saturating_sub(3), ..right }, app, now);
+    }
+}
+
+/// The grid of many peers, and below or beside it the lens, the detail and what is in trouble.
+fn large(pen: &mut Pen<'_>, body: Rect, cx: &grid::Context<'_>, now: Time) {
+    let side = SIDE_MAX + 2;
+    let whole = dense::Plan::new(cx, pen.look, body.width, body.height);
+    if whole.width() + side <= body.width {
+        let left = Rect { width: body.width - side, ..body };
+        dense::draw(pen, left, cx, &whole);
+        pen.upright(Rect { x: left.right(), width: 1, ..body });
+        let right = Rect { x: left.right() + 2, width: side - 2, ..body };
+        let seen = lens::draw(pen, right, cx.app, cx.grid, now);
+        let told = detail::draw(pen, below(right, seen + 1), cx.app, now);
+        worst::draw(pen, below(right, seen + told + 2), cx.app, now);
+        return;
+    }
+    let most = body.height.saturating_sub(BELOW + 1).max(body.height / 2);
+    let plan = dense::Plan::new(cx, pen.look, body.width, most);
+    let top = above(body, plan.height(most));
+    dense::draw(pen, top, cx, &plan);
+    let lower = below(body, top.height);
+    if lower.height < 3 {
+        return;
+    }
+    pen.rule(above(lower, 1), "");
+    let lower = below(lower, 1);
+    // The detail is wanted most, then the lens, then what is in trouble: the sentence above names the worst.
+    let columns = if lower.width >= SIDE_GOOD * 3 { 3 } else { 2 };
+    let each = lower.width / columns;
+    let part = |n: u16| Rect { x: lower.x + n * each + 1, width: each.saturating_sub(2), ..lower };
+    detail::draw(pen, part(0), cx.app, now);
+    pen.upright(Rect { x: part(1).x - 1, width: 1, ..lower });
+    let inner = |n: u16| Rect { x: part(n).x + 1, width: part(n).width.saturating_sub(1), ..lower };
+    let seen = lens::draw(pen, inner(1), cx.app, cx.grid, now);
+    if columns == 3 {
+        pen.upright(Rect { x: part(2).x - 1, width: 1, ..lower });
+        worst::draw(pen, inner(2), cx.app, now);
+    } else {
+        worst::draw(pen, below(inner(1), seen + 1), cx.app, now);
     }
 }
 

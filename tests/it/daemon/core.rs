@@ -196,7 +196,7 @@ fn c22_detach_and_reconnect_are_carried_out_on_the_machine_itself() {
     let basis = WireBasis { membership: Some(7), detached: Some(false), ..WireBasis::default() };
     execute(&mut sim, 0, "disconnect", 3, basis.clone());
     sim.run(SECOND);
-    assert_eq!(sim.nodes[0].answers.pop(), Some(Ok("sent".into())));
+    assert_eq!(sim.nodes[0].answers.pop(), Some(Ok("accepted".into())), "by the machine itself");
     for i in 0..3 {
         for (a, b) in [(i, 3), (3, i)] {
             let link = sim.link(a, b);
@@ -248,7 +248,7 @@ fn a_command_finds_its_way_over_others_and_an_old_basis_is_refused() {
     assert_eq!(sim.state(1, 2), LinkState::Connected);
     execute(&mut sim, 0, "disconnect", 2, WireBasis::default());
     sim.run(SECOND);
-    assert_eq!(sim.nodes[0].answers.pop(), Some(Ok("sent".into())));
+    assert_eq!(sim.nodes[0].answers.pop(), Some(Ok("accepted".into())), "it came back over 1");
     assert_eq!(sim.state(1, 2), LinkState::Detached);
     sim.run(2 * SECOND);
     assert_eq!(sim.state(0, 2), LinkState::Detached, "0 learns it over 1");

@@ -3,6 +3,7 @@
 mod config;
 mod core;
 mod dns;
+mod maintenance;
 mod openssh;
 mod real;
 mod rpc;

@@ -221,12 +221,28 @@ async fn c22_disconnect_and_reconnect_over_another_peer() {
     let basis = |detached: bool| json!({"membership": 1, "detached": detached});
     let params = json!({"command": "disconnect", "peer": target, "reason": "upgrade", "basis": basis(false)});
     let sent = client.call("execute", params.clone()).await;
-    assert_eq!(sent["result"]["state"], json!("sent"), "{sent}");
+    assert_eq!(sent["result"]["state"], json!("accepted"), "the word of the machine itself: {sent}");
     place.wait_up(0, 1).await;
     place.wait_up(2, 0).await;
     place.exec_until(0, "clusterconfig list", |t| t.contains(") (disconnected)\n")).await;
     let again = client.call("execute", params).await;
     assert!(again["error"]["message"].as_str().unwrap().contains("detached now"), "{again}");
+
+    let described = client.call("describe", Value::Null).await;
+    let can = json!([
+        "observe",
+        "relay",
+        "execute.disconnect",
+        "execute.reconnect",
+        "execute.maintenance-on",
+        "execute.maintenance-off",
+    ]);
+    assert_eq!(described["result"]["capabilities"], can);
+    let described = guest.call("describe", Value::Null).await;
+    assert_eq!(described["result"]["capabilities"], json!(["observe", "relay"]));
+    // Only the machine itself can refuse this: the reason comes back over the one that was asked.
+    let without = client.call("execute", json!({"command": "disconnect", "peer": target})).await;
+    assert_eq!(without["error"]["message"], json!("lab3.example.com is detached already"), "{without}");
 
     let mut there = Client::connect(&place, 2).await;
     let wrong = json!({"command": "reconnect", "peer": target, "basis": {"membership": 9}});

@@ -130,7 +130,7 @@ async fn c22_the_command_line_disconnects_and_reconnects() {
     assert_eq!((text.as_str(), refused.status), ("Not done: noc may only look here (role guest).\n", Some(1)));
 
     let done = place.exec(0, "clusterconfig disconnect lab3.example.com").await;
-    assert_eq!(done, ("sent: on its way to lab3.example.com.\n".into(), Some(0)));
+    assert_eq!(done, ("accepted: lab3.example.com is disconnected from the cluster.\n".into(), Some(0)));
     place.wait_up(0, 1).await;
     place.exec_until(0, "clusterconfig list", |t| t.contains(") (disconnected)\n")).await;
     let (again, status) = place.exec(0, "clusterconfig disconnect LAB3").await;
@@ -142,4 +142,32 @@ async fn c22_the_command_line_disconnects_and_reconnects() {
     for i in 0..3 {
         place.wait_up(i, 2).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c22_the_command_line_announces_maintenance_that_survives_a_restart() {
+    let mut place = Place::start(3).await;
+    let (done, status) = place.exec(0, "maintenance on lab3 90 New disk").await;
+    let word = "accepted: lab3.example.com is in maintenance for 1 h 30 m.\n";
+    assert_eq!((done.as_str(), status), (word, Some(0)), "the word of lab3, over lab1");
+    place.exec_until(1, "clusterconfig list", |t| t.contains(") (maintenance)\n")).await;
+    let told = |t: &str| t.contains("    in maintenance until ") && t.contains(" at lab1.example.com: New disk\n");
+    place.exec_until(1, "clusterconfig connstatus", told).await;
+
+    place.peers[2].take().unwrap().kill();
+    place.start_one(2).await;
+    let (status, _) = place.exec(2, "status").await;
+    assert!(status.contains("Maintenance:                   until ") && status.contains(": New disk\n"), "{status}");
+
+    for i in 0..3 {
+        place.wait_up(i, 2).await;
+    }
+    place.exec_until(0, "clusterconfig list", |t| t.contains(") (maintenance)\n")).await;
+    let (off, _) = place.exec(2, "maintenance off lab3").await;
+    assert_eq!(off, "accepted: lab3.example.com is no longer in maintenance.\n");
+    place.exec_until(0, "clusterconfig list", |t| !t.contains("maintenance")).await;
+    let (again, status) = place.exec(0, "maintenance off lab3").await;
+    assert_eq!((again.as_str(), status), ("Not done: lab3.example.com is not in maintenance.\n", Some(1)));
+    let (help, _) = place.exec(0, "help").await;
+    assert!(help.contains("maintenance on HOST") && help.contains("peerdeck's own"), "{help}");
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use peerdeck::daemon::cluster::{Config, ConnId, Core, DialError, Dialled, Effect, Event, View};
+use peerdeck::domain::maintenance::Maintenance;
 use peerdeck::domain::membership::{Addressing, Machine, Membership};
 use peerdeck::domain::mesh::{Cause, DnsCheck, Link, LinkState};
 use peerdeck::domain::{BootId, ClusterName, GroupName, HostName, Line, PeerId, Time};
@@ -48,6 +49,7 @@ pub struct Node {
     pub host_up: bool,
     pub level: u32,
     pub detached: Option<Time>,
+    pub maintenance: Option<Maintenance>,
     pub answers: Vec<Result<String, String>>,
 }
 
@@ -123,6 +125,7 @@ impl Sim {
                 host_up: true,
                 level: 1,
                 detached: None,
+                maintenance: None,
                 answers: Vec::new(),
             });
         }
@@ -148,6 +151,7 @@ impl Sim {
             ping_failures: FAILURES,
             membership: self.membership.clone(),
             detached: node.detached,
+            maintenance: node.maintenance.clone(),
             unfit: None,
             seed: self.rng.random(),
         };
@@ -224,6 +228,15 @@ impl Sim {
             }
         }
         self.now = until;
+    }
+
+    /// A frame over the connection of two, as if the first had sent it.
+    pub fn say(&mut self, from: usize, to: usize, frame: &Frame) {
+        let open =
+            self.pipes.iter().position(|p| p.open == [true; 2] && p.ends.iter().all(|e| [from, to].contains(&e.0)));
+        let pipe = open.unwrap();
+        let end = usize::from(self.pipes[pipe].ends[1].0 == to);
+        self.send_item(pipe, end, Some(Arc::new(frame.clone())));
     }
 
     pub fn view(&self, i: usize) -> View {
@@ -430,6 +443,7 @@ impl Sim {
                     }
                 }
                 Effect::KeepDetached(since) => self.nodes[i].detached = since,
+                Effect::KeepMaintenance(maintenance) => self.nodes[i].maintenance = maintenance,
                 Effect::Answer { result, .. } => self.nodes[i].answers.push(result.map(|r| r.state)),
                 Effect::CheckDns { .. } | Effect::Changed => {}
             }

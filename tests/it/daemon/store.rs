@@ -3,8 +3,13 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use peerdeck::daemon::store::{begin_boot, read_detached, read_keys, write_detached};
+use std::time::Duration;
+
+use peerdeck::daemon::store::{
+    begin_boot, read_detached, read_keys, read_maintenance, write_detached, write_maintenance,
+};
 use peerdeck::daemon::{StoreError, new_host_key, provision, read_membership};
+use peerdeck::domain::maintenance::Maintenance;
 use peerdeck::domain::{HostName, Time};
 
 fn mode(path: &std::path::Path) -> u32 {
@@ -78,4 +83,25 @@ fn boot_ids_rise_even_when_the_clock_goes_back_and_detaching_survives() {
     write_detached(&state, None).unwrap();
     assert!(begin_boot(&state, 0).unwrap() > second);
     assert_eq!(read_detached(&state).unwrap(), None);
+}
+
+#[test]
+fn c22_maintenance_survives_a_start_beside_detaching_and_a_state_of_an_older_version_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("lab1");
+    provision(&state, &HostName::new("lab1.example.com")).unwrap();
+    fs::write(state.join("state.json"), b"{\"boot\": 5, \"detached\": 77}\n").unwrap();
+    fs::set_permissions(state.join("state.json"), fs::Permissions::from_mode(0o600)).unwrap();
+    assert_eq!(read_maintenance(&state).unwrap(), None);
+    let weeks = Duration::from_hours(24 * 20);
+    let announced = Maintenance::lasting(Time::from_millis(1_700_000_000_123), weeks, "admin".into(), "disk".into());
+    write_maintenance(&state, Some(&announced)).unwrap();
+    begin_boot(&state, 9_000).unwrap();
+    assert_eq!(read_maintenance(&state).unwrap(), Some(announced), "to the millisecond, and weeks ahead");
+    assert_eq!(read_detached(&state).unwrap(), Some(Time::from_millis(77)));
+    assert_eq!(mode(&state.join("state.json")), 0o600);
+    write_detached(&state, None).unwrap();
+    assert!(read_maintenance(&state).unwrap().is_some(), "one does not touch the other");
+    write_maintenance(&state, None).unwrap();
+    assert_eq!(read_maintenance(&state).unwrap(), None);
 }

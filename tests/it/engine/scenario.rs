@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
+use peerdeck::domain::maintenance::Maintenance;
 use peerdeck::domain::mesh::link::{Cause, DnsResult, LinkState, Probe};
 use peerdeck::domain::observation::{Fact, Observation};
 use peerdeck::domain::reach::PeerEvent;
@@ -66,6 +67,9 @@ pub struct Step {
     unmute: Vec<String>,
     detach: Vec<String>,
     attach: Vec<String>,
+    /// Somebody works on a peer, for so many seconds; the work is done.
+    maintain: BTreeMap<String, f64>,
+    release: Vec<String>,
     /// The host key of a peer is not known here.
     ask: Vec<String>,
     /// A peer sends garbage.
@@ -193,6 +197,8 @@ enum Act {
     Reach(String, String),
     Talk(String, bool),
     Detach(String, bool),
+    Maintain(String, f64),
+    Release(String),
     Ask(String),
     Garbage(String),
     Level(String, u32),
@@ -237,6 +243,8 @@ fn acts(step: &Step) -> Vec<(f64, Act)> {
     acts.extend(step.unmute.iter().map(|p| Act::Talk(p.clone(), true)));
     acts.extend(step.detach.iter().map(|p| Act::Detach(p.clone(), true)));
     acts.extend(step.attach.iter().map(|p| Act::Detach(p.clone(), false)));
+    acts.extend(step.maintain.iter().map(|(p, s)| Act::Maintain(p.clone(), *s)));
+    acts.extend(step.release.iter().map(|p| Act::Release(p.clone())));
     acts.extend(step.ask.iter().map(|p| Act::Ask(p.clone())));
     acts.extend(step.garbage.iter().map(|p| Act::Garbage(p.clone())));
     acts.extend(step.level.iter().map(|(p, l)| Act::Level(p.clone(), *l)));
@@ -301,6 +309,12 @@ impl Act {
                     world.set_state(&other, &p, state, detach.then_some(Cause::Detached));
                 }
             }
+            Self::Maintain(p, seconds) => {
+                let span = Duration::from_secs_f64(seconds);
+                let told = Maintenance::lasting(world.now, span, "admin from 10.0.0.9".into(), "new disk".into());
+                world.actors.get_mut(&p).unwrap().maintenance = Some(told);
+            }
+            Self::Release(p) => world.actors.get_mut(&p).unwrap().maintenance = None,
             Self::Ask(p) => {
                 world.actors.get_mut(&p).unwrap().connected = false;
                 world.say(

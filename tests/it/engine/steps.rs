@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use peerdeck::domain::finding::Transition;
+use peerdeck::domain::maintenance::Maintenance;
 use peerdeck::domain::mesh::link::{Cause, LinkState};
 use peerdeck::domain::observation::{Fact, Observation, RowDelta};
 use peerdeck::domain::reach::{PeerEvent, PeerRequest, ReachState};
 use peerdeck::domain::snapshot::{Limits, Snapshot};
-use peerdeck::domain::{BootId, Command, Outcome, OutcomeState, PeerId, Plan, Row, Time};
+use peerdeck::domain::{BootId, Command, FindingKind, Outcome, OutcomeState, PeerId, Plan, Row, Severity, Time};
 use peerdeck::engine::{ClusterConfig, Config, Effect, Engine, Event};
 
 use super::world::{World, endpoint, machine, time};
@@ -65,7 +67,7 @@ fn the_same_picture_is_shared_as_long_as_nothing_changes() {
     assert!(!world.engine.is_dirty());
     assert!(Arc::ptr_eq(&first, &world.snapshot()));
     world.report("lab2");
-    assert!(world.engine.is_dirty());
+    assert!(world.engine.is_aged() && !world.engine.is_dirty(), "nothing but ages and round trips");
     let second = world.snapshot();
     assert!(second.generation > first.generation);
     let same = |n: usize| Arc::ptr_eq(&first.clusters[0].peers[n], &second.clusters[0].peers[n]);
@@ -401,6 +403,96 @@ fn silence_after_a_command_is_unknown_not_failed() {
 }
 
 #[test]
+fn a_peer_that_vanishes_in_the_middle_of_a_command_leaves_it_unknown_taken_or_not() {
+    for taken in [false, true] {
+        let mut world = world(&["lab1", "lab2", "lab3"]);
+        let plan = disconnect(&mut world, "lab2");
+        world.submit(1, plan);
+        if taken {
+            accept(&mut world, "lab2", 1);
+        }
+        world.actors.get_mut("lab2").unwrap().talks = false;
+        world.lose("lab2", Cause::Dropped);
+        for fellow in ["lab1", "lab3"] {
+            world.set_state(fellow, "lab2", LinkState::Down, Some(Cause::Refused));
+        }
+        world.run(16.0);
+        let said = states(&world, 1);
+        assert_eq!(said.last(), Some(&OutcomeState::Unknown), "{said:?}");
+        assert_eq!(said.iter().filter(|s| s.is_final()).count(), 1, "said once: {said:?}");
+        assert!(!said.contains(&OutcomeState::Failed), "nobody knows that: {said:?}");
+        // It did come about after all: too late for the command, visible all the same.
+        let now = world.now;
+        world.actors.get_mut("lab2").unwrap().detached = Some(now);
+        world.connect("lab2");
+        world.run(1.5);
+        assert_eq!(states(&world, 1), said);
+    }
+}
+
+#[test]
+fn c22_what_the_target_refuses_over_a_fellow_is_refused_here_with_its_reason() {
+    let mut world = world(&["lab1", "lab2", "lab3"]);
+    world.lose("lab2", Cause::Timeout);
+    world.run(1.5);
+    let plan = disconnect(&mut world, "lab2");
+    world.submit(1, plan);
+    let why = "lab2.example.com is in maintenance now";
+    let outcome = Outcome { state: OutcomeState::Refused, at: world.now, detail: why.into() };
+    let via = world.requests.last().unwrap().0.host.short().to_owned();
+    world.say(&via, PeerEvent::Executed { id: 1, outcome });
+    assert_eq!(states(&world, 1), [OutcomeState::Sent, OutcomeState::Refused]);
+    assert_eq!(world.outcomes.last().unwrap().1.detail.as_str(), why);
+}
+
+fn maintain(world: &mut World, name: &str, seconds: u64, reason: &str) {
+    let span = Duration::from_secs(seconds);
+    let told = Maintenance::lasting(world.now, span, "admin".into(), reason.into());
+    world.actors.get_mut(name).unwrap().maintenance = Some(told);
+}
+
+#[test]
+fn c22_what_is_held_back_stands_with_the_finding_that_holds_it_back() {
+    let mut world = world(&["lab1", "lab2", "lab3", "lab4"]);
+    maintain(&mut world, "lab2", 600, "new disk");
+    world.set_state("lab1", "lab2", LinkState::Down, Some(Cause::Timeout));
+    world.set_state("lab2", "lab1", LinkState::Down, Some(Cause::Timeout));
+    world.run(6.0);
+    let findings = world.snapshot().clusters[0].findings.clone();
+    assert_eq!(findings.len(), 1, "{findings:?}");
+    let f = &findings[0];
+    assert_eq!((f.kind, f.severity), (FindingKind::Maintenance, Severity::Notice));
+    assert!(f.text.as_str().ends_with(", announced by admin: new disk"), "{}", f.text);
+    assert!(f.evidence.iter().any(|e| e.as_str().starts_with("held back: ")), "{:?}", f.evidence);
+}
+
+#[test]
+fn the_times_of_an_announcement_don_t_move_with_every_report() {
+    let mut world = world(&["lab1", "lab2"]);
+    maintain(&mut world, "lab2", 600, "new disk");
+    world.run(2.0);
+    let told =
+        |world: &mut World| world.snapshot().clusters[0].peer(&PeerId::new("lab2")).unwrap().row.clone().unwrap();
+    let first = told(&mut world).maintenance.clone();
+    // Each report takes another time on its way.
+    let shift = |m: &Maintenance, ms: u64| Maintenance {
+        since: m.since + Duration::from_millis(ms),
+        until: m.until + Duration::from_millis(ms),
+        ..m.clone()
+    };
+    for ms in [40, 3, 900] {
+        let later = first.as_ref().map(|m| shift(m, ms));
+        world.actors.get_mut("lab2").unwrap().maintenance = later;
+        world.run(1.5);
+        assert_eq!(told(&mut world).maintenance, first, "{ms}");
+    }
+    maintain(&mut world, "lab2", 1200, "new disk");
+    world.run(1.5);
+    assert_ne!(told(&mut world).maintenance, first, "a new one is a new one");
+    assert_eq!(world.alerts.iter().filter(|(_, t, _)| *t == Transition::Raised).count(), 1, "{:?}", world.alerts);
+}
+
+#[test]
 fn a_host_key_is_trusted_only_as_it_was_looked_at() {
     let mut world = world(&["lab1", "lab2"]);
     world.say("lab2", PeerEvent::AskHostKey { key: "ssh-ed25519 NEW".into(), fingerprint: "SHA256:new".into() });
@@ -458,9 +550,9 @@ fn pings_of_a_delta_go_into_pulse_and_round_trip() {
     world.say("lab1", PeerEvent::Observed(facts));
     let snapshot = world.snapshot();
     let peer = &snapshot.clusters[0].peers[0];
-    let link = peer.cells[1].as_ref().unwrap();
-    assert_eq!(link.rtt, Some(Duration::from_millis(8)));
-    assert_eq!(peer.row.as_ref().unwrap().link(&PeerId::new("lab2")).unwrap().rtt, link.rtt);
+    assert_eq!(peer.rtt(1), Some(Duration::from_millis(8)));
+    assert_eq!(snapshot.clusters[0].cell(0, 1, world.now).rtt, peer.rtt(1));
+    assert_eq!(peer.rtt(2), peer.cells[2].as_ref().unwrap().rtt, "a lost ping leaves what was measured before");
     let last = |n: usize| peer.pulses[n].beats().last().unwrap();
     assert!(matches!(last(1), peerdeck::domain::mesh::pulse::Beat::Answered(_)));
     assert_eq!(last(2), peerdeck::domain::mesh::pulse::Beat::Lost);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use peerdeck::domain::finding::{Finding, Transition};
+use peerdeck::domain::maintenance::Maintenance;
 use peerdeck::domain::membership::{Addressing, Machine, Membership};
 use peerdeck::domain::mesh::link::{Cause, DnsResult, Link, LinkState, Probe};
 use peerdeck::domain::observation::{Health, Identity, RowDelta};
@@ -22,6 +23,7 @@ pub struct Actor {
     pub group: String,
     pub links: BTreeMap<String, Link>,
     pub detached: Option<Time>,
+    pub maintenance: Option<Maintenance>,
     pub level: u32,
     pub version: String,
     pub health: Health,
@@ -82,6 +84,7 @@ impl World {
                         group: group.clone(),
                         links,
                         detached: None,
+                        maintenance: None,
                         level: 1,
                         version: "peerdeck 0.1.0".into(),
                         health: Health::default(),
@@ -240,7 +243,7 @@ impl World {
             facts.push(Fact::RowDelta(RowDelta {
                 seq: actor.seq,
                 detached: actor.detached,
-                maintenance: None,
+                maintenance: actor.maintenance.clone(),
                 level: actor.level,
                 changed: if actor.seq == actor.told {
                     Vec::new()
@@ -348,7 +351,7 @@ fn row(name: &str, actor: &Actor, now: Time, via: Option<&str>) -> Row {
         vouched: now,
         via: via.map(PeerId::new),
         detached: actor.detached,
-        maintenance: None,
+        maintenance: actor.maintenance.clone(),
         level: actor.level,
         links: actor.links.values().map(|l| Arc::new(l.clone())).collect(),
     }

@@ -382,6 +382,31 @@ async fn a_command_that_gets_no_answer_is_unknown_and_never_failed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_peer_that_vanishes_in_the_middle_of_a_command_leaves_it_unknown() {
+    let net = MemNet::default();
+    // It reports, takes the command, and is gone without a word.
+    let server = Behaviour::new(&net).script(|_, stream| async move {
+        let (reader, mut writer) = tokio::io::split(stream);
+        let mut lines = BufReader::new(reader).lines();
+        while let Ok(Some(request)) = lines.next_line().await {
+            if request.contains("\"execute\"") || writer.write_all(&line(&report(1))).await.is_err() {
+                break;
+            }
+        }
+    });
+    let mut rig = Rig::start(server, |_, _| {});
+    rig.connected().await;
+    rig.requests.send(PeerRequest::Execute { id: 9, plan: plan("S2") }).await.unwrap();
+    let executed = |e| if let PeerEvent::Executed { id, outcome } = e { Some((id, outcome)) } else { None };
+    let (_, sent) = rig.find(executed).await;
+    assert_eq!(sent.state, OutcomeState::Sent);
+    let (id, outcome) = rig.find(executed).await;
+    assert_eq!((id, outcome.state), (9, OutcomeState::Unknown), "{outcome:?}");
+    assert!(outcome.detail.as_str().contains("before the peer answered"), "{outcome:?}");
+    rig.lost().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn dial_now_cuts_the_wait_short() {
     let net = MemNet::default();
     let server = Behaviour { login: Login::Refuse, ..honest_server(&net) };

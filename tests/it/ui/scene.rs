@@ -11,8 +11,8 @@ use peerdeck::domain::mesh::{DnsCheck, DnsResult, Pulse};
 use peerdeck::domain::observation::{Health, Identity};
 use peerdeck::domain::snapshot::Limits;
 use peerdeck::domain::{
-    BootId, Cause, Cluster, Finding, FindingId, FindingKind, GroupName, HostName, Line, Link, LinkState, Peer, PeerId,
-    Reach, ReachState, Row, Snapshot, Subject, Time,
+    BootId, Cause, Cluster, Finding, FindingId, FindingKind, GroupName, HostName, Line, Link, LinkState, Maintenance,
+    Peer, PeerId, Reach, ReachState, Row, Snapshot, Subject, Time,
 };
 
 /// 2026-03-14 03:14:21 UTC.
@@ -38,6 +38,7 @@ struct Tweak {
     level: Option<u32>,
     lost: bool,
     silent: bool,
+    maintenance: Option<Maintenance>,
 }
 
 pub fn ago(seconds: u64) -> Time {
@@ -134,6 +135,24 @@ impl Scene {
 
     pub fn level(&mut self, i: usize, level: u32) -> &mut Self {
         self.tweak(i).level = Some(level);
+        self
+    }
+
+    /// Somebody works on `i`.
+    pub fn maintain(&mut self, i: usize) -> &mut Self {
+        let by = Line::new("admin from 10.0.0.9, at lab1.example.com");
+        self.tweak(i).maintenance =
+            Some(Maintenance::lasting(ago(1200), Duration::from_mins(90), by, Line::new("new disk")));
+        let text = format!("lab{} is in maintenance until 2026-03-14 04:24 UTC, announced by admin: new disk", i + 1);
+        let peer = self.id(i);
+        self.finding(FindingKind::Maintenance, Subject::Peer(peer), 1200, &text)
+    }
+
+    /// `i` is worked on for another half an hour.
+    pub fn announce(&mut self, i: usize, reason: &str) -> &mut Self {
+        let until = NOW + Duration::from_mins(30);
+        self.tweak(i).maintenance =
+            Some(Maintenance { since: ago(600), until, by: Line::new("admin"), reason: Line::new(reason) });
         self
     }
 
@@ -267,7 +286,7 @@ impl Scene {
             vouched: NOW.before(age),
             via: None,
             detached: tweak.detached.then(|| ago(600)),
-            maintenance: None,
+            maintenance: tweak.maintenance.clone(),
             level,
             links,
         };
@@ -299,6 +318,7 @@ impl Scene {
             identity: (!tweak.silent).then(|| Arc::new(identity)),
             cells: if tweak.silent { vec![None; n].into() } else { cells.into() },
             row: (!tweak.silent).then(|| Arc::new(row)),
+            confirmed: Time::ZERO,
             pulses,
             health: Health { clock_offset_ms: 3, late: tweak.late, dropped: 0 },
             sessions: Arc::new([]),
@@ -312,6 +332,7 @@ impl Scene {
             let lost = link.state == LinkState::Down && k >= 12;
             pulse.push((!lost).then(|| Duration::from_micros(300 + (k * 37 % 11) * 150)));
         }
+        pulse.set_rtt(link.rtt);
         pulse
     }
 }

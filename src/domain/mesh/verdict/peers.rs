@@ -251,8 +251,8 @@ fn odd_level(view: &mut View<'_>, p: usize, level: Option<u32>, usual: Option<u3
     };
     let subject = Subject::Peer(view.id(p).clone());
     let mut verdict = view.verdict(FindingKind::LevelMismatch, subject, &text, None, cells);
-    if let Some(row) = view.cluster.peers[p].row.as_ref().filter(|_| verdict.cells.is_empty()) {
-        verdict.since = row.vouched;
+    if let Some(vouched) = view.cluster.peers[p].vouched().filter(|_| verdict.cells.is_empty()) {
+        verdict.since = vouched;
     }
     verdict
 }

@@ -210,7 +210,7 @@ impl<'a> View<'a> {
             Own::Lost(_) => Some(peer.reach.since),
             Own::Fresh | Own::Silent | Own::Connecting | Own::AskHostKey | Own::NotObserved => None,
         };
-        self.fresh[i] && since.is_none_or(|lost| peer.row.as_ref().is_some_and(|r| r.vouched > lost))
+        self.fresh[i] && since.is_none_or(|lost| peer.vouched().is_some_and(|at| at > lost))
     }
 
     /// The others, without those that are gone.

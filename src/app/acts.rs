@@ -1,0 +1,433 @@
+//! What changes peers: which ones an action is about, what can't be done and why, and the way from a key to a
+//! command.
+
+use std::sync::Arc;
+
+use strum::IntoEnumIterator;
+
+use super::action::{self, Action, Scope};
+use super::dialog::{Dialog, Focus, refusal};
+use super::field::Edit;
+use super::keymap::Match;
+use super::keys::{self, Key};
+use super::question::TYPE_AHEAD;
+use super::{App, Cmd, Overlay, View, plural};
+use crate::domain::{Cluster, CommandKind, DangerClass, PeerId, Severity, Snapshot, Time};
+
+/// Said when somebody wants to act in a console that only looks.
+pub const READ_ONLY: &str = "this console is read-only: nothing can be done to a peer from here";
+
+/// Said when somebody wants to act on a picture that stands still.
+const PAUSED: &str = "the display stands still and may be old: resume it before you act";
+
+/// Which peers an action is about.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Targets {
+    /// There is nobody.
+    Nobody,
+    /// These: the marked ones, or the one that is plainly meant.
+    These(Vec<PeerId>),
+    /// One of the two of a cell: it must be asked which.
+    OneOf {
+        /// The row's peer.
+        observer: PeerId,
+        /// The column's peer.
+        observed: PeerId,
+    },
+}
+
+/// The question which of a cell's two peers is meant.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Choice {
+    /// What would be done.
+    pub kind: CommandKind,
+    /// Who observes, who is observed.
+    pub peers: [PeerId; 2],
+    /// Which of the two Enter takes.
+    pub at: usize,
+    opener: Option<Key>,
+}
+
+/// What keys can follow those typed so far.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Menu {
+    /// Whom it is about.
+    pub title: String,
+    /// A line each.
+    pub items: Vec<MenuItem>,
+}
+
+/// One key of a menu.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MenuItem {
+    /// The keys that are left to press.
+    pub keys: String,
+    /// The action's word.
+    pub word: &'static str,
+    /// What it does, in one sentence.
+    pub help: &'static str,
+    /// Why it can't be done now.
+    pub refusal: Option<String>,
+}
+
+/// The action that stands for a command. Without a wildcard: a new command has none until it is named here.
+#[must_use]
+pub fn action_of(kind: CommandKind) -> Action {
+    match kind {
+        CommandKind::Disconnect => Action::Disconnect,
+        CommandKind::Reconnect => Action::Reconnect,
+        CommandKind::MaintenanceOn => Action::MaintenanceOn,
+        CommandKind::MaintenanceOff => Action::MaintenanceOff,
+    }
+}
+
+/// The command that an action stands for; `None` when it changes no peer.
+#[must_use]
+pub fn command_of(action: Action) -> Option<CommandKind> {
+    CommandKind::iter().find(|kind| action_of(*kind) == action)
+}
+
+/// Whether `action` is of use only where something can be done: a read-only console has none of these.
+#[must_use]
+pub(super) fn is_for_acting(action: Action) -> bool {
+    let changes = action::TABLE.iter().any(|s| s.action == action && s.class.is_some());
+    changes || [Action::Mark, Action::Results, Action::StopRest].contains(&action)
+}
+
+impl App {
+    /// Whom an action would be about now.
+    #[must_use]
+    pub fn targets(&self) -> Targets {
+        let Some(cluster) = self.cluster() else { return Targets::Nobody };
+        if !self.marks.is_empty() {
+            return Targets::These(self.marks.peers(cluster));
+        }
+        let (View::Mesh, Some((from, to))) = (self.view, self.selected()) else { return Targets::Nobody };
+        let id = |at: usize| cluster.peers[at].id.clone();
+        if self.connections || from == to {
+            return Targets::These(vec![id(to)]);
+        }
+        Targets::OneOf { observer: id(from), observed: id(to) }
+    }
+
+    /// Why nothing can be done from here at all.
+    fn hindrance(&self) -> Option<&'static str> {
+        if self.options.read_only {
+            return Some(READ_ONLY);
+        }
+        self.paused_at().map(|_| PAUSED)
+    }
+
+    /// Why `kind` can't be done to anybody that it would be about.
+    #[must_use]
+    pub fn refusal(&self, kind: CommandKind, now: Time) -> Option<String> {
+        if let Some(why) = self.hindrance() {
+            return Some(why.to_owned());
+        }
+        let Some(cluster) = self.cluster() else { return Some("there is no cluster".to_owned()) };
+        let peers = match self.targets() {
+            Targets::Nobody => return Some("no peer is selected".to_owned()),
+            Targets::These(peers) => peers,
+            Targets::OneOf { observer, observed } => vec![observer, observed],
+        };
+        let mut why = Vec::new();
+        for peer in &peers {
+            why.push(refusal(kind, cluster, peer, now)?);
+        }
+        let first = why.first()?;
+        Some(match why.len() {
+            1 => first.clone(),
+            2 => format!("{first}; the other can't either"),
+            n => format!("{first}; the other {} can't either", n - 1),
+        })
+    }
+
+    /// Whether anything can be done to anybody now: only then is the leader hinted.
+    #[must_use]
+    pub(super) fn can_act(&self) -> bool {
+        self.hindrance().is_none() && self.targets() != Targets::Nobody
+    }
+
+    /// The keys that can follow those typed so far, what they do, and what stands against it.
+    #[must_use]
+    pub fn menu(&self, now: Time) -> Option<Menu> {
+        if self.pending.is_empty() {
+            return None;
+        }
+        let mut items = Vec::new();
+        let mut changes = false;
+        for (chord, action) in self.keymap.after(self.scope(), &self.pending) {
+            let kind = command_of(action);
+            changes |= kind.is_some();
+            let help = action::TABLE.iter().find(|s| s.action == action).map_or("", |s| s.help);
+            let refusal = kind.and_then(|kind| self.refusal(kind, now));
+            let keys = keys::print(&chord[self.pending.len()..]);
+            items.push(MenuItem { keys, word: action.name(), help, refusal });
+        }
+        let typed = keys::print(&self.pending);
+        let title = if changes { format!("{typed}  on {}", self.about()) } else { typed };
+        Some(Menu { title, items })
+    }
+
+    /// Whom an action would be about, in words.
+    fn about(&self) -> String {
+        let Some(cluster) = self.cluster() else { return "nobody".to_owned() };
+        match self.targets() {
+            Targets::Nobody => "nobody".to_owned(),
+            Targets::OneOf { observer, observed } => {
+                format!("{} or {}, you will be asked", cluster.label(&observer), cluster.label(&observed))
+            }
+            Targets::These(peers) => match peers.as_slice() {
+                [one] if self.marks.is_empty() => cluster.label(one).to_owned(),
+                several => {
+                    let names: Vec<&str> = several.iter().map(|p| cluster.label(p)).collect();
+                    format!("{} marked: {}", plural_peers(several.len()), names.join(", "))
+                }
+            },
+        }
+    }
+
+    /// Whether the keys typed so far lead to nothing but what a read-only console can't do.
+    pub(super) fn leads_nowhere(&self, scope: Scope) -> bool {
+        self.options.read_only && self.keymap.after(scope, &self.pending).all(|(_, action)| is_for_acting(action))
+    }
+
+    /// Whether the keys typed so far lead to what changes peers, and to nothing else.
+    pub(super) fn is_leading(&self, scope: Scope, typed: &[Key]) -> bool {
+        let mut after = self.keymap.after(scope, typed).peekable();
+        after.peek().is_some() && after.all(|(_, action)| command_of(action).is_some())
+    }
+
+    /// An action that changes peers was chosen.
+    pub(super) fn begin(&mut self, action: Action, key: Option<Key>, now: Time) -> Vec<Cmd> {
+        let Some(kind) = command_of(action) else { return Vec::new() };
+        if let Some(why) = self.refusal(kind, now) {
+            self.toast(why, Severity::Warning, now);
+            return Vec::new();
+        }
+        match self.targets() {
+            Targets::Nobody => Vec::new(),
+            Targets::These(peers) => self.ask(kind, peers, key, now),
+            Targets::OneOf { observer, observed } => {
+                let peers = [observer, observed];
+                self.overlay = Some(Overlay::Choice(Choice { kind, peers, at: 0, opener: key }));
+                Vec::new()
+            }
+        }
+    }
+
+    /// One of a cell's two peers was picked.
+    pub(super) fn pick(&mut self, at: usize, now: Time) -> Vec<Cmd> {
+        let Some(Overlay::Choice(choice)) = &self.overlay else { return Vec::new() };
+        let (kind, peer, opener) = (choice.kind, choice.peers[at].clone(), choice.opener);
+        let why = self.cluster().and_then(|c| refusal(kind, c, &peer, now));
+        if let Some(why) = why {
+            self.toast(why, Severity::Warning, now);
+            return Vec::new();
+        }
+        self.overlay = None;
+        self.ask(kind, vec![peer], opener, now)
+    }
+
+    /// Opens the confirmation, or does at once what needs none.
+    fn ask(&mut self, kind: CommandKind, peers: Vec<PeerId>, key: Option<Key>, now: Time) -> Vec<Cmd> {
+        let Some(cluster) = self.cluster().cloned() else { return Vec::new() };
+        match Dialog::new(kind, &cluster, peers, now) {
+            Err(why) => {
+                self.toast(why, Severity::Warning, now);
+                Vec::new()
+            }
+            Ok(dialog) if dialog.is_form() && !dialog.asks_how_long() => self.carry_out(dialog, &cluster, now),
+            Ok(mut dialog) => {
+                dialog.opener = key;
+                self.overlay = Some(Overlay::Dialog(Box::new(dialog)));
+                Vec::new()
+            }
+        }
+    }
+
+    /// Sends what was confirmed. A single reversible one is told by toasts; others get their panel.
+    fn carry_out(&mut self, mut dialog: Dialog, cluster: &Cluster, now: Time) -> Vec<Cmd> {
+        dialog.edited(cluster, now);
+        let plans = dialog.plans().to_vec();
+        let names: Vec<String> = plans.iter().map(|p| cluster.label(p.command.target()).to_owned()).collect();
+        let word: &str = dialog.kind.into();
+        self.overlay = if dialog.is_form() && plans.len() == 1 {
+            self.toast(format!("{word} {}: sent", names.join(", ")), Severity::Notice, now);
+            None
+        } else {
+            Some(Overlay::Results { top: 0 })
+        };
+        // An action spends its marks: the next one shall not meet them by surprise.
+        self.marks.clear();
+        self.start(dialog.kind, dialog.cluster.clone(), names, plans, now)
+    }
+
+    /// The dialog that is open.
+    #[must_use]
+    pub fn dialog(&self) -> Option<&Dialog> {
+        match &self.overlay {
+            Some(Overlay::Dialog(dialog)) => Some(dialog),
+            _ => None,
+        }
+    }
+
+    fn dialog_mut(&mut self) -> Option<&mut Dialog> {
+        match &mut self.overlay {
+            Some(Overlay::Dialog(dialog)) => Some(dialog),
+            _ => None,
+        }
+    }
+
+    /// The cluster that the open dialog is about, as it is now.
+    fn dialog_cluster(&self) -> Option<Arc<Cluster>> {
+        let dialog = self.dialog()?;
+        self.live.clusters.iter().find(|c| c.name == dialog.cluster).cloned()
+    }
+
+    /// A newer picture: does the open dialog still rest on it?
+    pub(super) fn compare_basis(&mut self, live: &Snapshot, now: Time) {
+        if let Some(dialog) = self.dialog_mut() {
+            let cluster = live.clusters.iter().find(|c| c.name == dialog.cluster);
+            dialog.compare(cluster.map(AsRef::as_ref), now);
+        }
+    }
+
+    /// Gives a key to what is open, before the keymap; true when it is used up.
+    pub(super) fn key_of_dialog(&mut self, key: Key, now: Time) -> bool {
+        let cluster = self.dialog_cluster();
+        let means = self.keymap.find(Scope::Dialog, &[key]);
+        let Some(dialog) = self.dialog_mut() else { return false };
+        let text = key.text().is_some();
+        if !dialog.is_awake(now) {
+            // Control keys still work: leaving, redrawing.
+            return !key.ctrl;
+        }
+        if !dialog.changes().is_empty() {
+            // Whoever was typing must not cancel, or choose a button, by the rest of a word.
+            return match means {
+                Match::Action(Action::ReadAgain) => false,
+                Match::Action(Action::SwitchButton | Action::SwitchBack | Action::Press | Action::Confirm) => true,
+                Match::Action(_) | Match::Prefix | Match::None => text,
+            };
+        }
+        if text && !dialog.is_typing() && dialog.class() == DangerClass::Critical {
+            dialog.focus = Focus::Typed;
+            dialog.moved = true;
+        }
+        let Some(field) = dialog.field() else { return false };
+        match field.key(key) {
+            Edit::Changed => {
+                if let Some(cluster) = cluster {
+                    dialog.edited(&cluster, now);
+                }
+                true
+            }
+            // Enter and Escape mean what they mean in the dialog.
+            Edit::Done | Edit::Cancelled | Edit::Ignored => false,
+        }
+    }
+
+    /// Text was pasted over the dialog. What must be typed can't be pasted.
+    pub(super) fn paste_into_dialog(&mut self, text: &str, now: Time) {
+        let cluster = self.dialog_cluster();
+        let Some(dialog) = self.dialog_mut() else { return };
+        if !dialog.is_awake(now) || dialog.focus == Focus::Typed {
+            return;
+        }
+        if let Some(field) = dialog.field() {
+            field.paste(text);
+            if let Some(cluster) = cluster {
+                dialog.edited(&cluster, now);
+            }
+        }
+    }
+
+    /// Enter in what is open.
+    pub(super) fn press_in_dialog(&mut self, now: Time) -> Vec<Cmd> {
+        if let Some(Overlay::Choice(choice)) = &self.overlay {
+            let at = choice.at;
+            return self.pick(at, now);
+        }
+        let Some(dialog) = self.dialog_mut() else { return Vec::new() };
+        match dialog.focus {
+            Focus::Reason | Focus::Lasting if !dialog.is_form() => dialog.shift(true),
+            Focus::Reason | Focus::Lasting | Focus::Typed => return self.confirm(now),
+            Focus::Cancel if dialog.moved => self.overlay = None,
+            Focus::Confirm if dialog.moved => return self.confirm(now),
+            Focus::Cancel | Focus::Confirm => {}
+        }
+        Vec::new()
+    }
+
+    /// The key that confirms was pressed.
+    pub(super) fn confirm_by_key(&mut self, key: Option<Key>, now: Time) -> Vec<Cmd> {
+        match &self.overlay {
+            Some(Overlay::Leave { since }) if now.since(*since) >= TYPE_AHEAD => vec![Cmd::Quit],
+            Some(Overlay::Dialog(dialog)) if key.is_none() || dialog.opener != key => self.confirm(now),
+            _ => Vec::new(),
+        }
+    }
+
+    fn confirm(&mut self, now: Time) -> Vec<Cmd> {
+        let Some(dialog) = self.dialog().cloned() else { return Vec::new() };
+        let Some(cluster) = self.dialog_cluster() else { return Vec::new() };
+        if self.hindrance().is_some() || !dialog.is_awake(now) || dialog.obstacle(&cluster).is_some() {
+            return Vec::new(); // The dialog itself says why.
+        }
+        self.carry_out(dialog, &cluster, now)
+    }
+
+    /// Takes the facts as they are now.
+    pub(super) fn read_again(&mut self, now: Time) {
+        let cluster = self.dialog_cluster();
+        let Some(dialog) = self.dialog_mut() else { return };
+        let read = match cluster {
+            Some(cluster) => dialog.read(&cluster, now),
+            None => Err(format!("cluster {} is gone", dialog.cluster)),
+        };
+        if let Err(why) = read {
+            self.overlay = None;
+            self.toast(why, Severity::Warning, now);
+        }
+    }
+
+    /// Moves the focus of the dialog.
+    pub(super) fn shift_focus(&mut self, forward: bool) {
+        if let Some(dialog) = self.dialog_mut() {
+            dialog.shift(forward);
+        }
+    }
+
+    /// Leaves at once, or asks while commands are on their way.
+    pub(super) fn quit(&mut self, now: Time) -> Vec<Cmd> {
+        if self.runs.unfinished().next().is_none() {
+            return vec![Cmd::Quit];
+        }
+        self.overlay = Some(Overlay::Leave { since: now });
+        Vec::new()
+    }
+}
+
+fn plural_peers(n: usize) -> String {
+    format!("{n} {}", plural(n, "peer"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_command_has_an_action_of_its_own_with_its_class_behind_the_leader() {
+        let mut seen = Vec::new();
+        for kind in CommandKind::iter() {
+            let action = action_of(kind);
+            assert!(!seen.contains(&action), "{action:?} stands for two commands");
+            seen.push(action);
+            let spec = action::TABLE.iter().find(|s| s.action == action).unwrap();
+            assert_eq!(spec.class, Some(kind.class()), "{action:?}");
+            assert!(spec.keys.iter().all(|k| k.starts_with("a ")), "{action:?}");
+            assert_eq!(action.name(), <&str>::from(kind), "one word everywhere");
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! The confirmation of what would change peers: evidence, effects, and keys that can't confirm by accident.
+
+use crate::app::field::TextField;
+use crate::app::keys::Key;
+use crate::app::question::TYPE_AHEAD;
+use crate::domain::maintenance::LASTING_MAX;
+use crate::domain::{Cluster, ClusterName, Command, CommandKind, DangerClass, Line, PeerId, Plan, Time, span};
+use crate::engine::plans;
+
+/// How long maintenance lasts unless something else is typed.
+const LASTING: &str = "1h";
+
+/// Where the keys go inside the dialog.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Focus {
+    /// The field for the reason.
+    Reason,
+    /// The field for how long.
+    Lasting,
+    /// The field for the typed name or count.
+    Typed,
+    /// Change nothing.
+    Cancel,
+    /// Do it.
+    Confirm,
+}
+
+/// A confirmation that is open.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Dialog {
+    /// Of which cluster the peers are.
+    pub cluster: ClusterName,
+    /// What would be done.
+    pub kind: CommandKind,
+    /// Since when it stands there, or was read again.
+    pub since: Time,
+    /// Where the focus is.
+    pub focus: Focus,
+    /// Whether the focus was moved on purpose: only then does Enter press a button.
+    pub moved: bool,
+    /// First line of evidence and effects that is shown.
+    pub top: usize,
+    /// Why, in the person's words.
+    pub reason: TextField,
+    /// For how long, as typed; only for maintenance.
+    pub lasting: TextField,
+    /// What was typed to confirm; only where that is asked for.
+    pub typed: TextField,
+    /// The key that opened it: it never confirms, whatever it is bound to.
+    pub opener: Option<Key>,
+    wanted: Vec<PeerId>,
+    plans: Vec<Plan>,
+    left_out: Vec<Line>,
+    changes: Vec<Line>,
+}
+
+impl Dialog {
+    /// A dialog about doing `kind` to those of `wanted` to whom it can be done.
+    ///
+    /// # Errors
+    /// Why it can be done to none of them.
+    pub fn new(kind: CommandKind, cluster: &Cluster, wanted: Vec<PeerId>, now: Time) -> Result<Self, String> {
+        let mut dialog = Self {
+            cluster: cluster.name.clone(),
+            kind,
+            since: now,
+            focus: Focus::Cancel,
+            moved: false,
+            top: 0,
+            reason: TextField::default(),
+            lasting: TextField::new(LASTING),
+            typed: TextField::default(),
+            opener: None,
+            wanted,
+            plans: Vec::new(),
+            left_out: Vec::new(),
+            changes: Vec::new(),
+        };
+        dialog.read(cluster, now)?;
+        Ok(dialog)
+    }
+
+    /// Takes the facts as `cluster` shows them now: a new plan, a new basis, and nothing is confirmed yet.
+    ///
+    /// # Errors
+    /// Why it can be done to nobody any more.
+    pub fn read(&mut self, cluster: &Cluster, now: Time) -> Result<(), String> {
+        let mut able = Vec::new();
+        self.left_out.clear();
+        for peer in &self.wanted {
+            match refusal(self.kind, cluster, peer, now) {
+                None => able.push(peer.clone()),
+                Some(why) => self.left_out.push(Line::new(&why)),
+            }
+        }
+        if able.is_empty() {
+            let why = self.left_out.first().map_or("there is no peer to do it to", Line::as_str);
+            return Err(why.to_owned());
+        }
+        self.plans = plans::plans(cluster, able.into_iter().map(|p| self.command(p)).collect(), now);
+        self.changes.clear();
+        self.since = now;
+        self.top = 0;
+        self.moved = false;
+        self.typed = TextField::default();
+        self.focus = if self.is_form() { Focus::Reason } else { Focus::Cancel };
+        Ok(())
+    }
+
+    /// How much it can break: detaching several peers at once may take a group out of service.
+    #[must_use]
+    pub fn class(&self) -> DangerClass {
+        match self.kind {
+            CommandKind::Disconnect if self.plans.len() > 1 => DangerClass::Critical,
+            CommandKind::Disconnect
+            | CommandKind::Reconnect
+            | CommandKind::MaintenanceOn
+            | CommandKind::MaintenanceOff => self.kind.class(),
+        }
+    }
+
+    /// What would be done, the canary first.
+    #[must_use]
+    pub fn plans(&self) -> &[Plan] {
+        &self.plans
+    }
+
+    /// Who was wanted and is left out, and why.
+    #[must_use]
+    pub fn left_out(&self) -> &[Line] {
+        &self.left_out
+    }
+
+    /// What is no longer as it was decided on; empty while the plans hold.
+    #[must_use]
+    pub fn changes(&self) -> &[Line] {
+        &self.changes
+    }
+
+    /// Whether `peer` would be changed.
+    #[must_use]
+    pub fn is_about(&self, peer: &PeerId) -> bool {
+        self.plans.iter().any(|p| p.command.target() == peer)
+    }
+
+    /// Whether it only asks for the particulars: what it does is undone by the opposite key.
+    #[must_use]
+    pub fn is_form(&self) -> bool {
+        self.class() == DangerClass::Reversible
+    }
+
+    /// What must be typed to confirm: a number for several, the name for one; `None` where a button will do.
+    #[must_use]
+    pub fn wanted_text(&self, cluster: &Cluster) -> Option<String> {
+        match (self.class(), self.plans.as_slice()) {
+            (DangerClass::Reversible | DangerClass::Disruptive, _) => None,
+            (DangerClass::Critical, [one]) => Some(cluster.label(one.command.target()).to_owned()),
+            (DangerClass::Critical, several) => Some(several.len().to_string()),
+        }
+    }
+
+    /// Whether keys count already.
+    #[must_use]
+    pub fn is_awake(&self, now: Time) -> bool {
+        now.since(self.since) >= TYPE_AHEAD
+    }
+
+    /// Why it can't be confirmed as it stands.
+    #[must_use]
+    pub fn obstacle(&self, cluster: &Cluster) -> Option<String> {
+        if !self.changes.is_empty() {
+            return Some("what it was decided on has changed".to_owned());
+        }
+        if self.asks_how_long() {
+            match span::parse(self.lasting.as_str()) {
+                Err(why) => return Some(why),
+                Ok(lasting) if lasting.is_zero() || lasting > LASTING_MAX => {
+                    return Some(format!("maintenance lasts up to {} days", LASTING_MAX.as_secs() / 86_400));
+                }
+                Ok(_) => {}
+            }
+        }
+        if let Some(obstacle) = self.plans.iter().flat_map(|p| &p.obstacles).next() {
+            return Some(obstacle.to_string());
+        }
+        let wanted = self.wanted_text(cluster)?;
+        (self.typed.as_str().trim() != wanted).then(|| format!("type {wanted} to confirm"))
+    }
+
+    /// Whether it asks for how long.
+    #[must_use]
+    pub fn asks_how_long(&self) -> bool {
+        match self.kind {
+            CommandKind::MaintenanceOn => true,
+            CommandKind::Disconnect | CommandKind::Reconnect | CommandKind::MaintenanceOff => false,
+        }
+    }
+
+    /// Whether links of the peers would change, and not only what is announced about them.
+    #[must_use]
+    pub fn changes_links(&self) -> bool {
+        match self.kind {
+            CommandKind::Disconnect | CommandKind::Reconnect => true,
+            CommandKind::MaintenanceOn | CommandKind::MaintenanceOff => false,
+        }
+    }
+
+    /// Fields and buttons in the order of the Tab key.
+    #[must_use]
+    pub fn order(&self) -> Vec<Focus> {
+        let mut order = vec![Focus::Reason];
+        if self.asks_how_long() {
+            order.push(Focus::Lasting);
+        }
+        if self.class() == DangerClass::Critical {
+            order.push(Focus::Typed);
+        }
+        order.extend([Focus::Cancel, Focus::Confirm]);
+        order
+    }
+
+    /// Moves the focus.
+    pub fn shift(&mut self, forward: bool) {
+        let order = self.order();
+        let at = order.iter().position(|f| *f == self.focus).unwrap_or(0);
+        let step = if forward { 1 } else { order.len() - 1 };
+        self.focus = order[(at + step) % order.len()];
+        self.moved = true;
+    }
+
+    /// The text field that has the keys. A dialog that turned red takes no text: it must be read first.
+    pub fn field(&mut self) -> Option<&mut TextField> {
+        if !self.changes.is_empty() {
+            return None;
+        }
+        match self.focus {
+            Focus::Reason => Some(&mut self.reason),
+            Focus::Lasting => Some(&mut self.lasting),
+            Focus::Typed => Some(&mut self.typed),
+            Focus::Cancel | Focus::Confirm => None,
+        }
+    }
+
+    /// Whether a text field has the keys.
+    #[must_use]
+    pub fn is_typing(&self) -> bool {
+        self.changes.is_empty()
+            && match self.focus {
+                Focus::Reason | Focus::Lasting | Focus::Typed => true,
+                Focus::Cancel | Focus::Confirm => false,
+            }
+    }
+
+    /// The text of a field has changed: the plans say so, on the same basis.
+    pub fn edited(&mut self, cluster: &Cluster, now: Time) {
+        if !self.changes.is_empty() {
+            return;
+        }
+        let commands = self.plans.iter().map(|p| self.command(p.command.target().clone())).collect();
+        let bases: Vec<_> = self.plans.iter().map(|p| p.basis.clone()).collect();
+        self.plans = plans::plans(cluster, commands, now);
+        for (plan, basis) in self.plans.iter_mut().zip(bases) {
+            plan.basis = basis;
+        }
+    }
+
+    /// Compares the newest picture with what the plans rest on. What has changed once must be read again, even if
+    /// it changes back. Ages and round trips are no part of it.
+    pub fn compare(&mut self, cluster: Option<&Cluster>, now: Time) {
+        let mut changes: Vec<Line> = Vec::new();
+        match cluster {
+            None => changes.push(Line::new(&format!("cluster {} is gone", self.cluster))),
+            Some(cluster) => {
+                for change in self.plans.iter().flat_map(|p| p.changes(cluster, now)) {
+                    if !changes.contains(&change) {
+                        changes.push(change);
+                    }
+                }
+            }
+        }
+        if !changes.is_empty() {
+            self.changes = changes;
+            self.top = 0;
+        }
+    }
+
+    fn command(&self, peer: PeerId) -> Command {
+        let reason = Line::new(self.reason.as_str().trim());
+        let lasting = span::parse(self.lasting.as_str()).unwrap_or(LASTING_MAX);
+        command(self.kind, peer, lasting, reason)
+    }
+}
+
+/// Why `kind` can't be done to `peer` as things stand; `None` when it can.
+#[must_use]
+pub fn refusal(kind: CommandKind, cluster: &Cluster, peer: &PeerId, now: Time) -> Option<String> {
+    let lasting = span::parse(LASTING).unwrap_or(LASTING_MAX);
+    let plan = plans::plan(cluster, command(kind, peer.clone(), lasting, Line::default()), now);
+    plan.obstacles.first().map(ToString::to_string)
+}
+
+/// The command of `kind` for `peer`; without a wildcard, so that a new one is missed here by the compiler.
+fn command(kind: CommandKind, peer: PeerId, lasting: std::time::Duration, reason: Line) -> Command {
+    match kind {
+        CommandKind::Disconnect => Command::Disconnect { peer, reason },
+        CommandKind::Reconnect => Command::Reconnect { peer, reason },
+        CommandKind::MaintenanceOn => Command::MaintenanceOn { peer, lasting, reason },
+        CommandKind::MaintenanceOff => Command::MaintenanceOff { peer, reason },
+    }
+}
