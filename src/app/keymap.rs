@@ -204,7 +204,11 @@ impl Keymap {
                 let (is_short, is_long) = (of(a), of(b));
                 let known = found.iter_mut().find_map(|c| match c {
                     Clash::Prefix { scopes, short, long } if *short == is_short && *long == is_long => Some(scopes),
-                    _ => None,
+                    Clash::Prefix { .. }
+                    | Clash::Twice { .. }
+                    | Clash::NotThere { .. }
+                    | Clash::Enter { .. }
+                    | Clash::NoWayOut { .. } => None,
                 });
                 match known {
                     Some(scopes) => scopes.push(a.scope),

@@ -354,12 +354,20 @@ pub struct ConfigArgs {
 /// Commands about files.
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
-    /// Read the fleet file and report everything that is wrong with it
+    /// Read fleet file, keymap and themes, and report everything that is wrong with them
     Check,
-    /// Print a commented fleet file
-    Template,
+    /// Print a commented fleet file, or keymap
+    Template(Template),
     /// Print every path, every value, and where it comes from
     Info,
+}
+
+/// Arguments of `config template`.
+#[derive(Debug, Args)]
+pub struct Template {
+    /// The keymap, with every action, instead of the fleet file
+    #[arg(long)]
+    pub keys: bool,
 }
 
 fn heartbeat(text: &str) -> Result<Duration, String> {

@@ -4,12 +4,15 @@ use std::fmt::Write;
 
 use super::args::ConfigCommand;
 use super::audit::Audit;
+use super::follow::{read_keymap, theme_texts, unknown_themes};
 use super::output::emit;
 use super::{Context, Done, UNKNOWN};
 use crate::config::load::names;
 use crate::config::settings::Set;
 use crate::config::span;
-use crate::config::{Choice, Settings, template};
+use crate::config::{Choice, Invalid, Problem, Settings, keymap, template};
+use crate::ui::Themes;
+use crate::ui::theme::ThemeError;
 
 /// Runs the command.
 ///
@@ -17,8 +20,8 @@ use crate::config::{Choice, Settings, template};
 /// When nothing can be printed, or there is no home folder.
 pub fn run(context: &Context, command: &ConfigCommand) -> anyhow::Result<Done> {
     match command {
-        ConfigCommand::Template => {
-            emit(&template::template())?;
+        ConfigCommand::Template(args) => {
+            emit(&if args.keys { keymap::template() } else { template::template() })?;
             Ok(0)
         }
         ConfigCommand::Check => check(context),
@@ -26,17 +29,54 @@ pub fn run(context: &Context, command: &ConfigCommand) -> anyhow::Result<Done> {
     }
 }
 
+/// Reads all files, and tells of all of them at once.
 fn check(context: &Context) -> anyhow::Result<Done> {
-    let Some(fleet) = context.choice().load(&context.paths)? else {
-        let file = context.paths.default_fleet();
-        eprintln!("peerdeck: there is no fleet file {}; `peerdeck config template` prints one", file.display());
-        return Ok(UNKNOWN);
-    };
-    let peers: usize = fleet.clusters.iter().map(|c| c.peers.len()).sum();
-    let names: Vec<&str> = fleet.clusters.iter().map(|c| c.name.as_str()).collect();
-    let file = fleet.file.as_ref().map_or("the command line".into(), |f| f.display().to_string());
-    emit(&format!("{file}: good, with {peers} named peers in: {}\n", names.join(", ")))?;
-    Ok(0)
+    let (mut good, mut problems, mut code) = (String::new(), Vec::new(), 0);
+    let file = context.paths.keymap();
+    match read_keymap(&context.paths) {
+        Ok(loaded) if file.exists() => {
+            let _ = writeln!(good, "{}: good", file.display());
+            for remark in &loaded.remarks {
+                let _ = writeln!(good, "{remark}");
+            }
+        }
+        Ok(_) => {}
+        Err(invalid) => problems.extend(invalid.0),
+    }
+    let folder = context.paths.themes();
+    let (texts, unreadable) = theme_texts(&folder);
+    problems.extend(unreadable);
+    let own: Vec<(String, String)> = texts.into_iter().collect();
+    let (themes, errors) = Themes::load(&own);
+    for (name, _) in own.iter().filter(|(name, _)| errors.iter().all(|e| e.file != *name)) {
+        let _ = writeln!(good, "{}: good", folder.join(name).display());
+    }
+    let problem = |e: ThemeError| Problem { file: folder.join(e.file), line: Some(e.line), what: e.problem };
+    problems.extend(errors.into_iter().map(problem));
+    match context.choice().load(&context.paths) {
+        Ok(Some(fleet)) => {
+            let peers: usize = fleet.clusters.iter().map(|c| c.peers.len()).sum();
+            let names: Vec<&str> = fleet.clusters.iter().map(|c| c.name.as_str()).collect();
+            let file = fleet.file.as_ref().map_or("the command line".into(), |f| f.display().to_string());
+            let wrong = unknown_themes(&fleet, &themes);
+            if wrong.is_empty() {
+                let _ = writeln!(good, "{file}: good, with {peers} named peers in: {}", names.join(", "));
+            }
+            problems.extend(wrong);
+        }
+        Ok(None) => {
+            let file = context.paths.default_fleet();
+            eprintln!("peerdeck: there is no fleet file {}; `peerdeck config template` prints one", file.display());
+            code = UNKNOWN;
+        }
+        Err(invalid) => problems.extend(invalid.0),
+    }
+    emit(&good)?;
+    if problems.is_empty() {
+        return Ok(code);
+    }
+    eprintln!("peerdeck: {}", Invalid(problems));
+    Ok(UNKNOWN)
 }
 
 fn info(context: &Context) -> anyhow::Result<Done> {
@@ -48,6 +88,8 @@ fn info(context: &Context) -> anyhow::Result<Done> {
     };
     path("configuration", &paths.config);
     path("default fleet file", &paths.default_fleet());
+    path("keymap", &paths.keymap());
+    path("themes", &paths.themes());
     path("state", &paths.state);
     path("audit log", &Audit::path_in(paths));
     path("accepted host keys", &paths.known_hosts());

@@ -323,11 +323,11 @@ impl Looks {
         let names = themes.names().into_iter().map(str::to_owned).collect();
         let place = |name: &str| themes.position(name);
         let usual = if self.depth == Depth::None { MONO } else { "terminal" };
-        let named = self.wanted.as_deref().and_then(place);
+        let asked_for = self.wanted.as_deref().and_then(place);
         // Neither a word on the command line nor a wish for no colours is overruled by a file.
-        let free = named.is_none() && self.depth != Depth::None;
+        let free = asked_for.is_none() && self.depth != Depth::None;
         let of_clusters = self.now.of_clusters.iter().filter(|_| free).map(|n| place(n.as_deref()?)).collect();
-        ThemeList { names, usual: named.or_else(|| place(usual)).unwrap_or(0), of_clusters }
+        ThemeList { names, usual: asked_for.or_else(|| place(usual)).unwrap_or(0), of_clusters }
     }
 
     fn change(&mut self, now: ThemesNow) {
@@ -585,11 +585,12 @@ impl Console<'_> {
                 Cmd::Quit => return Ok(Next::End),
                 Cmd::Suspend => term::stop_group()?,
                 Cmd::Redraw => self.forget_screen()?,
-                Cmd::Reload => match &self.ask {
-                    // One that is asked for already is enough.
-                    Some(ask) => drop(ask.try_send(())),
-                    None => {}
-                },
+                Cmd::Reload => {
+                    if let Some(ask) = &self.ask {
+                        // One that is asked for already is enough.
+                        let _ = ask.try_send(());
+                    }
+                }
                 Cmd::Bell => term::bell(self.terminal.backend_mut())?,
                 Cmd::Copy(text) if self.caps.commands => {
                     clipboard::copy(self.terminal.backend_mut(), &text, self.caps.multiplexer)?;

@@ -171,7 +171,7 @@ impl Follower {
                 }
             }
             Err(invalid) => {
-                wrong.insert(About::Keymap, format!("{}. The last good keymap stays", short(&invalid.0)));
+                wrong.insert(About::Keymap, format!("{} The last good keymap stays", sentence(&invalid.0)));
             }
         }
     }
@@ -195,12 +195,16 @@ impl Follower {
                 self.themes = themes;
                 break;
             }
-            for error in errors {
-                let good = self.theme_texts.get(&error.file).filter(|g| texts.get(&error.file) != Some(g)).cloned();
+            // Heirs of a wrong file complain of it as well: it is put right once.
+            let wrong_files: BTreeSet<String> = errors.iter().map(|e| e.file.clone()).collect();
+            for file in wrong_files {
+                let good = self.theme_texts.get(&file).filter(|g| texts.get(&file) != Some(g)).cloned();
                 match good {
-                    Some(good) => texts.insert(error.file.clone(), good),
-                    None => texts.remove(&error.file),
+                    Some(good) => texts.insert(file, good),
+                    None => texts.remove(&file),
                 };
+            }
+            for error in errors {
                 let problem = Problem { file: error.file.clone().into(), line: Some(error.line), what: error.problem };
                 let of = problems.entry(error.file).or_default();
                 if !of.contains(&problem) {
@@ -210,9 +214,8 @@ impl Follower {
         }
         self.theme_texts = texts;
         for (file, problems) in problems {
-            let stays =
-                if self.theme_texts.contains_key(&file) { ". The last good one stays" } else { ". It is left out" };
-            wrong.insert(About::Theme(file), format!("{}{stays}", short(&problems)));
+            let stays = if self.theme_texts.contains_key(&file) { "The last good one stays" } else { "It is left out" };
+            wrong.insert(About::Theme(file), format!("{} {stays}", sentence(&problems)));
         }
     }
 
@@ -231,7 +234,7 @@ impl Follower {
             }
             Ok(_) => {}
             Err(invalid) => {
-                wrong.insert(About::Fleet, format!("{}. The last good fleet stays", short(&invalid.0)));
+                wrong.insert(About::Fleet, format!("{} The last good fleet stays", sentence(&invalid.0)));
             }
         }
     }
@@ -239,7 +242,7 @@ impl Follower {
     fn look_at_cluster_themes(&self, wrong: &mut BTreeMap<About, String>) {
         let problems = unknown_themes(&self.fleet, &self.themes);
         if !problems.is_empty() {
-            wrong.insert(About::ClusterThemes, format!("{}. The usual theme is shown", short(&problems)));
+            wrong.insert(About::ClusterThemes, format!("{} The usual theme is shown", sentence(&problems)));
         }
     }
 
@@ -294,6 +297,12 @@ pub fn unknown_themes(fleet: &Fleet, themes: &Themes) -> Vec<Problem> {
         .collect()
 }
 
+/// As [`short`], with an end.
+fn sentence(problems: &[Problem]) -> String {
+    let text = short(problems);
+    if text.ends_with('?') { text } else { format!("{text}.") }
+}
+
 /// The first problem in one line, without the way to its file, and how many more there are.
 fn short(problems: &[Problem]) -> String {
     let Some(first) = problems.first() else { return String::new() };
@@ -305,6 +314,11 @@ fn short(problems: &[Problem]) -> String {
     // Messages name their file by its whole path where they mean another line of it.
     let name = file_name(&first.file);
     let what = first.what.replace(&first.file.display().to_string(), &name);
+    // Where one word was probably meant, the list of all others is for `config check`.
+    let what = match what.split_once('?') {
+        Some((hint, list)) if hint.contains("did you mean") && list.starts_with(" (") => format!("{hint}?"),
+        Some(_) | None => what,
+    };
     format!("{name}{line}: {what}{more}")
 }
 

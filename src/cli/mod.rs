@@ -161,7 +161,7 @@ fn is_action(command: &Command) -> bool {
         Command::Trust(_) | Command::Disconnect(_) | Command::Reconnect(_) | Command::Maintenance(_) => true,
         Command::Lab(lab) => lab.command.is_some(),
         Command::Config(c) => match c.command {
-            ConfigCommand::Check | ConfigCommand::Template | ConfigCommand::Info => false,
+            ConfigCommand::Check | ConfigCommand::Template(_) | ConfigCommand::Info => false,
         },
         Command::Console(_)
         | Command::Peer(_)

@@ -103,6 +103,8 @@ async fn run(
 struct Eyes {
     #[cfg(target_os = "linux")]
     watch: Option<AsyncFd<Watch>>,
+    /// Whether every folder that matters is watched.
+    whole: bool,
 }
 
 #[cfg(target_os = "linux")]
@@ -116,19 +118,24 @@ impl Eyes {
         if let Err(error) = &watch {
             tracing::warn!("folders can't be watched ({error}): files are looked at every {} s", POLL.as_secs());
         }
-        Self { watch: watch.ok() }
+        Self { watch: watch.ok(), whole: true }
     }
 
     fn arm(&mut self, spots: &BTreeSet<Spot>) {
         if let Some(watch) = &mut self.watch {
-            watch.get_mut().arm(spots);
+            self.whole = watch.get_mut().arm(spots);
         }
     }
 
     /// Until something that matters has changed and it is quiet again.
     async fn change(&mut self) {
         let Some(watch) = &mut self.watch else { return tokio::time::sleep(POLL).await };
-        while !seen(watch).await {}
+        let poll = sleep_until(Instant::now() + POLL);
+        let seen_any = async { while !seen(watch).await {} };
+        tokio::select! {
+            () = seen_any => {}
+            () = poll, if !self.whole => return,
+        }
         let end = Instant::now() + PATIENCE;
         loop {
             tokio::select! {

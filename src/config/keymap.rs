@@ -181,23 +181,20 @@ fn chord(reader: &mut Reader<'_>, key: &Spanned<DeString<'_>>) -> Option<Vec<Key
     }
     let mut chord = Vec::new();
     for word in text.split_whitespace() {
-        match word.parse::<Key>() {
-            Ok(key_read) => match key_read.arrives_as() {
-                Some(other) => {
-                    let what = format!("a terminal can't tell {key_read} from {other}: write \"{other}\"");
-                    reader.complain(&key.span(), what);
-                }
-                None => chord.push(key_read),
-            },
-            Err(_) => {
-                let hint = key_hint(word);
-                let what = format!(
-                    "\"{}\" is not a key{hint} (a character, Enter, Esc, Up, F1, ..., Ctrl-x or Alt-x; chords with a \
-                     space between: \"g g\")",
-                    short(word)
-                );
-                reader.complain(&key.span(), what);
-            }
+        let Ok(typed) = word.parse::<Key>() else {
+            let what = format!(
+                "\"{}\" is not a key{} (a character, Enter, Esc, Up, F1, ..., Ctrl-x or Alt-x; chords with a space between: \
+                 \"g g\")",
+                short(word),
+                key_hint(word)
+            );
+            reader.complain(&key.span(), what);
+            continue;
+        };
+        if let Some(other) = typed.arrives_as() {
+            reader.complain(&key.span(), format!("a terminal can't tell {typed} from {other}: write \"{other}\""));
+        } else {
+            chord.push(typed);
         }
     }
     (chord.len() == text.split_whitespace().count()).then_some(chord)

@@ -111,8 +111,9 @@ mod linux {
             Ok(Self { fd, names: BTreeMap::new() })
         }
 
-        /// Watches these spots and no others. A folder that can't be watched is left out.
-        pub fn arm(&mut self, spots: &BTreeSet<Spot>) {
+        /// Watches these spots and no others; whether all of them could be watched.
+        pub fn arm(&mut self, spots: &BTreeSet<Spot>) -> bool {
+            let mut all = true;
             let flags = WatchFlags::CREATE
                 | WatchFlags::MOVED_TO
                 | WatchFlags::MOVED_FROM
@@ -128,7 +129,10 @@ mod linux {
                     Ok(watch) => {
                         names.entry(watch).or_default().insert(name.clone());
                     }
-                    Err(error) => tracing::info!("{} can't be watched: {error}", folder.display()),
+                    Err(error) => {
+                        all = false;
+                        tracing::info!("{} can't be watched: {error}", folder.display());
+                    }
                 }
             }
             for watch in self.names.keys().filter(|w| !names.contains_key(*w)) {
@@ -136,6 +140,7 @@ mod linux {
                 let _ = inotify::remove_watch(&self.fd, *watch);
             }
             self.names = names;
+            all
         }
 
         /// Takes what happened, without waiting: whether any of it matters.

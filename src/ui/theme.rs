@@ -169,8 +169,8 @@ impl Themes {
             match File::read(file, text) {
                 Ok(read) => match family.own.iter().find(|f| f.name == read.name) {
                     Some(other) => {
-                        let problem = format!("there is a theme `{}` already, in {}", read.name, other.file);
-                        errors.push(ThemeError { file: read.file, line: 1, problem });
+                        let problem = format!("there is a theme `{}` already, in {}", read.name, other.path);
+                        errors.push(ThemeError { file: read.path, line: 1, problem });
                     }
                     None => family.own.push(read),
                 },
@@ -252,7 +252,7 @@ impl Family {
         // The oldest first: a palette that is changed recolours all roles that use it.
         for ancestor in line.iter().rev() {
             palette.extend(ancestor.palette.clone());
-            looks.extend(ancestor.roles.iter().map(|(role, look)| (*role, (&ancestor.file, look))));
+            looks.extend(ancestor.roles.iter().map(|(role, look)| (*role, (&ancestor.path, look))));
         }
         let (mut errors, mut missing) = (Vec::new(), Vec::new());
         let mut styles = [Style::new(); ROLES];
@@ -272,7 +272,7 @@ impl Family {
                 "nothing is said of {}, and no other theme is inherited: add inherits = \"dark\"",
                 missing.join(", ")
             );
-            errors.push(ThemeError { file: file.file.clone(), line: 1, problem });
+            errors.push(ThemeError { file: file.path.clone(), line: 1, problem });
         }
         errors.sort_by_key(|e| e.line);
         errors.dedup();
@@ -284,7 +284,7 @@ impl Family {
         let mut line = vec![file];
         let mut last = file;
         while let Some((name, at)) = &last.inherits {
-            let fail = |problem| ThemeError { file: last.file.clone(), line: *at, problem };
+            let fail = |problem| ThemeError { file: last.path.clone(), line: *at, problem };
             let Some(parent) = self.parent(last, name) else {
                 return Err(fail(self.no_parent(name)));
             };

@@ -91,6 +91,25 @@ fn the_readmes_fleet_file_is_valid() {
     assert_eq!(fleet.unwrap().clusters.len(), 1);
 }
 
+/// The code between two marks of the README.
+fn example(name: &str) -> String {
+    block(name).trim_start_matches("```toml").trim_end_matches("```").to_owned()
+}
+
+#[test]
+fn the_readmes_keymap_and_theme_are_valid_and_it_names_every_theme() {
+    let keys = peerdeck::config::keymap::parse(Path::new("README.md"), &example("keymap example"));
+    assert_ne!(keys.unwrap().keymap, peerdeck::app::Keymap::default());
+    let own = [("mine.toml".to_owned(), example("theme example"))];
+    let (themes, errors) = peerdeck::ui::Themes::load(&own);
+    assert_eq!(errors, []);
+    assert!(themes.position("mine").is_some());
+    let readme = file("README.md");
+    for name in peerdeck::ui::theme::embedded_names() {
+        assert!(readme.contains(name), "{name}");
+    }
+}
+
 #[test]
 fn every_line_of_the_readme_that_calls_peerdeck_parses() {
     let readme = file("README.md");

@@ -15,6 +15,7 @@ mod keys;
 mod lab;
 mod layering;
 mod oneshot;
+mod reload;
 mod ssh;
 mod support;
 mod terminal;

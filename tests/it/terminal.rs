@@ -567,3 +567,50 @@ fn the_lab_opens_with_a_whole_grid_and_logs_when_it_was_there() {
     let log = std::fs::read_to_string(state.path().join("log")).unwrap();
     assert!(log.contains("grid complete"), "{log}");
 }
+
+/// Another file is written and renamed over the old one, as most editors do it.
+fn replace(file: &std::path::Path, text: &str) {
+    let new = file.with_extension("new");
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    std::fs::write(&new, text).unwrap();
+    std::fs::rename(&new, file).unwrap();
+}
+
+#[test]
+fn keymap_theme_and_fleet_are_taken_over_while_it_runs_and_broken_ones_are_told() {
+    let state = tempfile::tempdir().unwrap();
+    // Wide, so that there is room for all hints.
+    let mut pty = Pty::run(lab(state.path(), 3), (180, 40));
+    pty.until_text(WELL);
+    let config = state.path().join(".config/peerdeck");
+    let keys = config.join("keys.toml");
+    replace(&keys, "\"F6\" = \"sort\"\n");
+    pty.until_text("F6 sort");
+    pty.press("\x1b[17~");
+    pty.until_text("order: ");
+    replace(&keys, "\"F6\" = \"srot\"\n");
+    pty.until_text("did you mean \"sort\"? The last good");
+    pty.until_text("F6 sort");
+    replace(&keys, "\"F8\" = \"sort\"\n");
+    pty.until_text("keys.toml recovered");
+    pty.until_text("F8 sort");
+
+    let ground = |s: &vt100::Screen| s.cell(5, 0).map(vt100::Cell::bgcolor);
+    assert_eq!(ground(pty.screen.lock().unwrap().screen()), Some(vt100::Color::Default));
+    replace(&config.join("themes/terminal.toml"), "inherits = \"terminal\"\n[roles]\ntext = { bg = \"5\" }\n");
+    pty.until("the new ground", |s| ground(s) == Some(vt100::Color::Idx(5)));
+    replace(&config.join("themes/terminal.toml"), "inherits = \"treminal\"\n");
+    pty.until_text("terminal.toml:1: there is no theme");
+    pty.until("the last good ground", |s| ground(s) == Some(vt100::Color::Idx(5)));
+
+    let fleet = state.path().join("lab/fleet.toml");
+    let text = std::fs::read_to_string(&fleet).unwrap();
+    let last = text.rfind("[[cluster.peer]]").unwrap();
+    replace(&fleet, &format!("{}# one peer less\n", &text[..last]));
+    pty.until_text("the fleet file was read again");
+    replace(&fleet, &text.replace("discover", "discvoer"));
+    pty.until_text("The last good fleet stays");
+    pty.press("q");
+    pty.ended();
+    pty.assert_restored();
+}

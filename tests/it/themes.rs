@@ -86,9 +86,9 @@ fn a_role_that_a_theme_leaves_out_takes_the_one_it_is_like() {
             assert_eq!(like.like(), None, "{role:?}: one step is enough, or it would not be found");
         }
     }
-    let roots: String =
-        Role::iter().filter(|r| r.like().is_none()).map(|r| format!("{} = {{ fg = \"red\" }}\n", r.name())).collect();
-    let text = format!("[roles]\n{roots}");
+    let roots: Vec<String> =
+        Role::iter().filter(|r| r.like().is_none()).map(|r| format!("{} = {{ fg = \"red\" }}", r.name())).collect();
+    let text = format!("[roles]\n{}\n", roots.join("\n"));
     let (themes, errors) = load(&[("bare.toml", &text)]);
     assert_eq!(errors, [] as [&str; 0]);
     assert_eq!(theme(&themes, "bare").get(Role::Key).fg, Some(Color::Red));

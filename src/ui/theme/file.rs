@@ -35,7 +35,7 @@ pub(super) struct Look {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct File {
     /// As it is called in messages.
-    pub file: String,
+    pub path: String,
     pub name: String,
     /// Another theme, and on which line it is named.
     pub inherits: Option<(String, usize)>,
@@ -90,7 +90,7 @@ impl Reader<'_> {
         }
         let document = document.into_inner();
         let mut read = File {
-            file: self.file.to_owned(),
+            path: self.file.to_owned(),
             name: stem(self.file).to_owned(),
             inherits: None,
             palette: BTreeMap::new(),
