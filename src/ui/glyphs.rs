@@ -143,7 +143,7 @@ pub const NARROW: Glyphs = Glyphs { charset: Charset::Narrow, ..ASCII };
 /// Every sign of [`UNICODE`] whose width a terminal can be asked about.
 pub const ASKED: &[&str] = &[
     "●", "◌", "✗", "◐", "⊘", "·", "↷", "╱", "▲", "│", "─", "╭", "╮", "╰", "╯", "→", "›", "…", "▸", "↑", "↓", "←", "▁",
-    "▂", "▃", "▄", "▅", "▆", "▇", "█", "µ",
+    "▂", "▃", "▄", "▅", "▆", "▇", "█", "▀", "▏", "▎", "▍", "▌", "▋", "▊", "▉", "◆", "µ",
 ];
 
 impl Charset {
