@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 use crossterm::event::{Event as Input, EventStream, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use crossterm::queue;
 use crossterm::terminal::{BeginSynchronizedUpdate, EndSynchronizedUpdate};
+use futures::StreamExt;
 use futures::future::BoxFuture;
-use futures::{FutureExt, StreamExt};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use ratatui::layout::Rect;
@@ -438,7 +438,7 @@ impl Console<'_> {
                     Signal::Continue => self.resume()?,
                 },
                 () = &mut gone => return Ok(()),
-                event = input.next() => match self.input(event, &mut input)? {
+                event = input.next() => match self.input(event)? {
                     Next::On => self.draw()?,
                     Next::End => return Ok(()),
                 },
@@ -494,7 +494,7 @@ impl Console<'_> {
     }
 
     /// Takes what the terminal has ready, resizes as one; every key counts.
-    fn input(&mut self, first: Option<io::Result<Input>>, input: &mut EventStream) -> io::Result<Next> {
+    fn input(&mut self, first: Option<io::Result<Input>>) -> io::Result<Next> {
         let mut next = Some(first);
         let mut resized = None;
         for _ in 0..BATCH {
@@ -514,7 +514,7 @@ impl Console<'_> {
                 }
                 None => break,
             }
-            next = input.next().now_or_never();
+            next = ready();
         }
         if let Some(msg) = resized {
             self.update(msg)?;
@@ -725,6 +725,16 @@ impl Console<'_> {
         // Nothing is shown before the frame that follows ends the update.
         queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
         self.terminal.resize(Rect::new(0, 0, size.width, size.height))
+    }
+}
+
+/// What the terminal has ready beside what came. Not by polling the stream once more: that would leave it with a waker
+/// that wakes nobody, and the next key would wait for the next timer.
+fn ready() -> Option<Option<io::Result<Input>>> {
+    match crossterm::event::poll(Duration::ZERO) {
+        Ok(true) => Some(Some(crossterm::event::read())),
+        Ok(false) => None,
+        Err(error) => Some(Some(Err(error))),
     }
 }
 
