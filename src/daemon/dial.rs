@@ -99,7 +99,8 @@ pub(super) async fn dial(shared: &Shared, machine: &Machine, last_good: Option<S
         return Err(DialError { cause: Cause::DnsForward, detail, address: None, dns });
     };
     let mut cause = mesh_cause(&error);
-    let mut detail = error.detail;
+    // We log in with our own serial number, which tells the reader nothing.
+    let mut detail = error.detail.replace(&format!("{}@", target.user), "");
     // Another member answered there: the address is wrong, nobody's key has changed.
     if let Some(other) = policy.other.get().filter(|_| dns.forward == DnsResult::Ok) {
         dns.forward = DnsResult::Wrong;
