@@ -514,7 +514,7 @@ impl Console<'_> {
                 }
                 None => break,
             }
-            next = ready();
+            next = ready().map(Some);
         }
         if let Some(msg) = resized {
             self.update(msg)?;
@@ -730,11 +730,11 @@ impl Console<'_> {
 
 /// What the terminal has ready beside what came. Not by polling the stream once more: that would leave it with a waker
 /// that wakes nobody, and the next key would wait for the next timer.
-fn ready() -> Option<Option<io::Result<Input>>> {
+fn ready() -> Option<io::Result<Input>> {
     match crossterm::event::poll(Duration::ZERO) {
-        Ok(true) => Some(Some(crossterm::event::read())),
+        Ok(true) => Some(crossterm::event::read()),
         Ok(false) => None,
-        Err(error) => Some(Some(Err(error))),
+        Err(error) => Some(Err(error)),
     }
 }
 
