@@ -37,6 +37,9 @@ const PLANTED: [&[u8]; 4] = [b"PWNTITLE", b"UFdORUQ", b"\x1b]52", b"\x1b[31;5m"]
 /// More than a console of so few peers may ever need.
 const MEMORY_MAX: u64 = 150 * 1024 * 1024;
 
+/// More than a picture of 1,024 machines may ever need, whoever they are.
+const CROWD_MAX: u64 = 300 * 1024 * 1024;
+
 /// What a peer does with whoever observes it.
 #[derive(Clone)]
 enum Act {
@@ -584,7 +587,7 @@ fn members_that_are_made_up_cost_little_and_go_when_most_peers_know_better() {
         v["type"] == "heartbeat" && v["counts"]["peers"] == 4 && v["counts"]["connected"] == 6
     });
     let peak = memory_peak(&watch);
-    assert!(peak < MEMORY_MAX, "{peak} bytes");
+    assert!(peak < CROWD_MAX, "{peak} bytes");
     watch.signal(Signal::TERM);
     assert_eq!(watch.code(), Some(0));
 }

@@ -235,8 +235,13 @@ fn margin(pen: &mut Pen<'_>, area: Rect, cx: &Context<'_>, plan: &Plan, line: &L
     let row = if selected { cursor } else { line.first() };
     let number = format!("{:>width$}", cx.grid.rows[row] + 1, width = usize::from(plan.index));
     pen.put(x, area.y, plan.index, &number, Role::Muted);
+    let positions = || (line.first()..=line.last()).map(|r| cx.grid.rows[r]);
+    if positions().any(|i| cx.app.marks().holds(&cx.cluster.peers[i].id)) {
+        pen.put(x + plan.index, area.y, 1, pen.glyphs().mark, Role::Accent);
+    }
     x += plan.index + 1;
     let role = match line {
+        _ if positions().any(|i| cx.meant[i]) => Role::BadgeLoud,
         _ if selected => Role::Crosshair,
         Line::Many(_, Alike::Silent) => Role::Unknown,
         Line::Many(_, Alike::AllBut(but)) if but.is_empty() => Role::Ok,

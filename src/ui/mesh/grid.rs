@@ -39,7 +39,7 @@ pub struct Context<'a> {
     level: Option<u32>,
     pub(super) grouped: bool,
     /// Whom the open dialog is about, by position; and whether their links would change.
-    meant: Vec<bool>,
+    pub(super) meant: Vec<bool>,
     cuts: bool,
 }
 
