@@ -3,7 +3,6 @@
 //! Nothing here waits for the network: what the state wants done is handed to tasks of its own.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::io::{self, BufWriter, Stdout, Write};
 use std::path::PathBuf;
 use std::pin::pin;
@@ -15,7 +14,6 @@ use crossterm::event::{Event as Input, EventStream, KeyCode, KeyEvent, KeyEventK
 use crossterm::queue;
 use crossterm::terminal::{BeginSynchronizedUpdate, EndSynchronizedUpdate};
 use futures::StreamExt;
-use futures::future::BoxFuture;
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use ratatui::layout::Rect;
@@ -25,22 +23,23 @@ use tokio::time::timeout;
 
 use super::follow::{News as FileNews, ThemesNow};
 use super::history;
-use super::reload::Reload;
 use super::shell::Shells;
 use super::submit::{News, Submitter};
 use crate::app::keys::{Code, Key};
-use crate::app::palette::FaultKind;
-use crate::app::{self, App, Cmd, Diagnosis, DiagnosisRequest, HostKeyQuestion, Keymap, Msg, ThemeList};
+use crate::app::{self, App, Cmd, HostKeyQuestion, Msg};
 use crate::clock::Clock;
-use crate::config::Paths;
 use crate::domain::time::millis;
 use crate::domain::{ClusterName, Line, Outcome, OutcomeState, PeerId, Plan, ReachState, Snapshot, Time};
 use crate::engine::runtime::{Commander, Fed, Observer};
-use crate::term::{self, Alarm, Caps, Guard, Hangup, Locale, PlainColours, Signal, Signals, clipboard, probe};
-use crate::ui::theme::MONO;
-use crate::ui::{self, Depth, Hits, Look, Theme, Themes, glyphs};
+use crate::term::{self, Alarm, Caps, Guard, Hangup, PlainColours, Signal, Signals, clipboard, probe};
+use crate::ui::{self, Hits};
 
+mod looks;
+mod options;
 mod terminal;
+
+use looks::{Environment, Looks};
+pub use options::{ApplyFault, ConsoleOptions, Diagnose, Faults};
 
 /// Data draws no more often than this.
 const FRAME: Duration = Duration::from_millis(33);
@@ -55,95 +54,6 @@ const OUTPUT: usize = 1 << 16;
 
 /// Keys that are read this soon after the one that opens a shell were typed along with it.
 const TYPED_ALONG: Duration = Duration::from_millis(20);
-
-/// Finds out step by step why a peer is not reached.
-pub type Diagnose = Arc<dyn Fn(DiagnosisRequest) -> BoxFuture<'static, Diagnosis> + Send + Sync>;
-
-/// What the console is started with.
-#[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "switches that have nothing to do with each other")]
-pub struct ConsoleOptions {
-    /// The peers are those of an embedded lab.
-    pub lab: bool,
-    /// Name of the theme, whatever the fleet file says; `None`: the cluster's, else the terminal's own, or no colour
-    /// where none is wanted.
-    pub theme: Option<String>,
-    /// The themes, and which cluster has which.
-    pub themes: ThemesNow,
-    /// What keys do.
-    pub keymap: Keymap,
-    /// What was wrong with files, to be told at the start.
-    pub problems: Vec<String>,
-    /// Brings what changes in files; `None`: nothing is followed.
-    pub reload: Option<Reload>,
-    /// Signs: ASCII or not; `None` asks the locale.
-    pub ascii: Option<bool>,
-    /// Whether times are UTC at the start.
-    pub utc: bool,
-    /// Whether new criticals sound the bell.
-    pub bell: bool,
-    /// Where what was typed into the palette is kept; `None` keeps nothing.
-    pub history: Option<PathBuf>,
-    /// Brings faults into the lab of this process, if there is one.
-    pub faults: Option<Faults>,
-    /// Where the audit log is; without it nothing can be done to peers.
-    pub audit: Option<Paths>,
-    /// Whether the terminal tells about the mouse at the start.
-    pub mouse: bool,
-    /// Whether the window's title tells how things stand.
-    pub title: bool,
-    /// How long the terminal may take to say how wide it draws signs; `None`: as near or far as it is.
-    pub patience: Option<Duration>,
-    /// Where screen dumps go; `None`: there are none.
-    pub dumps: Option<PathBuf>,
-    /// How a shell on a peer is opened; `None`: there is none.
-    pub shells: Option<Shells>,
-    /// When the process started, for the log.
-    pub started: Instant,
-}
-
-/// Faults of the lab in this process.
-#[derive(Clone)]
-pub struct Faults {
-    /// All kinds.
-    pub kinds: Vec<FaultKind>,
-    /// Applies one; tells what was done, or why not.
-    pub apply: ApplyFault,
-}
-
-/// Applies the words of a fault.
-pub type ApplyFault = Arc<dyn Fn(Vec<String>) -> BoxFuture<'static, Result<String, String>> + Send + Sync>;
-
-impl fmt::Debug for Faults {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Faults").field("kinds", &self.kinds.len()).finish_non_exhaustive()
-    }
-}
-
-impl Default for ConsoleOptions {
-    fn default() -> Self {
-        Self {
-            lab: false,
-            theme: None,
-            themes: ThemesNow { themes: Themes::load(&[]).0, of_clusters: Vec::new() },
-            keymap: Keymap::default(),
-            problems: Vec::new(),
-            reload: None,
-            ascii: None,
-            utc: false,
-            bell: true,
-            history: None,
-            faults: None,
-            audit: None,
-            mouse: false,
-            title: true,
-            patience: None,
-            dumps: None,
-            shells: None,
-            started: Instant::now(),
-        }
-    }
-}
 
 /// Runs the console until the person leaves it, the terminal goes away, or a signal ends it.
 ///
@@ -255,92 +165,6 @@ struct Inbox {
     files: Option<mpsc::Receiver<FileNews>>,
     /// Keys that came while the terminal was asked about its signs.
     typed: Vec<Input>,
-}
-
-/// The variables that decide how the screen looks.
-struct Environment {
-    term: Option<String>,
-    colorterm: Option<String>,
-    no_color: Option<String>,
-    lc_all: Option<String>,
-    lc_ctype: Option<String>,
-    lang: Option<String>,
-    tmux: Option<String>,
-    sty: Option<String>,
-    ssh_tty: Option<String>,
-}
-
-impl Environment {
-    fn read() -> Self {
-        let var = |name: &str| std::env::var(name).ok();
-        Self {
-            term: var("TERM"),
-            colorterm: var("COLORTERM"),
-            no_color: var("NO_COLOR"),
-            lc_all: var("LC_ALL"),
-            lc_ctype: var("LC_CTYPE"),
-            lang: var("LANG"),
-            tmux: var("TMUX"),
-            sty: var("STY"),
-            ssh_tty: var("SSH_TTY"),
-        }
-    }
-
-    fn locale(&self) -> Locale {
-        term::locale(self.lc_all.as_deref(), self.lc_ctype.as_deref(), self.lang.as_deref())
-    }
-}
-
-/// All looks that the theme key walks through.
-struct Looks {
-    now: ThemesNow,
-    /// Named on the command line.
-    wanted: Option<String>,
-    depth: Depth,
-    look: Look,
-    shown: Option<usize>,
-}
-
-impl Looks {
-    /// The looks, and what is wrong with the theme that was named.
-    fn new(options: &ConsoleOptions, env: &Environment) -> (Self, Option<String>) {
-        let depth = ui::colour::detect(env.colorterm.as_deref(), env.term.as_deref(), env.no_color.as_deref());
-        let look = Look {
-            theme: Theme::plain(),
-            // Until the terminal was asked.
-            glyphs: glyphs::ASCII,
-            zone: jiff::tz::TimeZone::system(),
-        };
-        let looks = Self { now: options.themes.clone(), wanted: options.theme.clone(), depth, look, shown: None };
-        let themes = &looks.now.themes;
-        let unknown = looks.wanted.as_deref().filter(|w| themes.position(w).is_none()).map(|w| themes.unknown(w));
-        (looks, unknown)
-    }
-
-    /// What the state needs to know of them.
-    fn list(&self) -> ThemeList {
-        let themes = &self.now.themes;
-        let names = themes.names().into_iter().map(str::to_owned).collect();
-        let place = |name: &str| themes.position(name);
-        let usual = if self.depth == Depth::None { MONO } else { "terminal" };
-        let asked_for = self.wanted.as_deref().and_then(place);
-        // Neither a word on the command line nor a wish for no colours is overruled by a file.
-        let free = asked_for.is_none() && self.depth != Depth::None;
-        let of_clusters = self.now.of_clusters.iter().filter(|_| free).map(|n| place(n.as_deref()?)).collect();
-        ThemeList { names, usual: asked_for.or_else(|| place(usual)).unwrap_or(0), of_clusters }
-    }
-
-    fn change(&mut self, now: ThemesNow) {
-        self.now = now;
-        self.shown = None;
-    }
-
-    fn show(&mut self, place: usize) {
-        if self.shown != Some(place) {
-            self.look.theme = self.now.themes.get(place, self.depth);
-            self.shown = Some(place);
-        }
-    }
 }
 
 #[expect(clippy::struct_excessive_bools, reason = "each says something else about the screen")]
