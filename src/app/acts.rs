@@ -12,7 +12,7 @@ use super::keymap::Match;
 use super::keys::{self, Key};
 use super::question::TYPE_AHEAD;
 use super::{App, Cmd, Overlay, View, plural};
-use crate::domain::{Cluster, CommandKind, DangerClass, PeerId, Severity, Snapshot, Time};
+use crate::domain::{Cluster, DangerClass, PeerAct, PeerId, Severity, Snapshot, Time};
 
 /// Said when somebody wants to act in a console that only looks.
 pub const READ_ONLY: &str = "this console is read-only: nothing can be done to a peer from here";
@@ -40,7 +40,7 @@ pub enum Targets {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Choice {
     /// What would be done.
-    pub kind: CommandKind,
+    pub kind: PeerAct,
     /// Who observes, who is observed.
     pub peers: [PeerId; 2],
     /// Which of the two Enter takes.
@@ -72,19 +72,19 @@ pub struct MenuItem {
 
 /// The action that stands for a command. Without a wildcard: a new command has none until it is named here.
 #[must_use]
-pub fn action_of(kind: CommandKind) -> Action {
+pub fn action_of(kind: PeerAct) -> Action {
     match kind {
-        CommandKind::Disconnect => Action::Disconnect,
-        CommandKind::Reconnect => Action::Reconnect,
-        CommandKind::MaintenanceOn => Action::MaintenanceOn,
-        CommandKind::MaintenanceOff => Action::MaintenanceOff,
+        PeerAct::Disconnect => Action::Disconnect,
+        PeerAct::Reconnect => Action::Reconnect,
+        PeerAct::MaintenanceOn => Action::MaintenanceOn,
+        PeerAct::MaintenanceOff => Action::MaintenanceOff,
     }
 }
 
 /// The command that an action stands for; `None` when it changes no peer.
 #[must_use]
-pub fn command_of(action: Action) -> Option<CommandKind> {
-    CommandKind::iter().find(|kind| action_of(*kind) == action)
+pub fn command_of(action: Action) -> Option<PeerAct> {
+    PeerAct::iter().find(|kind| action_of(*kind) == action)
 }
 
 /// Whether `action` is of use only where something can be done: a read-only console has none of these.
@@ -120,7 +120,7 @@ impl App {
 
     /// Why `kind` can't be done to anybody that it would be about.
     #[must_use]
-    pub fn refusal(&self, kind: CommandKind, now: Time) -> Option<String> {
+    pub fn refusal(&self, kind: PeerAct, now: Time) -> Option<String> {
         if let Some(why) = self.hindrance() {
             return Some(why.to_owned());
         }
@@ -230,7 +230,7 @@ impl App {
     }
 
     /// Opens the confirmation, or does at once what needs none.
-    fn ask(&mut self, kind: CommandKind, peers: Vec<PeerId>, key: Option<Key>, now: Time) -> Vec<Cmd> {
+    fn ask(&mut self, kind: PeerAct, peers: Vec<PeerId>, key: Option<Key>, now: Time) -> Vec<Cmd> {
         let Some(cluster) = self.cluster().cloned() else { return Vec::new() };
         match Dialog::new(kind, &cluster, peers, now) {
             Err(why) => {
@@ -420,7 +420,7 @@ mod tests {
     #[test]
     fn each_command_has_an_action_of_its_own_with_its_class_behind_the_leader() {
         let mut seen = Vec::new();
-        for kind in CommandKind::iter() {
+        for kind in PeerAct::iter() {
             let action = action_of(kind);
             assert!(!seen.contains(&action), "{action:?} stands for two commands");
             seen.push(action);

@@ -4,7 +4,7 @@ use crate::app::field::TextField;
 use crate::app::keys::Key;
 use crate::app::question::TYPE_AHEAD;
 use crate::domain::maintenance::LASTING_MAX;
-use crate::domain::{Cluster, ClusterName, Command, CommandKind, DangerClass, Line, PeerId, Plan, Time, span};
+use crate::domain::{Cluster, ClusterName, Command, DangerClass, Line, PeerAct, PeerId, Plan, Time, span};
 use crate::engine::plans;
 
 /// How long maintenance lasts unless something else is typed.
@@ -26,12 +26,12 @@ pub enum Focus {
 }
 
 /// A confirmation that is open.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Dialog {
     /// Of which cluster the peers are.
     pub cluster: ClusterName,
     /// What would be done.
-    pub kind: CommandKind,
+    pub kind: PeerAct,
     /// Since when it stands there, or was read again.
     pub since: Time,
     /// Where the focus is.
@@ -59,7 +59,7 @@ impl Dialog {
     ///
     /// # Errors
     /// Why it can be done to none of them.
-    pub fn new(kind: CommandKind, cluster: &Cluster, wanted: Vec<PeerId>, now: Time) -> Result<Self, String> {
+    pub fn new(kind: PeerAct, cluster: &Cluster, wanted: Vec<PeerId>, now: Time) -> Result<Self, String> {
         let mut dialog = Self {
             cluster: cluster.name.clone(),
             kind,
@@ -111,11 +111,10 @@ impl Dialog {
     #[must_use]
     pub fn class(&self) -> DangerClass {
         match self.kind {
-            CommandKind::Disconnect if self.plans.len() > 1 => DangerClass::Critical,
-            CommandKind::Disconnect
-            | CommandKind::Reconnect
-            | CommandKind::MaintenanceOn
-            | CommandKind::MaintenanceOff => self.kind.class(),
+            PeerAct::Disconnect if self.plans.len() > 1 => DangerClass::Critical,
+            PeerAct::Disconnect | PeerAct::Reconnect | PeerAct::MaintenanceOn | PeerAct::MaintenanceOff => {
+                self.kind.class()
+            }
         }
     }
 
@@ -191,8 +190,8 @@ impl Dialog {
     #[must_use]
     pub fn asks_how_long(&self) -> bool {
         match self.kind {
-            CommandKind::MaintenanceOn => true,
-            CommandKind::Disconnect | CommandKind::Reconnect | CommandKind::MaintenanceOff => false,
+            PeerAct::MaintenanceOn => true,
+            PeerAct::Disconnect | PeerAct::Reconnect | PeerAct::MaintenanceOff => false,
         }
     }
 
@@ -200,8 +199,8 @@ impl Dialog {
     #[must_use]
     pub fn changes_links(&self) -> bool {
         match self.kind {
-            CommandKind::Disconnect | CommandKind::Reconnect => true,
-            CommandKind::MaintenanceOn | CommandKind::MaintenanceOff => false,
+            PeerAct::Disconnect | PeerAct::Reconnect => true,
+            PeerAct::MaintenanceOn | PeerAct::MaintenanceOff => false,
         }
     }
 
@@ -287,24 +286,14 @@ impl Dialog {
     fn command(&self, peer: PeerId) -> Command {
         let reason = Line::new(self.reason.as_str().trim());
         let lasting = span::parse(self.lasting.as_str()).unwrap_or(LASTING_MAX);
-        command(self.kind, peer, lasting, reason)
+        self.kind.command(peer, lasting, reason)
     }
 }
 
 /// Why `kind` can't be done to `peer` as things stand; `None` when it can.
 #[must_use]
-pub fn refusal(kind: CommandKind, cluster: &Cluster, peer: &PeerId, now: Time) -> Option<String> {
+pub fn refusal(kind: PeerAct, cluster: &Cluster, peer: &PeerId, now: Time) -> Option<String> {
     let lasting = span::parse(LASTING).unwrap_or(LASTING_MAX);
-    let plan = plans::plan(cluster, command(kind, peer.clone(), lasting, Line::default()), now);
+    let plan = plans::plan(cluster, kind.command(peer.clone(), lasting, Line::default()), now);
     plan.obstacles.first().map(ToString::to_string)
-}
-
-/// The command of `kind` for `peer`; without a wildcard, so that a new one is missed here by the compiler.
-fn command(kind: CommandKind, peer: PeerId, lasting: std::time::Duration, reason: Line) -> Command {
-    match kind {
-        CommandKind::Disconnect => Command::Disconnect { peer, reason },
-        CommandKind::Reconnect => Command::Reconnect { peer, reason },
-        CommandKind::MaintenanceOn => Command::MaintenanceOn { peer, lasting, reason },
-        CommandKind::MaintenanceOff => Command::MaintenanceOff { peer, reason },
-    }
 }

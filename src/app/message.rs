@@ -63,7 +63,7 @@ pub enum Msg {
 }
 
 /// Something that the loop shall do; sent, never awaited.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub enum Cmd {
     /// End the console.
     Quit,

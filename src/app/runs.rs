@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::{App, Cmd, plural};
-use crate::domain::{ClusterName, CommandKind, Line, Outcome, OutcomeState, Plan, Severity, Time};
+use crate::domain::{ClusterName, Line, Outcome, OutcomeState, PeerAct, Plan, Severity, Time};
 use crate::engine::bulk::Bulk;
 
 pub use crate::engine::bulk::StepState;
@@ -12,14 +12,14 @@ pub use crate::engine::bulk::StepState;
 const KEPT: usize = 32;
 
 /// What one person decided on at once.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Run {
     /// Names it in this session.
     pub id: u64,
     /// Of which cluster the peers are.
     pub cluster: ClusterName,
     /// What is done.
-    pub kind: CommandKind,
+    pub kind: PeerAct,
     /// The names of the peers, as they were called then.
     pub names: Vec<String>,
     /// Since when.
@@ -104,7 +104,7 @@ impl App {
     /// Starts carrying out `plans`, the first alone.
     pub(super) fn start(
         &mut self,
-        kind: CommandKind,
+        kind: PeerAct,
         cluster: ClusterName,
         names: Vec<String>,
         plans: Vec<Plan>,

@@ -16,7 +16,7 @@ use super::signals::Stop;
 use super::subjects::{Sets, resolve};
 use super::{Context, Done, FAILED, REFUSED, UNKNOWN};
 use crate::config::span;
-use crate::domain::command::{Command, CommandKind, Outcome, OutcomeState};
+use crate::domain::command::{Command, Outcome, OutcomeState, PeerAct};
 use crate::domain::ids::PeerId;
 use crate::domain::plan::Plan;
 use crate::domain::snapshot::{Cluster, Peer, Snapshot};
@@ -30,7 +30,7 @@ use crate::report::action::{self, Result as Came};
 /// What is wanted.
 #[derive(Clone, Debug)]
 pub struct Request {
-    kind: CommandKind,
+    kind: PeerAct,
     words: Vec<String>,
     lasting: std::time::Duration,
     acting: Acting,
@@ -40,13 +40,13 @@ impl Request {
     /// `disconnect`.
     #[must_use]
     pub fn disconnect(args: OnPeers) -> Self {
-        Self::new(CommandKind::Disconnect, args.peers, args.acting)
+        Self::new(PeerAct::Disconnect, args.peers, args.acting)
     }
 
     /// `reconnect`.
     #[must_use]
     pub fn reconnect(args: OnPeers) -> Self {
-        Self::new(CommandKind::Reconnect, args.peers, args.acting)
+        Self::new(PeerAct::Reconnect, args.peers, args.acting)
     }
 
     /// `maintenance on` and `off`.
@@ -54,31 +54,26 @@ impl Request {
     pub fn maintenance(command: MaintenanceCommand) -> Self {
         match command {
             MaintenanceCommand::On { subjects, lasting, acting } => {
-                Self { lasting, ..Self::new(CommandKind::MaintenanceOn, subjects, acting) }
+                Self { lasting, ..Self::new(PeerAct::MaintenanceOn, subjects, acting) }
             }
-            MaintenanceCommand::Off { subjects, acting } => Self::new(CommandKind::MaintenanceOff, subjects, acting),
+            MaintenanceCommand::Off { subjects, acting } => Self::new(PeerAct::MaintenanceOff, subjects, acting),
         }
     }
 
-    fn new(kind: CommandKind, words: Vec<String>, acting: Acting) -> Self {
+    fn new(kind: PeerAct, words: Vec<String>, acting: Acting) -> Self {
         Self { kind, words, lasting: std::time::Duration::ZERO, acting }
     }
 
     fn command(&self, peer: PeerId) -> Command {
         let reason = Line::new(&self.acting.reason);
-        match self.kind {
-            CommandKind::Disconnect => Command::Disconnect { peer, reason },
-            CommandKind::Reconnect => Command::Reconnect { peer, reason },
-            CommandKind::MaintenanceOn => Command::MaintenanceOn { peer, lasting: self.lasting, reason },
-            CommandKind::MaintenanceOff => Command::MaintenanceOff { peer, reason },
-        }
+        self.kind.command(peer, self.lasting, reason)
     }
 
     /// Whether a group or the whole cluster can be named.
     fn sets(&self) -> Sets {
         match self.kind {
-            CommandKind::Disconnect | CommandKind::Reconnect => Sets::Refused,
-            CommandKind::MaintenanceOn | CommandKind::MaintenanceOff => Sets::Allowed,
+            PeerAct::Disconnect | PeerAct::Reconnect => Sets::Refused,
+            PeerAct::MaintenanceOn | PeerAct::MaintenanceOff => Sets::Allowed,
         }
     }
 
@@ -97,8 +92,8 @@ impl Request {
     /// Which machines of a named group it is about.
     fn concerns(&self, peer: &Peer, now: Time) -> bool {
         match self.kind {
-            CommandKind::MaintenanceOff => peer.maintenance(now).is_some(),
-            CommandKind::Disconnect | CommandKind::Reconnect | CommandKind::MaintenanceOn => true,
+            PeerAct::MaintenanceOff => peer.maintenance(now).is_some(),
+            PeerAct::Disconnect | PeerAct::Reconnect | PeerAct::MaintenanceOn => true,
         }
     }
 }

@@ -298,6 +298,7 @@ mod tests {
             membership_revision: Some(3),
             verdicts: Arc::default(),
             findings: Arc::default(),
+            settings: None,
             limits: Limits::default(),
             changes: 0,
         }
@@ -310,6 +311,7 @@ mod tests {
             detached: false,
             maintenance: false,
             links: BTreeMap::from([(PeerId::new("B2"), true)]),
+            settings: BTreeMap::new(),
         };
         Plan { command, evidence: vec![], effects: vec![], obstacles: vec![], basis }
     }

@@ -50,6 +50,8 @@ impl Outgoing {
             | Frame::Rows { .. }
             | Frame::Command { .. }
             | Frame::Outcome { .. }
+            | Frame::Sync(_)
+            | Frame::SyncCredit { .. }
             | Frame::Bye { .. }
             | Frame::Unknown => None,
         };

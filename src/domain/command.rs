@@ -1,11 +1,13 @@
 //! Something to be done on peers, and what was observed afterwards.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use strum::{EnumDiscriminants, EnumIter, EnumString, IntoStaticStr};
 
 use crate::domain::ids::PeerId;
 use crate::domain::plan::DangerClass;
+use crate::domain::settings::{Edit, EditKind};
 use crate::domain::text::Line;
 use crate::domain::time::Time;
 
@@ -13,7 +15,7 @@ use crate::domain::time::Time;
 pub const REASON_MAX: usize = 200;
 
 /// What can be done.
-#[derive(Clone, PartialEq, Eq, Debug, EnumDiscriminants)]
+#[derive(Clone, PartialEq, Debug, EnumDiscriminants)]
 #[strum_discriminants(name(CommandKind))]
 #[strum_discriminants(doc = "What can be done, without to whom. Its word stands on the wire and in the audit log.")]
 #[strum_discriminants(derive(PartialOrd, Ord, Hash, EnumIter, EnumString, IntoStaticStr))]
@@ -49,6 +51,15 @@ pub enum Command {
         /// Why, for the log.
         reason: Line,
     },
+    /// Change settings or structure: all of the edits or none (C16).
+    Commit {
+        /// Who writes it; any member can.
+        on: PeerId,
+        /// What.
+        edits: Arc<[Edit]>,
+        /// The author's comment.
+        comment: Line,
+    },
 }
 
 impl Command {
@@ -66,6 +77,7 @@ impl Command {
             | Self::Reconnect { peer, .. }
             | Self::MaintenanceOn { peer, .. }
             | Self::MaintenanceOff { peer, .. } => peer,
+            Self::Commit { on, .. } => on,
         }
     }
 
@@ -77,17 +89,57 @@ impl Command {
             | Self::Reconnect { reason, .. }
             | Self::MaintenanceOn { reason, .. }
             | Self::MaintenanceOff { reason, .. } => reason,
+            Self::Commit { comment, .. } => comment,
+        }
+    }
+
+    /// How much it can break: of a commit, as much as the worst of its edits (`20-console.md`, "Keys and actions").
+    #[must_use]
+    pub fn class(&self) -> DangerClass {
+        match self {
+            Self::Disconnect { .. } => PeerAct::Disconnect.class(),
+            Self::Reconnect { .. } => PeerAct::Reconnect.class(),
+            Self::MaintenanceOn { .. } => PeerAct::MaintenanceOn.class(),
+            Self::MaintenanceOff { .. } => PeerAct::MaintenanceOff.class(),
+            Self::Commit { edits, .. } => {
+                edits.iter().map(|e| EditKind::from(e).class()).max().unwrap_or(DangerClass::Reversible)
+            }
         }
     }
 }
 
-impl CommandKind {
+/// Commands about the state of one peer: all but a commit. The words are those of [`CommandKind`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, EnumIter, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
+pub enum PeerAct {
+    /// [`Command::Disconnect`].
+    Disconnect,
+    /// [`Command::Reconnect`].
+    Reconnect,
+    /// [`Command::MaintenanceOn`].
+    MaintenanceOn,
+    /// [`Command::MaintenanceOff`].
+    MaintenanceOff,
+}
+
+impl PeerAct {
     /// How much it can break (`20-console.md`, "Keys and actions").
     #[must_use]
     pub fn class(self) -> DangerClass {
         match self {
             Self::Disconnect | Self::Reconnect => DangerClass::Disruptive,
             Self::MaintenanceOn | Self::MaintenanceOff => DangerClass::Reversible,
+        }
+    }
+
+    /// The command for `peer`; `lasting` counts where maintenance begins.
+    #[must_use]
+    pub fn command(self, peer: PeerId, lasting: Duration, reason: Line) -> Command {
+        match self {
+            Self::Disconnect => Command::Disconnect { peer, reason },
+            Self::Reconnect => Command::Reconnect { peer, reason },
+            Self::MaintenanceOn => Command::MaintenanceOn { peer, lasting, reason },
+            Self::MaintenanceOff => Command::MaintenanceOff { peer, reason },
         }
     }
 }

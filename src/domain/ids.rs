@@ -64,6 +64,19 @@ name! {
     ClusterName
 }
 
+name! {
+    /// A group's id in the replicated store: renaming moves nothing.
+    GroupId
+}
+name! {
+    /// One membership of a machine, random per join: a machine that comes back finds no old overrides.
+    MemberId
+}
+name! {
+    /// The name of a feature: the configuration command (`smtproutes`).
+    FeatureName
+}
+
 impl PeerId {
     /// The stand-in of a peer that has never told its serial number: `?host:port`.
     #[must_use]

@@ -13,15 +13,16 @@ pub mod mesh;
 pub mod observation;
 pub mod plan;
 pub mod reach;
+pub mod settings;
 pub mod snapshot;
 pub mod span;
 pub mod text;
 pub mod time;
 
-pub use command::{Command, CommandKind, Outcome, OutcomeState};
+pub use command::{Command, CommandKind, Outcome, OutcomeState, PeerAct};
 pub use event::Event;
 pub use finding::{Finding, FindingId, FindingKind, Severity, Subject};
-pub use ids::{BootId, ClusterName, GroupName, HostName, PeerId};
+pub use ids::{BootId, ClusterName, FeatureName, GroupId, GroupName, HostName, MemberId, PeerId};
 pub use maintenance::Maintenance;
 pub use membership::{Machine, Membership};
 pub use mesh::link::{Cause, Link, LinkState};

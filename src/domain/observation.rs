@@ -9,6 +9,7 @@ use crate::domain::maintenance::Maintenance;
 use crate::domain::membership::Membership;
 use crate::domain::mesh::link::Link;
 use crate::domain::mesh::row::Row;
+use crate::domain::settings::{Entry, Holding, Key};
 use crate::domain::text::Line;
 use crate::domain::time::Time;
 
@@ -36,6 +37,10 @@ pub enum Fact {
     RowDelta(RowDelta),
     /// How it fares itself.
     Health(Health),
+    /// What it holds of the settings.
+    Holding(Arc<Holding>),
+    /// Registers of its settings tree; told by the one peer that was asked for them.
+    Tree(TreePart),
     /// People who are logged in there.
     Sessions(Vec<OperatorSession>),
     /// Something that happened there.
@@ -69,6 +74,21 @@ pub struct Identity {
     pub boot: BootId,
     /// How often it reports.
     pub interval: Duration,
+}
+
+/// Registers of a peer's tree: a whole one comes in parts, and then what changes.
+#[derive(Clone, PartialEq, Debug)]
+pub struct TreePart {
+    /// Random id of the cluster.
+    pub cluster_id: Line,
+    /// A whole tree begins: what was told before no longer counts.
+    pub first: bool,
+    /// With this part it is complete.
+    pub last: bool,
+    /// Digest of the document, as in [`Holding::digest`].
+    pub digest: Line,
+    /// The registers; `None`: it is gone.
+    pub registers: Vec<(Key, Option<Entry>)>,
 }
 
 /// Changes to a row.

@@ -7,6 +7,7 @@ use strum::IntoStaticStr;
 use crate::domain::command::{Command, CommandKind};
 use crate::domain::ids::PeerId;
 use crate::domain::mesh::link::LinkState;
+use crate::domain::settings::Seen;
 use crate::domain::snapshot::Cluster;
 use crate::domain::text::Line;
 use crate::domain::time::Time;
@@ -34,6 +35,8 @@ pub struct Basis {
     pub maintenance: bool,
     /// Where the command cuts links: to which fellows the target was connected, and to which not.
     pub links: BTreeMap<PeerId, bool>,
+    /// Of the registers that the command writes, the versions that were seen (C23).
+    pub settings: Seen,
 }
 
 impl Basis {
@@ -45,7 +48,9 @@ impl Basis {
         let row = target.and_then(|p| p.row.as_ref());
         let cuts = match CommandKind::from(command) {
             CommandKind::Disconnect => true,
-            CommandKind::Reconnect | CommandKind::MaintenanceOn | CommandKind::MaintenanceOff => false,
+            CommandKind::Reconnect | CommandKind::MaintenanceOn | CommandKind::MaintenanceOff | CommandKind::Commit => {
+                false
+            }
         };
         let links = row.into_iter().flat_map(|r| &r.links).filter(|l| cuts && !apart.contains(&l.to));
         Self {
@@ -53,12 +58,13 @@ impl Basis {
             detached: row.is_some_and(|r| r.detached.is_some()),
             maintenance: target.is_some_and(|p| p.maintenance(now).is_some()),
             links: links.map(|l| (l.to.clone(), l.state == LinkState::Connected)).collect(),
+            settings: Seen::new(),
         }
     }
 }
 
 /// What would be done, before it is done.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Plan {
     /// The command.
     pub command: Command,
@@ -76,7 +82,7 @@ impl Plan {
     /// How much it can break.
     #[must_use]
     pub fn class(&self) -> DangerClass {
-        CommandKind::from(&self.command).class()
+        self.command.class()
     }
 
     /// What is no longer as it was decided on, in words; empty when the plan still holds.

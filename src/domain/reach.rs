@@ -10,6 +10,7 @@ use crate::domain::ids::{ClusterName, HostName, PeerId};
 use crate::domain::mesh::link::Cause;
 use crate::domain::observation::Observation;
 use crate::domain::plan::Plan;
+use crate::domain::settings::{CommitId, Key, Past};
 use crate::domain::text::Line;
 use crate::domain::time::Time;
 
@@ -138,13 +139,22 @@ pub enum PeerEvent {
         id: u64,
         /// Accepted, refused, failed or unknown; never observed, which only the engine can say.
         outcome: Outcome,
+        /// Of a commit that was accepted: its name.
+        commit: Option<CommitId>,
+    },
+    /// What a register was, as asked for.
+    History {
+        /// As in [`PeerRequest::History`].
+        id: u64,
+        /// The past, newest first; or why there is none.
+        past: Result<Vec<Past>, Line>,
     },
     /// Observations had to be dropped because the engine did not take them in time.
     Dropped(u64),
 }
 
 /// What the engine asks of a peer's actor.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub enum PeerRequest {
     /// Rows of these peers are wanted too, and no others.
     Relay(Vec<PeerId>),
@@ -159,6 +169,15 @@ pub enum PeerRequest {
     TrustHostKey {
         /// As in [`PeerEvent::AskHostKey`].
         key: Line,
+    },
+    /// Its settings tree is wanted from now on, whole and then as it changes; or not any more.
+    Tree(bool),
+    /// All versions that a register ever had, newest first; answered by [`PeerEvent::History`].
+    History {
+        /// Names the question.
+        id: u64,
+        /// Which register; `None`: the newest commits of all.
+        key: Option<Key>,
     },
     /// Dial now instead of at the end of the back-off.
     DialNow,

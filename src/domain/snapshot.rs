@@ -15,6 +15,8 @@ use crate::domain::mesh::row::Row;
 use crate::domain::mesh::verdict::Verdict;
 use crate::domain::observation::{Health, Identity, OperatorSession};
 use crate::domain::reach::{Reach, ReachState};
+use crate::domain::settings::{Holding, Tree};
+use crate::domain::text::Line;
 use crate::domain::time::Time;
 
 /// Everything known, for all faces alike.
@@ -49,6 +51,8 @@ pub struct Cluster {
     pub verdicts: Arc<Vec<Verdict>>,
     /// Raised findings, worst and oldest first.
     pub findings: Arc<Vec<Finding>>,
+    /// The settings, as the one peer that was asked tells them.
+    pub settings: Option<Arc<Settings>>,
     /// What counts as too old.
     pub limits: Limits,
     /// Rises when the picture changes in more than ages and round trips, so that a face need not compare all cells.
@@ -91,6 +95,19 @@ impl Default for Limits {
     }
 }
 
+/// A complete settings tree, and who told it.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// All registers.
+    pub tree: Arc<Tree>,
+    /// Whose tree it is.
+    pub source: PeerId,
+    /// Digest of the document that it comes from, as in [`Holding::digest`].
+    pub digest: Line,
+    /// When it was complete, or last changed.
+    pub at: Time,
+}
+
 /// One peer.
 #[derive(Clone, Debug)]
 pub struct Peer {
@@ -116,6 +133,8 @@ pub struct Peer {
     pub pulses: Arc<[Pulse]>,
     /// How it fares itself.
     pub health: Health,
+    /// What it holds of the settings, by its own word.
+    pub holding: Option<Arc<Holding>>,
     /// People who are logged in there.
     pub sessions: Arc<[OperatorSession]>,
 }

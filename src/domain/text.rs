@@ -108,7 +108,7 @@ pub fn clean(raw: &str, max: usize) -> String {
 }
 
 /// Characters that steer a terminal, are invisible, or change the direction of what follows.
-fn is_dangerous(c: char) -> bool {
+pub(crate) fn is_dangerous(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'

@@ -32,6 +32,8 @@ pub(super) struct Desk {
     dropped: u64,
     /// Rows of these peers are wanted.
     pub(super) relay: Vec<PeerId>,
+    /// The settings tree is wanted.
+    pub(super) tree: bool,
     /// Set by [`PeerRequest::DialNow`] until a dial begins.
     pub(super) dial_now: bool,
     /// Set by [`PeerRequest::TrustHostKey`] until it is used.
@@ -56,6 +58,7 @@ impl Desk {
             reports: 0,
             dropped: 0,
             relay: Vec::new(),
+            tree: false,
             dial_now: false,
             trusted: None,
             gap: false,
@@ -161,6 +164,11 @@ impl Desk {
         match request {
             PeerRequest::Relay(peers) => self.relay = peers,
             PeerRequest::DialNow => self.dial_now = true,
+            PeerRequest::Tree(wanted) => self.tree = wanted,
+            PeerRequest::History { id, .. } => {
+                let why = Line::new(&format!("there is no connection to {}", self.key.host));
+                self.post(PeerEvent::History { id, past: Err(why) });
+            }
             PeerRequest::TrustHostKey { key } => self.trusted = Some(key),
             PeerRequest::Execute { id, plan } => {
                 let detail =
@@ -173,6 +181,6 @@ impl Desk {
     /// Says what became of a command.
     pub(super) fn outcome(&mut self, id: u64, state: OutcomeState, detail: &str) {
         let outcome = Outcome { state, at: self.clock.now(), detail: Line::new(detail) };
-        self.post(PeerEvent::Executed { id, outcome });
+        self.post(PeerEvent::Executed { id, outcome, commit: None });
     }
 }

@@ -356,6 +356,8 @@ fn judge(steps: &mut Steps, facts: &[Observation], endpoint: &Endpoint) {
             Fact::Row(_)
             | Fact::RowDelta(_)
             | Fact::Health(_)
+            | Fact::Holding(_)
+            | Fact::Tree(_)
             | Fact::Sessions(_)
             | Fact::Event(_)
             | Fact::Logged { .. }

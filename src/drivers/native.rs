@@ -27,6 +27,7 @@ use crate::proto::rpc::{
     ExecuteParams, ExecuteResult, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, ObserveParams, REFUSED,
     RelayParams, Request, RpcError, SUBSYSTEM, WireBasis,
 };
+use crate::proto::settings::{WireEdit, wire_seen};
 use crate::proto::{self, DOCUMENT_MAX, ProtoError};
 use crate::ssh::net::BoxStream;
 
@@ -313,6 +314,7 @@ impl<'a> Watch<'a> {
             }
             // There is a connection, so neither changes anything.
             PeerRequest::DialNow | PeerRequest::TrustHostKey { .. } => {}
+            PeerRequest::Tree(_) | PeerRequest::History { .. } => {}
         }
         Ok(())
     }
@@ -422,19 +424,31 @@ fn execute(plan: &Plan) -> ExecuteParams {
     let peer = plan.command.target();
     let lasting = match &plan.command {
         Command::MaintenanceOn { lasting, .. } => Some(crate::proto::ms(*lasting)),
-        Command::Disconnect { .. } | Command::Reconnect { .. } | Command::MaintenanceOff { .. } => None,
+        Command::Disconnect { .. }
+        | Command::Reconnect { .. }
+        | Command::MaintenanceOff { .. }
+        | Command::Commit { .. } => None,
     };
-    let Basis { membership, detached, maintenance, links } = &plan.basis;
+    let edits = match &plan.command {
+        Command::Commit { edits, .. } => edits.iter().map(WireEdit::from).collect(),
+        Command::Disconnect { .. }
+        | Command::Reconnect { .. }
+        | Command::MaintenanceOn { .. }
+        | Command::MaintenanceOff { .. } => Vec::new(),
+    };
+    let Basis { membership, detached, maintenance, links, settings } = &plan.basis;
     ExecuteParams {
         command: plan.command.word().to_owned(),
         peer: peer.to_string(),
         reason: plan.command.reason().to_string(),
         lasting,
+        edits,
         basis: WireBasis {
             membership: *membership,
             detached: Some(*detached),
             maintenance: Some(*maintenance),
             links: links.iter().map(|(id, up)| (id.to_string(), *up)).collect(),
+            settings: wire_seen(settings),
         },
     }
 }

@@ -20,7 +20,7 @@ pub enum StepState {
 }
 
 /// One plan of a bulk.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Step {
     /// What.
     pub plan: Plan,
@@ -29,7 +29,7 @@ pub struct Step {
 }
 
 /// Plans that are carried out one after the other.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Bulk {
     steps: Vec<Step>,
 }

@@ -139,6 +139,7 @@ impl ClusterState {
             membership_revision: None,
             verdicts: Arc::default(),
             findings: Arc::default(),
+            settings: None,
             limits: config.limits,
             changes: 0,
         };

@@ -12,6 +12,7 @@ use crate::domain::ids::PeerId;
 use crate::domain::mesh::link::LinkState;
 use crate::domain::plan::Plan;
 use crate::domain::reach::{EndpointKey, PeerRequest};
+use crate::domain::settings::CommitId;
 use crate::domain::snapshot::Peer;
 use crate::domain::text::Line;
 use crate::domain::time::Time;
@@ -34,6 +35,8 @@ pub(super) struct Pending {
     via: EndpointKey,
     sent: Time,
     taken: bool,
+    /// Of a commit: its name, once the peer has told it.
+    commit: Option<CommitId>,
 }
 
 impl Pending {
@@ -72,7 +75,7 @@ impl ClusterState {
         let how = if direct { "sent".to_owned() } else { format!("sent by way of {}", via.host.short()) };
         self.say(id, &plan, OutcomeState::Sent, &how, out);
         out.effect(Effect::Request { key: via.clone(), request: PeerRequest::Execute { id, plan: plan.clone() } });
-        self.commands.push(Pending { id, plan, via, sent: out.now, taken: false });
+        self.commands.push(Pending { id, plan, via, sent: out.now, taken: false, commit: None });
     }
 
     /// The target itself if it is connected, else a fellow that sees it, else any; detached ones pass nothing on.
@@ -89,11 +92,12 @@ impl ClusterState {
     }
 
     /// What the peer said to a command.
-    pub fn on_executed(&mut self, id: u64, outcome: &Outcome, out: &mut Out<'_>) {
+    pub fn on_executed(&mut self, id: u64, outcome: &Outcome, commit: Option<CommitId>, out: &mut Out<'_>) {
         let Some(at) = self.commands.iter().position(|p| p.id == id) else { return };
         match outcome.state {
             OutcomeState::Accepted | OutcomeState::Running => {
                 self.commands[at].taken = true;
+                self.commands[at].commit = commit;
                 let plan = self.commands[at].plan.clone();
                 self.say(id, &plan, outcome.state, outcome.detail.as_str(), out);
             }
@@ -188,5 +192,6 @@ fn seen(pending: &Pending, peer: &Peer, name: &str, now: Time) -> Option<String>
         Command::MaintenanceOff { .. } => {
             peer.maintenance(now).is_none().then(|| format!("{name} says that it is no longer in maintenance"))
         }
+        Command::Commit { .. } => None,
     }
 }

@@ -96,6 +96,7 @@ fn obstacle(peer: &Peer, name: &str, command: &Command, now: Time) -> Option<Str
         Command::MaintenanceOff { .. } => {
             peer.maintenance(now).is_none().then(|| format!("{name} is not in maintenance"))
         }
+        Command::Commit { .. } => None,
     }
 }
 
@@ -123,5 +124,6 @@ fn effects_of(cluster: &Cluster, peer: &Peer, name: &str, command: &Command, now
             effects
         }
         Command::MaintenanceOff { .. } => vec![format!("alerts about {name} are raised again at once")],
+        Command::Commit { .. } => Vec::new(),
     }
 }

@@ -36,7 +36,8 @@ impl ClusterState {
             PeerEvent::Lost { cause, detail, address, retry_in } => {
                 self.on_lost(key, cause, detail, address, retry_in, out);
             }
-            PeerEvent::Executed { id, outcome } => self.on_executed(id, &outcome, out),
+            PeerEvent::Executed { id, outcome, commit } => self.on_executed(id, &outcome, commit, out),
+            PeerEvent::History { .. } => {}
             PeerEvent::Dropped(n) => {
                 *out.dropped = out.dropped.saturating_add(n);
                 self.dropping = Some(out.now);
@@ -226,9 +227,12 @@ impl ClusterState {
             PeerRequest::Execute { id, .. } => {
                 let detail = format!("{}:{} is too busy to take it; nothing was sent", key.host, key.port);
                 let outcome = Outcome { state: OutcomeState::Refused, at: out.now, detail: Line::new(&detail) };
-                self.on_executed(*id, &outcome, out);
+                self.on_executed(*id, &outcome, None, out);
             }
-            PeerRequest::TrustHostKey { .. } | PeerRequest::DialNow => {}
+            PeerRequest::TrustHostKey { .. }
+            | PeerRequest::DialNow
+            | PeerRequest::Tree(_)
+            | PeerRequest::History { .. } => {}
         }
     }
 

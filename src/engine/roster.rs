@@ -291,6 +291,7 @@ fn blank(seat: &Seat, now: Time) -> Peer {
         cells: Arc::from([]),
         pulses: Arc::from([] as [Pulse; 0]),
         health: Health::default(),
+        holding: None,
         sessions: Arc::from([]),
     }
 }

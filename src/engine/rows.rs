@@ -52,6 +52,8 @@ impl ClusterState {
                 // Of another origin, or changes to a row that was never sent.
                 Fact::Row(_) | Fact::RowDelta(_) => *out.dropped += 1,
                 Fact::Health(health) => self.on_health(at, health, out.now),
+                Fact::Holding(holding) => self.peer_mut(at).holding = Some(holding),
+                Fact::Tree(_) => {}
                 Fact::Sessions(sessions) if *sessions == *self.cluster.peers[at].sessions => {}
                 Fact::Sessions(sessions) => self.peer_mut(at).sessions = sessions.into(),
                 Fact::Event(event) => out.event(event),

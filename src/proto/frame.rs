@@ -54,6 +54,13 @@ pub enum Frame {
         /// For the reader.
         detail: String,
     },
+    /// A part of a message of the settings' synchronisation; whole messages may be longer than a frame should be.
+    Sync(Sync),
+    /// So many parts of the receiver's were taken: it may send as many more.
+    SyncCredit {
+        /// How many.
+        parts: u32,
+    },
     /// Last frame before the sender closes on purpose.
     Bye {
         /// See [`crate::domain::mesh::Cause`].
@@ -87,6 +94,18 @@ pub struct Hello {
     /// Since when it is detached (age in milliseconds), if it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detached_age: Option<u64>,
+}
+
+/// A part of a message of the settings' synchronisation.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct Sync {
+    /// Random id of the cluster: documents of two clusters never meet.
+    pub cluster_id: String,
+    /// Base64 of the part.
+    pub data: String,
+    /// The message is complete with this part.
+    pub last: bool,
 }
 
 /// A ping.

@@ -13,6 +13,7 @@ pub mod membership;
 pub mod observe;
 pub mod probe;
 pub mod rpc;
+pub mod settings;
 
 use std::time::Duration;
 

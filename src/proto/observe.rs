@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::membership::WireMembership;
+use super::settings::{WireHolding, WireTree};
 use super::{ClockMap, ProtoError, check_version, micros, ms};
 use crate::domain::event::{Event, EventKind};
 use crate::domain::finding::Subject;
@@ -58,6 +59,12 @@ pub struct Report {
     /// Who is logged in, when it changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sessions: Option<Vec<WireSession>>,
+    /// What it holds of the settings, when that changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub holding: Option<WireHolding>,
+    /// A part of its settings tree, or changes to it; for those that asked for it (`tree`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tree: Option<WireTree>,
     /// What happened there.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub events: Vec<WireEvent>,
@@ -438,6 +445,12 @@ impl Report {
             late: Duration::from_millis(self.late),
             dropped: self.dropped,
         }));
+        if let Some(holding) = self.holding {
+            facts.push(Fact::Holding(Arc::new(holding.into())));
+        }
+        if let Some(tree) = self.tree {
+            facts.push(Fact::Tree(tree.into_part()?));
+        }
         if let Some(sessions) = self.sessions {
             let session = |s: WireSession| OperatorSession {
                 user: Line::new(&s.user),

@@ -79,6 +79,32 @@ pub struct RelayParams {
     pub serials: Vec<String>,
 }
 
+/// Parameters of `tree`: whether the reports shall carry the settings tree from now on.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct TreeParams {
+    /// Whole first, then what changes; or not any more.
+    pub wanted: bool,
+}
+
+/// Parameters of `history`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct HistoryParams {
+    /// Which register; empty: the newest versions of all.
+    pub key: String,
+    /// So many at most; 0: as many as the peer likes to tell.
+    pub limit: u32,
+}
+
+/// Answer of `history`: newest first.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct History {
+    /// The versions.
+    pub past: Vec<super::settings::WirePast>,
+}
+
 /// Answer of `describe`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
@@ -106,6 +132,9 @@ pub struct ExecuteParams {
     /// For `maintenance-on`: for how long, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lasting: Option<u64>,
+    /// For `commit`: what shall be changed, all or nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub edits: Vec<super::settings::WireEdit>,
     /// The facts it was decided on; what is absent is not checked.
     pub basis: WireBasis,
 }
@@ -123,6 +152,9 @@ pub struct WireBasis {
     /// By serial number: whether the machine was connected to this fellow.
     #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty")]
     pub links: std::collections::BTreeMap<String, bool>,
+    /// By register: the versions that were seen of it.
+    #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty")]
+    pub settings: std::collections::BTreeMap<String, Vec<String>>,
 }
 
 /// Answer of `execute`: the peer took it; what came of it is seen in the reports.
@@ -133,6 +165,9 @@ pub struct ExecuteResult {
     pub state: String,
     /// For the reader.
     pub detail: String,
+    /// Of a commit: its actor and sequence number, by which everybody tells whether he has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commit: Option<(String, u64)>,
 }
 
 impl Request {

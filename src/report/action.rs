@@ -137,7 +137,10 @@ pub fn reason(command: &Command) -> Option<String> {
 pub fn lasting_s(command: &Command) -> Option<u64> {
     match command {
         Command::MaintenanceOn { lasting, .. } => Some(lasting.as_secs()),
-        Command::Disconnect { .. } | Command::Reconnect { .. } | Command::MaintenanceOff { .. } => None,
+        Command::Disconnect { .. }
+        | Command::Reconnect { .. }
+        | Command::MaintenanceOff { .. }
+        | Command::Commit { .. } => None,
     }
 }
 

@@ -101,6 +101,7 @@ fn peer(n: usize) -> Arc<Peer> {
         pulses: vec![Pulse::default(); N].into(),
         confirmed: Time::ZERO,
         row: (n != N).then(|| Arc::new(row)),
+        holding: None,
         health: Health::default(),
         sessions: Arc::default(),
     })
@@ -136,6 +137,7 @@ fn snapshot() -> Snapshot {
         membership_revision: Some(4),
         verdicts: Arc::default(),
         findings: Arc::new(findings),
+        settings: None,
         limits: Limits::default(),
         changes: 0,
     };

@@ -7,7 +7,7 @@ use crate::app::acts::{Choice, Menu};
 use crate::app::dialog::{self, Dialog, Focus};
 use crate::app::runs::{Run, StepState};
 use crate::app::{App, plural};
-use crate::domain::{CommandKind, DangerClass, OutcomeState, Time, span, time};
+use crate::domain::{DangerClass, OutcomeState, PeerAct, Time, span, time};
 use crate::ui::pen::{Pen, Piece, piece};
 use crate::ui::text;
 use crate::ui::theme::Role;
@@ -24,12 +24,12 @@ fn panel(pen: &mut Pen<'_>, area: Rect, lines: usize, title: &str, frame: Role) 
 }
 
 /// The word of a command as a button says it.
-fn verb(kind: CommandKind) -> &'static str {
+fn verb(kind: PeerAct) -> &'static str {
     match kind {
-        CommandKind::Disconnect => "Disconnect",
-        CommandKind::Reconnect => "Reconnect",
-        CommandKind::MaintenanceOn => "Maintenance on",
-        CommandKind::MaintenanceOff => "Maintenance off",
+        PeerAct::Disconnect => "Disconnect",
+        PeerAct::Reconnect => "Reconnect",
+        PeerAct::MaintenanceOn => "Maintenance on",
+        PeerAct::MaintenanceOff => "Maintenance off",
     }
 }
 

@@ -267,7 +267,7 @@ fn completions_know_every_command() {
 fn the_readme_shows_each_action_and_its_exit_codes() {
     let readme = file("README.md");
     let codes = readme.lines().find(|l| l.starts_with("| actions:")).unwrap();
-    for kind in peerdeck::domain::CommandKind::iter() {
+    for kind in peerdeck::domain::PeerAct::iter() {
         let word: &str = kind.into();
         let name = word.split('-').next().unwrap();
         assert!(codes.contains(&format!("`{name}`")), "{name} in {codes}");

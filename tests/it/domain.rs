@@ -353,6 +353,8 @@ fn a_report_becomes_facts_in_their_order() {
                 assert_eq!(m.addressing, Addressing::Ip);
                 "membership"
             }
+            Fact::Holding(_) => "holding",
+            Fact::Tree(_) => "tree",
             Fact::Row(row) if row.via.is_some() => {
                 assert_eq!((row.origin.clone(), row.vouched), (id(3), Time::from_millis(49_600)));
                 "relayed"

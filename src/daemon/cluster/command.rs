@@ -50,7 +50,8 @@ impl Core {
         let target = PeerId::new(&params.peer);
         if target == self.config.id {
             let result = self.carry_out(now, by, &params, out);
-            let result = result.map(|detail| ExecuteResult { state: word(OutcomeState::Accepted), detail });
+            let result =
+                result.map(|detail| ExecuteResult { state: word(OutcomeState::Accepted), detail, commit: None });
             out.push(Effect::Answer { request, result });
             return;
         }
@@ -66,7 +67,8 @@ impl Core {
             let waiting = Waiting::Session { request, sent: way.detail.clone() };
             Some(self.asked.add(now, way.next.clone(), waiting))
         } else {
-            let result = Ok(ExecuteResult { state: word(OutcomeState::Sent), detail: way.detail.clone() });
+            let result =
+                Ok(ExecuteResult { state: word(OutcomeState::Sent), detail: way.detail.clone(), commit: None });
             out.push(Effect::Answer { request, result });
             None
         };
@@ -122,7 +124,7 @@ impl Core {
         match self.asked.take(n, from) {
             Some(Waiting::Session { request, .. }) => {
                 let result = if state == word(OutcomeState::Accepted) {
-                    Ok(ExecuteResult { state: state.to_owned(), detail })
+                    Ok(ExecuteResult { state: state.to_owned(), detail, commit: None })
                 } else {
                     Err(detail)
                 };
@@ -145,7 +147,7 @@ impl Core {
                     let detail = format!("{sent}; no word of it within {} s", super::asked::PATIENCE.as_secs());
                     out.push(Effect::Answer {
                         request,
-                        result: Ok(ExecuteResult { state: word(OutcomeState::Sent), detail }),
+                        result: Ok(ExecuteResult { state: word(OutcomeState::Sent), detail, commit: None }),
                     });
                 }
                 Waiting::Fellow { .. } => {} // It gives up by itself.
@@ -212,6 +214,7 @@ impl Core {
             CommandKind::Reconnect => self.set_detached(now, by, &reason, false, out),
             CommandKind::MaintenanceOn => self.begin_maintenance(now, by, &reason, params.lasting, out),
             CommandKind::MaintenanceOff => self.finish_maintenance(now, by, &reason, out),
+            CommandKind::Commit => Err(format!("{} holds no settings", self.config.host)),
         }
     }
 

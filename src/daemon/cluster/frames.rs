@@ -39,6 +39,7 @@ impl Core {
                     Err(_) => self.on_closed(now, conn, Cause::Unlisted, &format!("{}: {detail}", clean(&cause, 40))),
                 }
             }
+            Frame::Sync(_) | Frame::SyncCredit { .. } => {}
             // Pongs come as events of their own, with the round trip; unknown kinds are ignored.
             Frame::Pong { .. } | Frame::Unknown => {}
         }

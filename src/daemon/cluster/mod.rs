@@ -196,7 +196,13 @@ impl Core {
             } => self.fellow_of(*conn),
             Event::Probe { peer, .. } | Event::Dns { peer, .. } => Some(peer.clone()),
             Event::Frame {
-                frame: Frame::Command { .. } | Frame::Outcome { .. } | Frame::Bye { .. } | Frame::Unknown,
+                frame:
+                    Frame::Command { .. }
+                    | Frame::Outcome { .. }
+                    | Frame::Sync(_)
+                    | Frame::SyncCredit { .. }
+                    | Frame::Bye { .. }
+                    | Frame::Unknown,
                 ..
             }
             | Event::Tick

@@ -7,7 +7,7 @@ use crate::daemon::cluster::View;
 use crate::daemon::rpc::execute;
 use crate::daemon::session::Visitor;
 use crate::daemon::shared::Shared;
-use crate::domain::command::CommandKind;
+use crate::domain::command::PeerAct;
 use crate::domain::ids::PeerId;
 use crate::domain::maintenance::LASTING_MAX;
 use crate::domain::membership::Machine;
@@ -23,7 +23,7 @@ const USAGE: &str = "There are: maintenance on HOST [MINUTES] [REASON], maintena
 
 /// What a line asks for.
 struct Wanted<'a> {
-    kind: CommandKind,
+    kind: PeerAct,
     /// As it was typed.
     host: &'a str,
     lasting: Option<Duration>,
@@ -50,6 +50,7 @@ pub(super) async fn run(shared: &Shared, visitor: &Visitor, view: &View, line: &
         peer: machine.id.to_string(),
         reason: wanted.reason.clone(),
         lasting: wanted.lasting.map(ms),
+        edits: Vec::new(),
         basis: basis(view, wanted.kind, &machine.id),
     };
     Some(match execute(shared, visitor, params).await {
@@ -59,17 +60,17 @@ pub(super) async fn run(shared: &Shared, visitor: &Visitor, view: &View, line: &
 }
 
 /// What whoever types it can be taken to know.
-fn basis(view: &View, kind: CommandKind, machine: &PeerId) -> WireBasis {
+fn basis(view: &View, kind: PeerAct, machine: &PeerId) -> WireBasis {
     let detached = match kind {
-        CommandKind::Disconnect => Some(false),
-        CommandKind::Reconnect => Some(true),
-        CommandKind::MaintenanceOn | CommandKind::MaintenanceOff => None,
+        PeerAct::Disconnect => Some(false),
+        PeerAct::Reconnect => Some(true),
+        PeerAct::MaintenanceOn | PeerAct::MaintenanceOff => None,
     };
     let row = if *machine == view.row.origin { Some(&view.row) } else { view.rows.get(machine) };
     let maintenance = match kind {
         // Replaced only by somebody who can have seen it.
-        CommandKind::MaintenanceOn => row.map(|r| r.maintenance.as_ref().is_some_and(|m| m.holds(view.at))),
-        CommandKind::Disconnect | CommandKind::Reconnect | CommandKind::MaintenanceOff => None,
+        PeerAct::MaintenanceOn => row.map(|r| r.maintenance.as_ref().is_some_and(|m| m.holds(view.at))),
+        PeerAct::Disconnect | PeerAct::Reconnect | PeerAct::MaintenanceOff => None,
     };
     WireBasis { membership: Some(view.membership.revision), detached, maintenance, ..WireBasis::default() }
 }
@@ -83,13 +84,13 @@ fn parse(line: &str) -> Option<Result<Wanted<'_>, String>> {
     let simple = |kind, reason: &str| Wanted { kind, host: rest[0], lasting: None, reason: reason.into() };
     Some(match (verb.as_str(), what.as_deref()) {
         ("clusterconfig", Some(command @ ("disconnect" | "reconnect"))) => {
-            let kind = if command == "disconnect" { CommandKind::Disconnect } else { CommandKind::Reconnect };
+            let kind = if command == "disconnect" { PeerAct::Disconnect } else { PeerAct::Reconnect };
             match rest.len() {
                 1 => Ok(simple(kind, "from the command line")),
                 _ => Err(format!("Which machine? clusterconfig {command} HOST\n")),
             }
         }
-        ("maintenance", Some("off")) if rest.len() == 1 => Ok(simple(CommandKind::MaintenanceOff, "")),
+        ("maintenance", Some("off")) if rest.len() == 1 => Ok(simple(PeerAct::MaintenanceOff, "")),
         ("maintenance", Some("on")) if !rest.is_empty() => begin(&rest),
         ("maintenance", _) => Err(USAGE.into()),
         _ => return None,
@@ -110,7 +111,7 @@ fn begin<'a>(words: &[&'a str]) -> Result<Wanted<'a>, String> {
         }
         Some(_) | None => (LASTING, rest),
     };
-    Ok(Wanted { kind: CommandKind::MaintenanceOn, host, lasting: Some(lasting), reason: reason.join(" ") })
+    Ok(Wanted { kind: PeerAct::MaintenanceOn, host, lasting: Some(lasting), reason: reason.join(" ") })
 }
 
 /// The machine that `word` names: its host name, the first part of it, or its serial number.
@@ -125,19 +126,19 @@ fn find<'a>(machines: &'a [std::sync::Arc<Machine>], word: &str) -> Option<&'a M
 mod tests {
     use super::*;
 
-    fn wanted(line: &str) -> (CommandKind, String, Option<u64>, String) {
+    fn wanted(line: &str) -> (PeerAct, String, Option<u64>, String) {
         let w = parse(line).unwrap().unwrap_or_else(|e| panic!("{line}: {e}"));
         (w.kind, w.host.to_owned(), w.lasting.map(|l| l.as_secs() / 60), w.reason)
     }
 
     #[test]
     fn maintenance_takes_minutes_and_a_reason_or_neither() {
-        let on = CommandKind::MaintenanceOn;
+        let on = PeerAct::MaintenanceOn;
         assert_eq!(wanted("maintenance on lab3"), (on, "lab3".into(), Some(60), String::new()));
         assert_eq!(wanted("Maintenance ON Lab3 90"), (on, "Lab3".into(), Some(90), String::new()));
         assert_eq!(wanted("maintenance on lab3 5 New  Disk"), (on, "lab3".into(), Some(5), "New Disk".into()));
         assert_eq!(wanted("maintenance on lab3 new disk"), (on, "lab3".into(), Some(60), "new disk".into()));
-        assert_eq!(wanted("maintenance off lab3"), (CommandKind::MaintenanceOff, "lab3".into(), None, String::new()));
+        assert_eq!(wanted("maintenance off lab3"), (PeerAct::MaintenanceOff, "lab3".into(), None, String::new()));
     }
 
     #[test]

@@ -22,6 +22,7 @@ fn execute(sim: &mut Sim, at: usize, command: &str, target: usize, basis: WireBa
         peer: id(target).to_string(),
         reason: "test".into(),
         lasting: None,
+        edits: Vec::new(),
         basis,
     };
     sim.event(at, Event::Execute { request: RequestId(1), by: Line::new("admin"), params });

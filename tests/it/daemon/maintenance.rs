@@ -20,6 +20,7 @@ fn params(command: &str, target: usize, lasting: Option<Duration>, basis: WireBa
         peer: id(target).to_string(),
         reason: "new disk".into(),
         lasting: lasting.map(|l| u64::try_from(l.as_millis()).unwrap()),
+        edits: Vec::new(),
         basis,
     }
 }

@@ -177,7 +177,7 @@ async fn a_plan_goes_to_its_peer_and_its_outcomes_come_back() {
     };
     assert_eq!(execute.0, submitted.id);
     let outcome = Outcome { state: OutcomeState::Accepted, at: clock.now(), detail: "ok".into() };
-    actors[0].say(PeerEvent::Executed { id: submitted.id, outcome }).await;
+    actors[0].say(PeerEvent::Executed { id: submitted.id, outcome, commit: None }).await;
     actors[0].row(clock.now(), Some(clock.now())).await;
     assert_eq!(submitted.outcomes.recv().await.unwrap().state, OutcomeState::Accepted);
     assert_eq!(submitted.outcomes.recv().await.unwrap().state, OutcomeState::Observed);

@@ -46,7 +46,7 @@ fn states(world: &World, id: u64) -> Vec<OutcomeState> {
 
 fn accept(world: &mut World, name: &str, id: u64) {
     let outcome = Outcome { state: OutcomeState::Accepted, at: world.now, detail: "ok".into() };
-    world.say(name, PeerEvent::Executed { id, outcome });
+    world.say(name, PeerEvent::Executed { id, outcome, commit: None });
 }
 
 #[test]
@@ -440,7 +440,7 @@ fn c22_what_the_target_refuses_over_a_fellow_is_refused_here_with_its_reason() {
     let why = "lab2.example.com is in maintenance now";
     let outcome = Outcome { state: OutcomeState::Refused, at: world.now, detail: why.into() };
     let via = world.requests.last().unwrap().0.host.short().to_owned();
-    world.say(&via, PeerEvent::Executed { id: 1, outcome });
+    world.say(&via, PeerEvent::Executed { id: 1, outcome, commit: None });
     assert_eq!(states(&world, 1), [OutcomeState::Sent, OutcomeState::Refused]);
     assert_eq!(world.outcomes.last().unwrap().1.detail.as_str(), why);
 }

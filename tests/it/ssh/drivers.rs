@@ -334,7 +334,8 @@ async fn an_unknown_host_key_without_anybody_to_ask_says_how_to_trust_it() {
 async fn commands_are_answered_with_and_without_a_connection() {
     let net = MemNet::default();
     let mut rig = Rig::start(honest_server(&net), |_, _| {});
-    let executed = |e| if let PeerEvent::Executed { id, outcome } = e { Some((id, outcome)) } else { None };
+    let executed =
+        |e| if let PeerEvent::Executed { id, outcome, commit: None } = e { Some((id, outcome)) } else { None };
     // Nobody has taken an event yet, so the actor may still be dialling: either way there is an answer.
     rig.connected().await;
     rig.requests.send(PeerRequest::Execute { id: 5, plan: plan("S2") }).await.unwrap();
@@ -397,7 +398,8 @@ async fn a_peer_that_vanishes_in_the_middle_of_a_command_leaves_it_unknown() {
     let mut rig = Rig::start(server, |_, _| {});
     rig.connected().await;
     rig.requests.send(PeerRequest::Execute { id: 9, plan: plan("S2") }).await.unwrap();
-    let executed = |e| if let PeerEvent::Executed { id, outcome } = e { Some((id, outcome)) } else { None };
+    let executed =
+        |e| if let PeerEvent::Executed { id, outcome, commit: None } = e { Some((id, outcome)) } else { None };
     let (_, sent) = rig.find(executed).await;
     assert_eq!(sent.state, OutcomeState::Sent);
     let (id, outcome) = rig.find(executed).await;

@@ -257,6 +257,7 @@ impl Scene {
             membership_revision: Some(7),
             verdicts: Arc::new(self.verdicts.clone()),
             findings: Arc::new(self.findings.clone()),
+            settings: None,
             limits: Limits::default(),
             changes,
         };
@@ -320,6 +321,7 @@ impl Scene {
             row: (!tweak.silent).then(|| Arc::new(row)),
             confirmed: Time::ZERO,
             pulses,
+            holding: None,
             health: Health { clock_offset_ms: 3, late: tweak.late, dropped: 0 },
             sessions: Arc::new([]),
         }
