@@ -280,6 +280,8 @@ impl Core {
             log: self.log.lines(),
             late: self.late.iter().copied().collect(),
             dropped,
+            tree: self.settings.as_ref().map_or_else(Arc::default, |s| s.tree().clone()),
+            holding: self.settings.as_ref().map_or_else(Arc::default, settings::Settings::holding),
         }
     }
 
