@@ -22,6 +22,7 @@ use super::wire::{self, Outgoing};
 use super::{Environment, Setup, dial, server, udp};
 use crate::domain::ids::PeerId;
 use crate::domain::mesh::Cause;
+use crate::domain::settings::Catalogue;
 use crate::domain::text::Line;
 use crate::domain::time::Time;
 use crate::proto::frame::Frame;
@@ -52,6 +53,9 @@ pub enum StartError {
         /// What the system said.
         error: std::io::Error,
     },
+    /// Files of `features.d`.
+    #[error("the features that the site adds can't be read:\n{0}")]
+    Features(String),
     /// What it has kept of the settings makes no sense.
     #[error("the settings that were kept can't be read: {0}; restore the state directory from a backup, or remove `settings.db` to take everything from the fellows anew")]
     Settings(#[from] replica::ReplicaError),
@@ -147,9 +151,10 @@ pub async fn start(setup: Setup, env: Environment) -> Result<Running, StartError
     let detached = store::read_detached(&setup.state_dir)?;
     let maintenance = store::read_maintenance(&setup.state_dir)?;
     let boot = store::begin_boot(&setup.state_dir, env.clock.wall_ms())?;
+    let catalogue = features(&setup)?;
     let (inbox, inputs) = mpsc::channel(INBOX);
     let listen = setup.listen;
-    let shared = Arc::new(Shared::new(setup, env, keys, boot, membership, inbox)?);
+    let shared = Arc::new(Shared::new(setup, env, keys, boot, membership, catalogue, inbox)?);
 
     let refused = |error| StartError::Listen { on: listen, error };
     let listener = shared.net.listen(listen).await.map_err(refused)?;
@@ -185,6 +190,20 @@ pub async fn start(setup: Setup, env: Environment) -> Result<Running, StartError
     tokio::spawn(run(shared.clone(), config, inputs, socket, counts, settings));
     info!(host = %setup.host, serial = %shared.keys.id, %addr, "peer started");
     Ok(Running { shared, addr, links })
+}
+
+/// What can be configured: the built-in features and those that the site has put into `features.d`.
+fn features(setup: &Setup) -> Result<Arc<Catalogue>, StartError> {
+    let site = store::read_features(&setup.state_dir)?;
+    if site.is_empty() {
+        return Ok(crate::proto::features::built_in());
+    }
+    let texts: Vec<(&str, &str)> = site.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    let told = |problems: Vec<crate::proto::features::FeatureProblem>| {
+        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        StartError::Features(lines.join("\n"))
+    };
+    crate::proto::features::catalogue(&texts).map(Arc::new).map_err(told)
 }
 
 /// The settings that this peer has kept; at its first start they are founded on the membership that it was given.

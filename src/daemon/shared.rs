@@ -17,6 +17,7 @@ use super::store::Keys;
 use super::{Environment, Role, Setup};
 use crate::domain::ids::{BootId, PeerId};
 use crate::domain::membership::Membership;
+use crate::domain::settings::Catalogue;
 use crate::domain::mesh::Route;
 use crate::domain::settings::{Key, Past};
 use crate::domain::text::Line;
@@ -101,6 +102,8 @@ pub(super) struct Shared {
     pub net: LifeNet,
     pub keys: Keys,
     pub boot: BootId,
+    /// What can be configured.
+    pub catalogue: Arc<Catalogue>,
     roster: RwLock<Arc<Roster>>,
     pub logins: Vec<Login>,
     pub inbox: mpsc::Sender<Input>,
@@ -126,6 +129,7 @@ impl Shared {
         keys: Keys,
         boot: BootId,
         membership: Arc<Membership>,
+        catalogue: Arc<Catalogue>,
         inbox: mpsc::Sender<Input>,
     ) -> Result<Self, StartError> {
         let over = CancellationToken::new();
@@ -148,6 +152,7 @@ impl Shared {
             env,
             keys,
             boot,
+            catalogue,
             roster: RwLock::new(Arc::new(roster)),
             logins,
             inbox,

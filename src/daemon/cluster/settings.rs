@@ -68,7 +68,10 @@ struct Session {
     own: u64,
     theirs: Option<u64>,
     out: VecDeque<Frame>,
+    /// Parts that may still be sent.
     credit: u32,
+    /// Parts that were taken and not yet acknowledged: small messages need no answer.
+    owed: u32,
     assembly: Vec<u8>,
 }
 
@@ -157,9 +160,13 @@ impl Core {
     /// A part of a message of a fellow.
     pub(super) fn on_sync(&mut self, now: Time, id: &PeerId, conn: ConnId, sync: Sync, out: &mut Vec<Effect>) {
         let cluster_id = self.config.membership.cluster_id.clone();
-        out.push(Effect::Send { conn, frame: Arc::new(Frame::SyncCredit { parts: 1 }) });
         let Some(settings) = &mut self.settings else { return };
         let Some(session) = settings.sessions.get_mut(id).filter(|s| s.conn == conn) else { return };
+        session.owed += 1;
+        if session.owed >= WINDOW / 2 {
+            let parts = std::mem::take(&mut session.owed);
+            out.push(Effect::Send { conn, frame: Arc::new(Frame::SyncCredit { parts }) });
+        }
         if sync.cluster_id != cluster_id.as_str() {
             self.log.push(now, Some(id), "sent settings of another cluster; they are not taken");
             return;
@@ -319,6 +326,7 @@ impl Core {
                         }
                     }
                     Err(error) => {
+                        settings.restart(&from);
                         let text = format!("a settings message of {} is not taken: {error}", self.name_of(&from));
                         self.log.push(now, Some(&from), &text);
                     }
@@ -457,7 +465,7 @@ impl Core {
 
 impl Session {
     fn new(conn: ConnId, own: u64) -> Self {
-        Self { conn, own, theirs: None, out: VecDeque::new(), credit: WINDOW, assembly: Vec::new() }
+        Self { conn, own, theirs: None, out: VecDeque::new(), credit: WINDOW, owed: 0, assembly: Vec::new() }
     }
 
     fn queue(&mut self, cluster_id: &str, message: &[u8]) {

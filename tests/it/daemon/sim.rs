@@ -675,7 +675,7 @@ impl Disk {
 
 /// The features of a real peer.
 pub fn catalogue() -> Arc<Catalogue> {
-    peerdeck::proto::features::embedded()
+    peerdeck::proto::features::built_in()
 }
 
 /// Signs by name: whoever knows the name could forge it, which is not what these tests are about.
