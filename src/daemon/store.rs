@@ -56,6 +56,47 @@ pub enum StoreError {
         /// What is wrong with it.
         why: String,
     },
+    /// A store of settings that has lost or changed something.
+    #[error(
+        "{path} is damaged: {why}; nothing was changed: put {path} and {path}-wal back from a backup, or move both away, \
+         to take all settings from the other machines of the cluster"
+    )]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A store of settings of a later version.
+    #[error("{path} was written by a newer peerdeck (schema {schema}, this one knows {known}): run that version")]
+    Newer {
+        /// Which file.
+        path: PathBuf,
+        /// What it has.
+        schema: i64,
+        /// What this version knows.
+        known: i64,
+    },
+    /// Another process has it open.
+    #[error(
+        "{path} is in use by another process: a peer runs on this folder already; stop that one, or give each peer a \
+         state directory of its own"
+    )]
+    InUse {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// Something could not be kept; nothing of it is.
+    #[error(
+        "{path} can't be written: {why}; nothing was changed: check room and health of the disk (`df`, kernel log), then \
+         do it again"
+    )]
+    Refused {
+        /// Which file.
+        path: PathBuf,
+        /// What SQLite or the system said.
+        why: String,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -233,12 +274,12 @@ fn read_state(state_dir: &Path) -> Result<State, StoreError> {
     if path.exists() { read_json(&path) } else { Ok(State::default()) }
 }
 
-fn make_dir(dir: &Path) -> Result<(), StoreError> {
+pub(super) fn make_dir(dir: &Path) -> Result<(), StoreError> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| io_error(dir, error))?;
     refuse_open(dir)
 }
 
-fn refuse_open(path: &Path) -> Result<(), StoreError> {
+pub(super) fn refuse_open(path: &Path) -> Result<(), StoreError> {
     let mode = fs::metadata(path).map_err(|error| io_error(path, error))?.permissions().mode() & 0o777;
     let others = mode & 0o077;
     if others == 0 { Ok(()) } else { Err(StoreError::Open { path: path.to_owned(), mode }) }

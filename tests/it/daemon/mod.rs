@@ -2,6 +2,7 @@
 
 mod config;
 mod core;
+pub mod disk;
 mod dns;
 mod maintenance;
 mod openssh;
