@@ -26,7 +26,8 @@ use crate::domain::time::{human, millis};
 use crate::proto::observe::Report;
 use crate::proto::rpc::{
     ExecuteParams, ExecuteResult, HISTORY_MAX, History, HistoryParams, INVALID_PARAMS, INVALID_REQUEST,
-    METHOD_NOT_FOUND, ObserveParams, REFUSED, REQUEST_MAX, RelayParams, Request, RpcError, SUBSYSTEM, TreeParams, WireBasis,
+    METHOD_NOT_FOUND, ObserveParams, REFUSED, REQUEST_MAX, RelayParams, Request, RpcError, SUBSYSTEM, TreeParams,
+    WireBasis,
 };
 use crate::proto::settings::{WireEdit, wire_seen};
 use crate::proto::{self, DOCUMENT_MAX, ProtoError};

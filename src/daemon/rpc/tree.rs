@@ -195,11 +195,10 @@ mod tests {
         let told = pages(&mut telling, &view(&tree, "d1"));
         let sizes: Vec<usize> = told.iter().map(|p| p.registers.len()).collect();
         assert_eq!(sizes, [PAGE_MAX, PAGE_MAX, 500]);
-        assert_eq!(told.iter().map(|p| (p.first, p.last)).collect::<Vec<_>>(), [
-            (true, false),
-            (false, false),
-            (false, true)
-        ]);
+        assert_eq!(
+            told.iter().map(|p| (p.first, p.last)).collect::<Vec<_>>(),
+            [(true, false), (false, false), (false, true)]
+        );
         assert!(telling.page(&view(&tree, "d1")).is_none());
         let empty = telling.page(&view(&tree, "d2")).unwrap();
         assert_eq!((empty.first, empty.last, empty.registers.len()), (false, true, 0), "only the digest is news");
