@@ -2,6 +2,7 @@
 
 pub mod cluster;
 pub mod config;
+pub mod replica;
 pub mod runtime;
 pub mod store;
 
