@@ -13,9 +13,9 @@ use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
 use super::cluster::{self, ConnId, Core, Effect, Event, RequestId};
-use super::shared::{DialOutcome, Input, Requests, Shared};
 use super::disk::Disk;
 use super::replica::{self, Replica, StoredChange};
+use super::shared::{DialOutcome, Input, Requests, Shared};
 use super::signing::MachineKey;
 use super::store::{self, Keys, StoreError};
 use super::wire::{self, Outgoing};
@@ -53,11 +53,16 @@ pub enum StartError {
         /// What the system said.
         error: std::io::Error,
     },
+    /// A bug.
+    #[error("the settings could not be opened: {0}")]
+    Panicked(String),
     /// Files of `features.d`.
     #[error("the features that the site adds can't be read:\n{0}")]
     Features(String),
     /// What it has kept of the settings makes no sense.
-    #[error("the settings that were kept can't be read: {0}; restore the state directory from a backup, or remove `settings.db` to take everything from the fellows anew")]
+    #[error(
+        "the settings that were kept can't be read: {0}; restore the state directory from a backup, or remove `settings.db` to take everything from the fellows anew"
+    )]
     Settings(#[from] replica::ReplicaError),
     /// A user or member has a key that can't be read.
     #[error("{whose} has a key that can't be read: {why}; it must be an OpenSSH public key (`ssh-ed25519 AAAA...`)")]
@@ -141,7 +146,12 @@ impl Drop for Running {
 pub async fn start(setup: Setup, env: Environment) -> Result<Running, StartError> {
     store::provision(&setup.state_dir, &setup.host)?;
     let keys = store::read_keys(&setup.state_dir)?;
-    let settings = open_settings(&setup, &keys)?;
+    let settings = {
+        let (setup, keys) = (setup.clone(), keys.clone());
+        // Another process may hold the database for a moment.
+        let open = tokio::task::spawn_blocking(move || open_settings(&setup, &keys));
+        open.await.map_err(|e| StartError::Panicked(e.to_string()))??
+    };
     let membership = Arc::new(match &settings {
         Some((replica, _)) if replica.tree().structure().member_of(&keys.id).is_some() => {
             replica.tree().membership(replica.revision())
@@ -223,7 +233,7 @@ fn open_settings(setup: &Setup, keys: &Keys) -> Result<Option<(Replica, Disk)>, 
     let Some(membership) = store::read_membership(&setup.state_dir)? else { return Ok(None) };
     let (mut replica, batch) = Replica::found(config, &membership)?;
     disk.append(&batch.changes, Some(&replica.actor()))?;
-    replica.kept(batch);
+    replica.kept(batch.id);
     Ok(Some((replica, disk)))
 }
 
@@ -421,7 +431,7 @@ impl Loop {
                         warn!(%error, "can't keep the maintenance of this peer; a restart would forget it");
                     }
                 }
-                Effect::Keep { ticket, changes, actor } => self.keep(ticket, changes, actor),
+                Effect::Keep { ticket, changes, forget, actor } => self.keep(ticket, changes, forget, actor),
                 Effect::Roster(membership) => {
                     for error in self.shared.set_roster(membership) {
                         warn!(%error, "a member is left out");
@@ -469,13 +479,13 @@ impl Loop {
     }
 
     /// Writes on a thread of its own: a slow disk must not hold up the pings.
-    fn keep(&self, ticket: u64, changes: Arc<[StoredChange]>, actor: Vec<u8>) {
+    fn keep(&self, ticket: u64, changes: Arc<[StoredChange]>, forget: Arc<[[u8; 32]]>, actor: Option<Vec<u8>>) {
         let (disk, inbox, over) = (self.disk.clone(), self.shared.inbox.clone(), self.shared.over.clone());
         tokio::spawn(async move {
             let write = move || match disk {
                 Some(disk) => {
                     let mut disk = disk.lock().unwrap_or_else(PoisonError::into_inner);
-                    disk.append(&changes, Some(&actor)).map_err(|e| e.to_string())
+                    disk.replace(&forget, &changes, actor.as_deref()).map_err(|e| e.to_string())
                 }
                 None => Err("there is no place to keep it".to_owned()),
             };

@@ -108,6 +108,12 @@ impl Core {
         settings: Option<(Replica, Arc<Catalogue>)>,
         now: Time,
     ) -> (Self, Vec<Effect>) {
+        let settings = settings.map(|(replica, catalogue)| settings::Settings::new(replica, catalogue));
+        let mut config = config;
+        if let Some(settings) = &settings {
+            // What is replicated counts, whatever the peer was started with.
+            config.membership = Arc::new(settings.membership(&config.id));
+        }
         let rng = StdRng::seed_from_u64(config.seed);
         let mut core = Self {
             rng,
@@ -120,7 +126,7 @@ impl Core {
             flood_at: None,
             own_news: false,
             asks: rows::Asks::default(),
-            settings: settings.map(|(replica, catalogue)| settings::Settings::new(replica, catalogue)),
+            settings,
             wall: now,
             asked: asked::Asked::default(),
             pushed: Arc::new(Row {
@@ -241,11 +247,7 @@ impl Core {
             } => self.fellow_of(*conn),
             Event::Probe { peer, .. } | Event::Dns { peer, .. } => Some(peer.clone()),
             Event::Frame {
-                frame:
-                    Frame::Command { .. }
-                    | Frame::Outcome { .. }
-                    | Frame::Bye { .. }
-                    | Frame::Unknown,
+                frame: Frame::Command { .. } | Frame::Outcome { .. } | Frame::Bye { .. } | Frame::Unknown,
                 ..
             }
             | Event::Tick

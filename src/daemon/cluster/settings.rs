@@ -11,12 +11,13 @@ use data_encoding::BASE64;
 
 use super::asked::Waiting;
 use super::{ConnId, Core, Effect, RequestId};
-use crate::daemon::replica::{Batch, Replica, StoredChange};
+use crate::daemon::replica::{Batch, Note, Replica};
 use crate::domain::command::OutcomeState;
 use crate::domain::ids::{GroupId, PeerId};
+use crate::domain::membership::Membership;
 use crate::domain::mesh::LinkState;
 use crate::domain::settings::rules;
-use crate::domain::settings::{Catalogue, Edit, Holding, Key, ModeId, Past, Tree};
+use crate::domain::settings::{Catalogue, CommitId, Edit, Holding, Key, ModeId, Past, Tree};
 use crate::domain::text::Line;
 use crate::domain::time::Time;
 use crate::proto::frame::{Frame, Sync};
@@ -55,8 +56,9 @@ enum Work {
 /// A batch on its way to the disk.
 #[derive(Debug)]
 struct Keeping {
-    ticket: u64,
-    batch: Batch,
+    /// Names it.
+    batch: u64,
+    commit: Option<CommitId>,
     /// Of a commit: who waits, and what to say.
     asker: Option<(Asker, String)>,
 }
@@ -84,7 +86,6 @@ pub(super) struct Settings {
     last_session: u64,
     waiting: VecDeque<Work>,
     keeping: Option<Keeping>,
-    ticket: u64,
     retry_at: Option<Time>,
     trouble: Line,
     /// Fellows may have to be told something.
@@ -101,7 +102,6 @@ impl Settings {
             last_session: 0,
             waiting: VecDeque::new(),
             keeping: None,
-            ticket: 0,
             retry_at: None,
             trouble: Line::default(),
             stirred: false,
@@ -113,8 +113,13 @@ impl Settings {
         self.replica.tree()
     }
 
-    pub fn revision(&self) -> u64 {
-        self.replica.revision()
+    /// As the mesh needs it; of nobody for a machine that was removed.
+    pub fn membership(&self, me: &PeerId) -> Membership {
+        let tree = self.replica.tree();
+        match tree.structure().member_of(me) {
+            Some(_) => tree.membership(self.replica.revision()),
+            None => super::alone(),
+        }
     }
 
     pub fn holding(&self) -> Arc<Holding> {
@@ -215,12 +220,11 @@ impl Core {
     /// The batch is on disk, or could not be written.
     pub(super) fn on_kept(&mut self, now: Time, ticket: u64, result: Result<(), String>, out: &mut Vec<Effect>) {
         let Some(settings) = &mut self.settings else { return };
-        let Some(keeping) = settings.keeping.take_if(|k| k.ticket == ticket) else { return };
-        let Keeping { batch, asker, .. } = keeping;
+        let Some(keeping) = settings.keeping.take_if(|k| k.batch == ticket) else { return };
+        let Keeping { batch, commit, asker } = keeping;
         match result {
             Ok(()) => {
                 settings.trouble = Line::default();
-                let commit = batch.commit.clone();
                 let revision = settings.replica.revision();
                 settings.replica.kept(batch);
                 settings.stirred = true;
@@ -238,7 +242,9 @@ impl Core {
                 out.push(Effect::Changed);
             }
             Err(why) => {
-                settings.replica.lost(batch);
+                if let Err(error) = settings.replica.lost(batch) {
+                    self.log.push(now, None, &format!("the settings can't be read back: {error}; restart the peer"));
+                }
                 settings.trouble = Line::new(&why);
                 settings.retry_at = Some(now + RETRY);
                 let text = format!("changes of settings can't be kept: {why}");
@@ -318,10 +324,8 @@ impl Core {
                 Some(Work::Message { from, bytes }) => match settings.replica.receive(&from, &bytes, self.wall) {
                     Ok(batch) => {
                         settings.stirred = true;
-                        for refused in &batch.refused {
-                            self.log.push(now, Some(&from), refused.as_str());
-                        }
-                        if !batch.changes.is_empty() {
+                        self.tell_notes(now, &batch.notes);
+                        if !batch.is_empty() {
                             self.keep(batch, None, out);
                         }
                     }
@@ -335,12 +339,18 @@ impl Core {
         }
     }
 
+    fn tell_notes(&mut self, now: Time, notes: &[Note]) {
+        for note in notes {
+            let text = note.to_string();
+            self.log.push(now, None, &text);
+        }
+    }
+
     fn keep(&mut self, batch: Batch, asker: Option<(Asker, String)>, out: &mut Vec<Effect>) {
         let Some(settings) = &mut self.settings else { return };
-        settings.ticket += 1;
-        let changes: Arc<[StoredChange]> = batch.changes.clone().into();
-        out.push(Effect::Keep { ticket: settings.ticket, changes, actor: settings.replica.actor() });
-        settings.keeping = Some(Keeping { ticket: settings.ticket, batch, asker });
+        let Batch { id, changes, forget, commit, actor, .. } = batch;
+        settings.keeping = Some(Keeping { batch: id, commit, asker });
+        out.push(Effect::Keep { ticket: id, changes: changes.into(), forget: forget.into(), actor });
     }
 
     /// Makes the batch of a commit, if what it was decided on still holds and the rules allow it.
@@ -383,13 +393,7 @@ impl Core {
         Ok((batch, format!("committed {registers} on {host}{about}")))
     }
 
-    fn answer_commit(
-        &mut self,
-        now: Time,
-        asker: Asker,
-        result: Result<ExecuteResult, String>,
-        out: &mut Vec<Effect>,
-    ) {
+    fn answer_commit(&mut self, now: Time, asker: Asker, result: Result<ExecuteResult, String>, out: &mut Vec<Effect>) {
         match asker {
             Asker::Session(request) => out.push(Effect::Answer { request, result }),
             Asker::Fellow { id, n } => {
@@ -444,19 +448,16 @@ impl Core {
     /// Groups or members changed: the mesh follows.
     fn adopt_structure(&mut self, now: Time, out: &mut Vec<Effect>) {
         let Some(settings) = &self.settings else { return };
-        let membership = Arc::new(settings.tree().membership(settings.revision()));
-        let member = membership.machine(&self.config.id).cloned();
-        let text = match &member {
-            Some(_) => format!("the membership has changed: revision {}", membership.revision),
-            None => format!("{} was removed from cluster {}", self.config.host, membership.name),
+        let membership = Arc::new(settings.membership(&self.config.id));
+        let text = match membership.machine(&self.config.id) {
+            Some(machine) => {
+                self.config.host = machine.host.clone();
+                format!("the membership has changed: revision {}", membership.revision)
+            }
+            None => format!("{} was removed from cluster {}", self.config.host, settings.tree().structure().name),
         };
         self.log.push(now, None, &text);
-        if let Some(machine) = member {
-            self.config.host = machine.host.clone();
-            self.config.membership = membership;
-        } else {
-            self.config.membership = Arc::new(super::alone());
-        }
+        self.config.membership = membership;
         out.push(Effect::Roster(self.config.membership.clone()));
         self.adopt_members(now, out);
         self.touch(now);
@@ -505,12 +506,7 @@ impl Settings {
 }
 
 /// Why a detached machine must not make this edit (C15, C22): it may configure the cluster, its own group and itself.
-fn beyond(
-    tree: &Tree,
-    edit: &Edit,
-    me: &crate::domain::ids::MemberId,
-    group: &GroupId,
-) -> Option<String> {
+fn beyond(tree: &Tree, edit: &Edit, me: &crate::domain::ids::MemberId, group: &GroupId) -> Option<String> {
     let mode = |mode: &ModeId| match mode {
         ModeId::Cluster => None,
         ModeId::Group(g) => (g != group).then(|| format!("can't configure {}", tree.mode_name(mode))),

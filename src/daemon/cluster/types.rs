@@ -209,8 +209,10 @@ pub enum Effect {
         ticket: u64,
         /// The changes, in order.
         changes: Arc<[StoredChange]>,
-        /// The actor that this peer writes as; kept with them.
-        actor: Vec<u8>,
+        /// Changes that no longer count, to be taken off the disk.
+        forget: Arc<[[u8; 32]]>,
+        /// The actor that this peer writes as from now on; kept with them.
+        actor: Option<Vec<u8>>,
     },
     /// Others belong to the cluster from now on.
     Roster(Arc<Membership>),

