@@ -27,6 +27,8 @@ fn brute_force(before: &Tree, after: &Tree) -> Vec<Effect> {
 }
 
 proptest! {
+    #![proptest_config(cases())]
+
     #[test]
     fn b4_effects_are_the_difference_of_all_effective_values(before in any_tree(), after in any_tree()) {
         prop_assert_eq!(rules::effects(&before, &after, &catalogue()), brute_force(&before, &after));

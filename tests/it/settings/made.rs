@@ -11,6 +11,12 @@ use peerdeck::domain::text::Line;
 use peerdeck::domain::time::Time;
 use proptest::prelude::*;
 
+/// Fewer cases than usual: most of them have many machines and settings. `PROPTEST_CASES` asks for more.
+pub fn cases() -> ProptestConfig {
+    let usual = ProptestConfig::default();
+    if std::env::var_os("PROPTEST_CASES").is_some() { usual } else { ProptestConfig { cases: 48, ..usual } }
+}
+
 /// Any level, cluster only, machine only, cluster or group; with and without a factory default.
 pub const FEATURES: [&str; 8] =
     ["smtproutes", "dnsconfig", "listenerconfig", "textconfig", "interfaceconfig", "userconfig", "settz", "unknown"];
@@ -238,7 +244,8 @@ pub fn any_edit() -> impl Strategy<Value = Edit> {
 
 /// Every feature that anybody could ask about.
 pub fn all_features(trees: &[&Tree]) -> Vec<FeatureName> {
-    let mut all: Vec<FeatureName> = catalogue().iter().map(|f| f.name.clone()).collect();
+    let mut all: Vec<FeatureName> = catalogue().settings().map(|f| f.name.clone()).collect();
+    all.extend(FEATURES.map(feature));
     for tree in trees {
         all.extend(tree.registers().filter_map(|(key, _)| match key {
             Key::Feature(_, f) => Some(f.clone()),

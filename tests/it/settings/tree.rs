@@ -7,6 +7,8 @@ use proptest::prelude::*;
 use super::made::*;
 
 proptest! {
+    #![proptest_config(cases())]
+
     /// Machine, group, cluster, factory: in that order, whatever there is.
     #[test]
     fn c2_inheritance_is_machine_group_cluster_factory(tree in any_tree()) {
