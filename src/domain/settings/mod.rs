@@ -22,7 +22,7 @@ pub use edit::{CommitId, EDITS_MAX, Edit, EditKind, Holding, Past, Seen};
 pub use effects::{Effect, show};
 pub use key::{Key, ModeId};
 pub use notices::{good_practice, sentence};
-pub use references::{Dangling, Remedy};
+pub use references::{DANGLING_MAX, Dangling, Remedy};
 pub use transfer::Target;
 pub use tree::{Effective, Entry, Member, Mode, Origin, Structure, Tree};
 pub use value::{DEPTH_MAX, Value};

@@ -8,6 +8,9 @@ use super::{Level, ModeId, Origin, Tree, Value};
 use crate::domain::ids::{FeatureName, MemberId};
 use crate::domain::text::Line;
 
+/// Most items that are found: a peer may make up any number of names.
+pub const DANGLING_MAX: usize = 10_000;
+
 /// Most places to demote to that are offered.
 const DEMOTES_MAX: usize = 8;
 
@@ -59,7 +62,7 @@ pub struct Dangling {
 /// Names that an effective value holds and the machine does not have: item and name.
 type Missing = Arc<[(Line, Line)]>;
 
-/// All references that lead nowhere, by machine (in the order of the structure) and feature.
+/// The references that lead nowhere, by machine (in the order of the structure) and feature; at most [`DANGLING_MAX`].
 #[must_use]
 pub fn dangling(tree: &Tree, catalogue: &Catalogue) -> Vec<Dangling> {
     let mut found = Vec::new();
@@ -67,7 +70,7 @@ pub fn dangling(tree: &Tree, catalogue: &Catalogue) -> Vec<Dangling> {
     let mut known: BTreeMap<(usize, usize, usize), Missing> = BTreeMap::new();
     let mut advice: BTreeMap<(usize, ModeId, Line), Vec<Remedy>> = BTreeMap::new();
     let mut count = 0;
-    for feature in catalogue.settings() {
+    'all: for feature in catalogue.settings() {
         for reference in &feature.references {
             count += 1;
             for member in &tree.structure().members {
@@ -80,6 +83,9 @@ pub fn dangling(tree: &Tree, catalogue: &Catalogue) -> Vec<Dangling> {
                     .entry((count, address(names), target.as_ref().map_or(0, address)))
                     .or_insert_with(|| missing(names, target.as_deref(), reference));
                 for (item, name) in missing.iter() {
+                    if found.len() == DANGLING_MAX {
+                        break 'all;
+                    }
                     let remedies = match &value.origin {
                         Origin::Mode(dependent) => advice
                             .entry((count, dependent.clone(), name.clone()))

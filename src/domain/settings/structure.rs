@@ -8,6 +8,9 @@ use crate::domain::ids::{GroupId, GroupName, HostName, MemberId, PeerId};
 use crate::domain::membership::{Addressing, Machine, natural};
 use crate::domain::text::{Line, clean};
 
+/// Most things that are told to have been mended.
+const MENDED_MAX: usize = 100;
+
 /// Most characters of a name that gets a suffix: room for the suffix must be left, or it would be cut off again.
 const SUFFIXED_MAX: usize = 200;
 
@@ -34,7 +37,8 @@ impl Tree {
             mended.push(Line::new(&format!("all groups were deleted: group {name} stays")));
         }
         let groups = names(&named, &alive, &mut mended);
-        let mut members = self.members(&groups, &|id| heir(id), named.len(), &mut mended);
+        let mut members = self.members(&groups, &heir, &mut mended);
+        mended.truncate(MENDED_MAX);
         let rank: BTreeMap<&GroupId, usize> = groups.iter().enumerate().map(|(i, (id, _))| (id, i)).collect();
         members.sort_by(|a, b| {
             let by_name = || natural(a.machine.host.as_str(), b.machine.host.as_str());
@@ -53,27 +57,19 @@ impl Tree {
         &self,
         groups: &[(GroupId, GroupName)],
         heir: &dyn Fn(&GroupId) -> Option<GroupId>,
-        known: usize,
         mended: &mut Vec<Line>,
     ) -> Vec<Member> {
         let names: BTreeMap<&GroupId, &GroupName> = groups.iter().map(|(id, name)| (id, name)).collect();
         let mut found: BTreeMap<PeerId, (Stamp, Member)> = BTreeMap::new();
+        let mut known: BTreeMap<GroupId, Option<GroupId>> = BTreeMap::new();
         for (key, entry) in self.structural() {
             let Key::MachineIdentity(id) = key else { continue };
             if self.value(&Key::MachineRemoved(id.clone())).is_some() {
                 continue;
             }
-            let mut group = self.text(&Key::MachineGroup(id.clone())).map(GroupId::new);
-            // Deletions may name each other in a circle.
-            let mut hops = 0;
-            while let Some(g) = &group {
-                if names.contains_key(g) || hops > known {
-                    break;
-                }
-                group = heir(g);
-                hops += 1;
-            }
-            let there = group.filter(|g| names.contains_key(g)).or_else(|| groups.first().map(|(id, _)| id.clone()));
+            let written = self.text(&Key::MachineGroup(id.clone())).map(GroupId::new);
+            let group = written.and_then(|g| landing(g, &names, heir, &mut known));
+            let there = group.or_else(|| groups.first().map(|(id, _)| id.clone()));
             let Some(group) = there else { continue };
             let Some(machine) = names.get(&group).and_then(|name| self.machine(id, name)) else { continue };
             let peer = machine.id.clone();
@@ -106,6 +102,34 @@ impl Tree {
             host_key: Line::new(text("host-key")),
         })
     }
+}
+
+/// The living group that one leads to, from deletion to deletion; `None` where they lead nowhere or in a circle.
+fn landing(
+    from: GroupId,
+    alive: &BTreeMap<&GroupId, &GroupName>,
+    heir: &dyn Fn(&GroupId) -> Option<GroupId>,
+    known: &mut BTreeMap<GroupId, Option<GroupId>>,
+) -> Option<GroupId> {
+    let mut way: BTreeSet<GroupId> = BTreeSet::new();
+    let mut next = Some(from);
+    while let Some(group) = next.take() {
+        if alive.contains_key(&group) {
+            next = Some(group);
+            break;
+        }
+        if let Some(end) = known.get(&group) {
+            next = end.clone();
+            break;
+        }
+        if !way.insert(group.clone()) {
+            break;
+        }
+        next = heir(&group);
+    }
+    // Each group is followed once, however many machines were in it.
+    known.extend(way.into_iter().map(|group| (group, next.clone())));
+    next
 }
 
 /// The groups that are alive, by id, each with a name of its own.

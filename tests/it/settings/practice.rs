@@ -121,3 +121,35 @@ fn a_change_to_hundreds_of_machines_is_told_in_a_sentence() {
     assert_eq!(lines.len(), 1);
     assert!(lines[0].contains("and 393 more"), "{lines:?}");
 }
+
+#[test]
+fn c28_overrides_that_pile_up_on_a_machine() {
+    let names: Vec<String> = catalogue()
+        .settings()
+        .filter(|f| f.levels == peerdeck::domain::settings::Levels::Any)
+        .map(|f| f.name.to_string())
+        .take(10)
+        .collect();
+    let at = |mode: ModeId| names.iter().map(|name| set(&mode, name, Value::table([]))).collect::<Vec<_>>();
+    // Only on the machine: it overrides nothing.
+    let tree = done(&americas(), &at(machine("m3")));
+    assert_eq!(good_practice(&tree), []);
+    let tree = done(&tree, &at(group("g2")));
+    assert_eq!(
+        good_practice(&tree).iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["10 or more settings are overridden on lab3.example.com: leave them to group or cluster"]
+    );
+    assert_eq!(good_practice(&done(&tree, &[unset(&machine("m3"), &names[0])])), []);
+}
+
+#[test]
+fn c28_interfaces_that_are_called_otherwise() {
+    let own = |m: &str, name: &str| set(&machine(m), "interfaceconfig", Value::table([(name, Value::table([]))]));
+    let alike = done(&americas(), &[own("m1", "Data 1"), own("m2", "Data 1")]);
+    assert_eq!(good_practice(&alike), []);
+    let odd = done(&alike, &[own("m5", "Data")]);
+    assert_eq!(
+        good_practice(&odd)[0].as_str(),
+        "interfaces are called otherwise on lab5.example.com: call them alike, so that listeners fit"
+    );
+}

@@ -169,3 +169,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn made_up_names_are_bounded() {
+    let names = (0..20_000).map(|i| Value::text(&format!("n{i}"))).collect();
+    let value = Value::table([("x", Value::table([("dictionaries", Value::List(names))]))]);
+    let tree = with(americas(), [(ModeId::Cluster, "contentfilters", value)]);
+    assert_eq!(dangling(&tree, &catalogue()).len(), peerdeck::domain::settings::DANGLING_MAX);
+    let lines = rules::notices(&americas(), &tree, &catalogue(), &[]);
+    assert!(lines.len() <= 51, "{}", lines.len());
+    assert_eq!(lines.last().unwrap().as_str(), "9950 more items name what is not there");
+}

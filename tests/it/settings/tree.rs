@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use peerdeck::domain::ids::{GroupId, GroupName};
+use peerdeck::domain::ids::{GroupId, GroupName, MemberId};
 use peerdeck::domain::settings::{Content, Entry, Key, ModeId, Origin, Tree, Value, rules};
 use proptest::prelude::*;
 
@@ -238,4 +238,32 @@ fn entries_of_equal_versions_are_no_conflict() {
     assert!(pair(Value::Int(1), Value::Int(2)).is_conflict());
     assert_eq!(pair(Value::Int(1), Value::Int(2)).effective().id.as_str(), "y");
     assert_eq!(Entry::new(Vec::new()), None);
+}
+
+/// What a peer may make up: long chains of deletions, and very many equal names.
+#[test]
+fn hostile_structures_are_quick_to_read() {
+    let n = 20_000;
+    let group = |i: usize| GroupId::new(&format!("h{i:05}"));
+    let mut registers = Vec::new();
+    for i in 0..n {
+        registers.push((Key::GroupName(group(i)), entry(1, says(Value::text("same")))));
+        // Half of them in one chain, whose end is not a group.
+        if i % 2 == 0 {
+            registers.push((Key::GroupDeleted(group(i)), entry(2, says(Value::text(group(i + 2).as_str())))));
+        }
+        let id = MemberId::new(&format!("m{i:05}"));
+        let value = identity(&format!("S{i}"), "same.example.com");
+        registers.push((Key::MachineIdentity(id.clone()), entry(1, says(value))));
+        registers.push((Key::MachineGroup(id), entry(1, says(Value::text(group(i).as_str())))));
+    }
+    let start = std::time::Instant::now();
+    let tree = Tree::new("c1".into(), registers);
+    let took = start.elapsed();
+    assert_eq!(tree.structure().members.len(), n);
+    assert_eq!(tree.structure().groups.len(), n / 2);
+    assert!(tree.structure().mended.len() <= 100);
+    assert_eq!(place(&tree, "m00000"), "h00001", "the chain leads nowhere: the lowest that lives");
+    // Following each machine's chain anew would take minutes.
+    assert!(took.as_secs() < 20, "{took:?}");
 }
