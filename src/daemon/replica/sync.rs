@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use automerge::ChangeHash;
 use automerge::sync::{ChunkList, Message, MessageVersion, State, SyncDoc};
+use automerge::ChangeHash;
 
 use super::check::{Checked, Unfit};
-use super::ignore::Ignored;
-use super::log::{ChangeId, Header};
+use super::log::{ChangeId, Header, take};
 use super::{AHEAD_MAX, Batch, MESSAGE_MAX, Note, Replica, ReplicaError, StoredChange, heads_agree, hex};
+use super::ignore::Ignored;
 use crate::domain::ids::{MemberId, PeerId};
 use crate::domain::settings::Key;
 use crate::domain::text::Line;
@@ -45,11 +45,23 @@ pub(super) struct Fellow {
     said: Vec<u8>,
     /// It sent changes and wants to know what became of them.
     owed: bool,
+    /// We no longer have what it has sent us: it shall forget that it did.
+    forgot: bool,
 }
+
+impl Fellow {
+    /// A conversation that begins anew on our side only, because we lost changes.
+    pub(super) fn again() -> Self {
+        Self { forgot: true, ..Self::default() }
+    }
+}
+
+/// Signer and signature of each change of a message.
+pub(super) type Seals = HashMap<ChangeId, (MemberId, Vec<u8>)>;
 
 struct Envelope {
     message: Message,
-    seals: HashMap<ChangeId, (MemberId, Vec<u8>)>,
+    seals: Seals,
 }
 
 impl Replica {
@@ -74,7 +86,7 @@ impl Replica {
         // A hostile summary of what it has must not take us down.
         let made = catch_unwind(AssertUnwindSafe(|| doc.generate_sync_message(&mut conversation.state)));
         let Ok(made) = made else {
-            *conversation = Fellow::default();
+            *conversation = Fellow::again();
             return None;
         };
         let mut message = made?;
@@ -92,6 +104,10 @@ impl Replica {
             if message.need.iter().any(|h| !theirs.contains(h)) {
                 message.have.clear();
             }
+        }
+        // Whoever has nothing is told everything again that it does not have.
+        if std::mem::take(&mut conversation.forgot) {
+            message.heads.clear();
         }
         let (mut chunks, mut seals, mut size) = (Vec::new(), Vec::new(), 0);
         for chunk in message.changes.iter() {
@@ -125,7 +141,11 @@ impl Replica {
         if self.pending.is_some() {
             return Err(ReplicaError::Busy);
         }
-        let Envelope { mut message, seals } = self.open(fellow, message)?;
+        let bytes = message;
+        let Envelope { mut message, seals } = self.open(fellow, bytes)?;
+        if let Some(place) = self.own_fork(&message, &seals) {
+            return self.rebase(fellow, bytes, wall, place);
+        }
         let mut conversation = self.fellows.remove(fellow).unwrap_or_default();
         conversation.owed |= !message.changes.is_empty();
         let mut notes = Vec::new();
@@ -159,13 +179,13 @@ impl Replica {
             *self = self.again(kept)?;
             return Err(ReplicaError::Malformed { fellow: fellow.clone(), why });
         }
-        if heads.iter().all(|h| self.log.has(h)) {
+        if !heads.is_empty() && heads.iter().all(|h| self.log.has(h)) {
             self.heard.insert(fellow.clone());
         }
         if !news {
             return Ok(Batch { notes, ..Batch::default() });
         }
-        notes.extend(self.ignored_since(before));
+        notes.extend(self.newly_ignored());
         let changes = self.log.all()[before..].iter().map(|l| l.stored.clone()).collect();
         let id = self.begin(touched);
         Ok(Batch { id, changes, notes, ..Batch::default() })
@@ -214,10 +234,6 @@ impl Replica {
                     }
                     continue;
                 }
-                Err(Unfit::Forked) if header.actor == self.actor => {
-                    notes.push(Note::Restored { fellow: fellow.clone() });
-                    "this machine wrote something else under this number".into()
-                }
                 Err(Unfit::Forked) => format!(
                     "{signer} wrote something else under this number: it was restored from a backup, or there are two \
                      of it"
@@ -263,8 +279,8 @@ impl Replica {
         keys
     }
 
-    /// What to say about changes of removed machines from this place of the log on.
-    fn ignored_since(&self, before: usize) -> Vec<Note> {
+    /// What to say about changes of removed machines.
+    fn newly_ignored(&self) -> Vec<Note> {
         if self.log.removals().is_empty() {
             return Vec::new();
         }
@@ -273,11 +289,10 @@ impl Replica {
         for place in ignored.difference(&self.ignored.changes) {
             *by.entry(self.log.all()[*place].stored.signer.clone()).or_default() += 1;
         }
-        debug_assert!(before <= self.log.len(), "the log only grows");
         by.into_iter().map(|(member, changes)| Note::Ignored { member, changes }).collect()
     }
 
-    fn open(&mut self, fellow: &PeerId, bytes: &[u8]) -> Result<Envelope, ReplicaError> {
+    fn open(&self, fellow: &PeerId, bytes: &[u8]) -> Result<Envelope, ReplicaError> {
         let malformed = |why: &str| ReplicaError::Malformed { fellow: fellow.clone(), why: why.into() };
         if bytes.len() > MESSAGE_MAX {
             return Err(malformed("it is too large"));
@@ -340,12 +355,6 @@ fn envelope(cluster: &str, genesis: &ChangeId, message: &[u8], seals: &[(ChangeI
 fn put_text(out: &mut Vec<u8>, text: &str) {
     out.extend(u16::try_from(text.len()).unwrap_or(u16::MAX).to_be_bytes());
     out.extend(text.as_bytes());
-}
-
-fn take<'a>(rest: &mut &'a [u8], n: usize) -> Option<&'a [u8]> {
-    let (first, after) = rest.split_at_checked(n)?;
-    *rest = after;
-    Some(first)
 }
 
 fn text(rest: &mut &[u8]) -> Option<String> {
