@@ -1,9 +1,9 @@
 //! The peer: a member of a management cluster on any Linux mail host, in the lab as in a rack.
 
-pub mod change;
 pub mod cluster;
 pub mod config;
 pub mod disk;
+pub mod replica;
 pub mod runtime;
 pub mod store;
 
@@ -14,6 +14,7 @@ mod server;
 mod session;
 mod shared;
 mod shell;
+mod signing;
 mod udp;
 mod wire;
 

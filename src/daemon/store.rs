@@ -27,6 +27,7 @@ const MACHINE_KEY: &str = "machine_key";
 const HOST_KEY: &str = "host_key";
 const MEMBERSHIP: &str = "membership.json";
 const STATE: &str = "state.json";
+const FEATURES: &str = "features.d";
 
 /// Why the state directory can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -245,6 +246,27 @@ pub fn write_maintenance(state_dir: &Path, maintenance: Option<&Maintenance>) ->
     let mut state = read_state(state_dir)?;
     state.maintenance = maintenance.map(WireMaintenance::from_domain);
     write_json(&state_dir.join(STATE), &state)
+}
+
+/// What the site adds to the features: name and text of each `features.d/*.toml`, in the order of their names.
+///
+/// # Errors
+/// [`StoreError`] when one can't be read.
+pub fn read_features(state_dir: &Path) -> Result<Vec<(String, String)>, StoreError> {
+    let dir = state_dir.join(FEATURES);
+    if !dir.exists() {
+        return Ok(Vec::new());
+    }
+    let mut files = Vec::new();
+    for entry in fs::read_dir(&dir).map_err(|error| io_error(&dir, error))? {
+        let path = entry.map_err(|error| io_error(&dir, error))?.path();
+        if path.extension().is_some_and(|e| e == "toml") {
+            let text = fs::read_to_string(&path).map_err(|error| io_error(&path, error))?;
+            files.push((path.display().to_string(), text));
+        }
+    }
+    files.sort();
+    Ok(files)
 }
 
 fn read_state(state_dir: &Path) -> Result<State, StoreError> {

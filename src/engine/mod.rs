@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use crate::domain::ids::{ClusterName, PeerId};
 use crate::domain::reach::{Endpoint, EndpointKey, PeerEvent, PeerRequest};
+use crate::domain::settings::{Key, Past};
 use crate::domain::snapshot::Limits;
 use crate::domain::text::Line;
 use crate::domain::{Event as Happening, Finding, Outcome, Plan};
@@ -29,6 +30,7 @@ mod roster;
 mod rows;
 mod rules;
 pub mod runtime;
+pub mod settings;
 
 pub use core::Engine;
 
@@ -82,6 +84,15 @@ pub enum Event {
         /// What.
         plan: Plan,
     },
+    /// Somebody wants to know what a register was.
+    History {
+        /// Chosen by whoever asks; names the answer.
+        id: u64,
+        /// In which cluster.
+        cluster: ClusterName,
+        /// Which register; `None`: the newest versions of all.
+        key: Option<Key>,
+    },
     /// Somebody has looked at a fingerprint and accepts the key.
     TrustHostKey {
         /// In which cluster.
@@ -134,5 +145,12 @@ pub enum Effect {
         id: u64,
         /// How far.
         outcome: Outcome,
+    },
+    /// What a register was, as asked for.
+    History {
+        /// As asked.
+        id: u64,
+        /// The past, newest first; or why there is none.
+        past: Result<Vec<Past>, Line>,
     },
 }

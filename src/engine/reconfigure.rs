@@ -75,6 +75,7 @@ impl ClusterState {
     /// Ends a connection for good.
     fn drop_contact(&mut self, key: &EndpointKey, out: &mut Out<'_>) {
         self.commands_lost(key, out);
+        self.source_gone(key);
         if self.contacts.remove(key).is_some() {
             self.unsettled = true;
             out.effect(Effect::Stop(key.clone()));
@@ -84,6 +85,7 @@ impl ClusterState {
     /// Makes a connection anew. Whom it led to is kept: nothing that is known of that peer is forgotten.
     fn restart(&mut self, key: &EndpointKey, out: &mut Out<'_>) {
         self.commands_lost(key, out);
+        self.source_gone(key);
         let (seat, now) = (self.seat(key), out.now);
         let Some(contact) = self.contacts.get_mut(key) else { return };
         contact.live = false;

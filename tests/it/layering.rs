@@ -46,6 +46,7 @@ const LAYERS: &[Layer] = &[
     Layer { at: "daemon", ours: &["domain", "proto", "ssh", "dns", "clock"], outside: IO },
     Layer { at: "daemon/disk", ours: &["domain"], outside: &["files", "system", "sqlite", "tokio"] },
     Layer { at: "daemon/cluster", ours: &["domain", "proto"], outside: &["serde"] },
+    Layer { at: "daemon/replica", ours: &["domain", "proto"], outside: &["serde"] },
     Layer { at: "report", ours: &["domain"], outside: &["serde"] },
     Layer { at: "app", ours: &["domain"], outside: &[] },
     Layer { at: "ui", ours: &["app", "domain"], outside: &["ratatui", "serde"] },

@@ -2,7 +2,7 @@
 
 use ring::digest::{Context, SHA256};
 
-use crate::daemon::change::StoredChange;
+use crate::daemon::replica::StoredChange;
 
 /// How many changes there are, and the sum over all of them in their order.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -21,7 +21,7 @@ use tokio::sync::watch;
 
 use self::chain::Head;
 use self::mark::{Mark, MarkFile};
-use super::change::StoredChange;
+use super::replica::StoredChange;
 use super::store::{StoreError, make_dir, refuse_open};
 use crate::domain::ids::MemberId;
 
@@ -34,6 +34,10 @@ const SCHEMA: i64 = 1;
 
 /// How long another process may keep the database before it counts as taken: one that was just told to end goes in this time.
 const LOCK_WAIT: Duration = Duration::from_secs(2);
+
+/// In the place of a signature: the row says that another one no longer counts. Rows are never taken out, for the sums
+/// go over all of them.
+const FORGET: &[u8] = b"forget";
 
 const ACTOR: &str = "actor";
 const CLUSTER: &str = "cluster";
@@ -131,6 +135,7 @@ impl Disk {
             .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)
             .map_err(|e| Problem::from(e).at(&disk.path))?;
         disk.mark.rewrite(&disk.note(false, false), &disk.path)?;
+        take_out_forgotten(&mut kept.changes);
         Ok((disk, kept))
     }
 
@@ -148,6 +153,26 @@ impl Disk {
     pub fn append(&mut self, changes: &[StoredChange], actor: Option<&[u8]>) -> Result<(), StoreError> {
         self.transact(|tx, head| {
             for change in changes {
+                insert(tx, head, change)?;
+            }
+            actor.map_or(Ok(()), |actor| put(tx, ACTOR, actor))
+        })
+    }
+
+    /// As [`Disk::append`], and from now on the changes with the hashes in `forget` are no longer told when the store
+    /// is opened.
+    ///
+    /// # Errors
+    /// As [`Disk::append`].
+    pub fn replace(
+        &mut self,
+        forget: &[[u8; 32]],
+        changes: &[StoredChange],
+        actor: Option<&[u8]>,
+    ) -> Result<(), StoreError> {
+        let tombstones: Vec<StoredChange> = forget.iter().map(tombstone).collect();
+        self.transact(|tx, head| {
+            for change in tombstones.iter().chain(changes) {
                 insert(tx, head, change)?;
             }
             actor.map_or(Ok(()), |actor| put(tx, ACTOR, actor))
@@ -472,5 +497,23 @@ fn get(db: &Connection, key: &str) -> Result<Option<Vec<u8>>, Problem> {
         Some((value, sum)) if chain::meta(key, &value) == sum => Ok(Some(value)),
         Some(_) => Err(Problem::Damaged(format!("\"{key}\" is not what was written"))),
         None => Ok(None),
+    }
+}
+
+/// Says that a change no longer counts.
+fn tombstone(hash: &[u8; 32]) -> StoredChange {
+    StoredChange {
+        hash: chain::digest(&[FORGET, hash]),
+        bytes: hash.to_vec(),
+        signer: MemberId::new(""),
+        signature: FORGET.to_vec(),
+    }
+}
+
+fn take_out_forgotten(changes: &mut Vec<StoredChange>) {
+    let stones = |c: &StoredChange| c.signature == FORGET && c.signer.as_str().is_empty();
+    let gone: Vec<Vec<u8>> = changes.iter().filter(|c| stones(c)).map(|c| c.bytes.clone()).collect();
+    if !gone.is_empty() {
+        changes.retain(|c| !stones(c) && !gone.iter().any(|hash| *hash == c.hash));
     }
 }

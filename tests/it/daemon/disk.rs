@@ -5,8 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use peerdeck::daemon::StoreError;
-use peerdeck::daemon::change::StoredChange;
 use peerdeck::daemon::disk::{Disk, DiskFault};
+use peerdeck::daemon::replica::StoredChange;
 use peerdeck::domain::MemberId;
 use tempfile::TempDir;
 use tokio::sync::watch;

@@ -9,5 +9,6 @@ mod openssh;
 mod real;
 mod rpc;
 mod session;
+mod settings;
 mod sim;
 mod store;

@@ -37,7 +37,7 @@ fn change(world: &mut World, clusters: Vec<ClusterConfig>, restart: &[&str]) -> 
             Effect::Start(endpoint) => started.push(endpoint.key),
             Effect::Stop(key) => stopped.push(key),
             Effect::Alert(transition, finding) => world.alerts.push((world.now, transition, finding)),
-            Effect::Request { .. } | Effect::Happened(_) | Effect::Outcome { .. } => {}
+            Effect::Request { .. } | Effect::Happened(_) | Effect::Outcome { .. } | Effect::History { .. } => {}
         }
     }
     (started, stopped)
