@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use super::signals::Stop;
 use super::{Done, UNKNOWN};
 use crate::clock::SystemClock;
+use crate::daemon::disk::DiskFault;
 use crate::daemon::{self, Environment};
 use crate::dns::Resolver;
 use crate::ssh::net::OsNet;
@@ -34,9 +35,10 @@ pub fn run(config: &Path) -> anyhow::Result<Done> {
         } else {
             Resolver::with_servers(&dns)
         };
-        // Only a lab freezes a peer.
-        let (_frozen, gate) = watch::channel(false);
-        let environment = Environment { net: Arc::new(OsNet), clock: Arc::new(SystemClock::new()), resolver, gate };
+        // Only a lab freezes a peer or spoils its disk.
+        let ((_frozen, gate), (_spoilt, disk)) = (watch::channel(false), watch::channel(DiskFault::Ok));
+        let (net, clock) = (Arc::new(OsNet), Arc::new(SystemClock::new()));
+        let environment = Environment { net, clock, resolver, gate, disk };
         let host = setup.host.clone();
         let running = daemon::start(setup, environment).await.with_context(|| format!("{host} can't be started"))?;
         eprintln!("peerdeck: {host} ({}) listens on {}", running.identity(), running.addr());

@@ -44,6 +44,8 @@ pub struct Environment {
     pub resolver: crate::dns::Resolver,
     /// True while the peer is frozen (lab): then its loop, its server and its sessions handle nothing.
     pub gate: tokio::sync::watch::Receiver<bool>,
+    /// What the disk does with settings (lab); [`disk::Disk::heed`] takes it.
+    pub disk: tokio::sync::watch::Receiver<disk::DiskFault>,
 }
 
 /// What a peer is started with. Its identity, keys and membership stand in `state_dir`.

@@ -6,6 +6,7 @@ use super::fault::{Fault, Island};
 use super::net::Node;
 use super::{Lab, LabError, Shared};
 use crate::daemon;
+use crate::daemon::disk::DiskFault;
 use crate::domain::ids::GroupName;
 use crate::domain::time::human_rtt;
 
@@ -102,6 +103,15 @@ impl Lab {
                 lab.unit(peer).lock().await.set_level(level);
                 format!("level: {} speaks level {level}", lab.name(Node::Peer(peer)))
             }
+            Fault::Disk(peer, fault) => {
+                lab.unit(peer).lock().await.set_disk(fault);
+                let does = match fault {
+                    DiskFault::ReadOnly => "is read-only",
+                    DiskFault::Full => "is full",
+                    DiskFault::Ok => "takes settings again",
+                };
+                format!("disk: that of {} {does}", lab.name(Node::Peer(peer)))
+            }
             Fault::Heal => {
                 self.heal().await?;
                 "healed: all faults are gone, all peers run".to_owned()
@@ -122,6 +132,7 @@ impl Lab {
             let mut unit = shared.units[i].lock().await;
             unit.thaw(&shared.faults);
             unit.set_clock_off(0);
+            unit.set_disk(DiskFault::Ok);
             if unit.level() != daemon::LEVEL {
                 unit.set_level(daemon::LEVEL);
             }

@@ -6,6 +6,7 @@ use strsim::damerau_levenshtein;
 
 use super::dns::DnsFault;
 use super::net::Node;
+use crate::daemon::disk::DiskFault;
 use crate::domain::ids::{GroupName, HostName, PeerId};
 
 /// A fault, or its end.
@@ -46,6 +47,8 @@ pub enum Fault {
     Skew(u16, i64),
     /// It speaks another level.
     Level(u16, u32),
+    /// What its disk does with changes of settings.
+    Disk(u16, DiskFault),
     /// Ends all of it.
     Heal,
 }
@@ -145,7 +148,7 @@ pub const KINDS: &[Kind] = &[
         word: "dns",
         args: "A nxdomain|wrong|timeout|ok",
         help: "what DNS says of the peer, forward and reverse",
-        parse: |r| Ok(Fault::Dns(r.peer(0)?, r.dns(1)?)),
+        parse: |r| Ok(Fault::Dns(r.peer(0)?, r.word(1, "DNS answer")?)),
     },
     Kind {
         word: "skew",
@@ -165,9 +168,15 @@ pub const KINDS: &[Kind] = &[
         parse: |r| Ok(Fault::Level(r.peer(0)?, r.level(1)?)),
     },
     Kind {
+        word: "disk",
+        args: "A readonly|full|ok",
+        help: "the disk that the peer keeps settings on takes nothing, or takes it again",
+        parse: |r| Ok(Fault::Disk(r.peer(0)?, r.word(1, "disk fault")?)),
+    },
+    Kind {
         word: "heal",
         args: "",
-        help: "end all faults: network, DNS, clocks, keys, levels; thaw and start all peers",
+        help: "end all faults: network, DNS, clocks, keys, levels, disks; thaw and start all peers",
         parse: |_| Ok(Fault::Heal),
     },
 ];
@@ -206,7 +215,7 @@ pub enum FaultError {
     /// Nobody of that name.
     #[error("there is no {what} \"{word}\"{}; usage: {usage}", did_you_mean(.nearest.as_deref()))]
     Name {
-        /// Peer, group or DNS answer.
+        /// Peer, group, DNS answer or disk fault.
         what: &'static str,
         /// As given.
         word: String,
@@ -324,10 +333,13 @@ impl Reader<'_> {
         level.ok_or_else(|| self.usage(format!("\"{word}\" is not a level from 1 to 1000")))
     }
 
-    fn dns(&self, at: usize) -> Result<DnsFault, FaultError> {
-        use strum::IntoEnumIterator;
+    /// One of the words that a list knows.
+    fn word<T>(&self, at: usize, what: &'static str) -> Result<T, FaultError>
+    where
+        T: std::str::FromStr + strum::IntoEnumIterator + Into<&'static str>,
+    {
         let word = self.args[at].as_str();
-        word.parse().map_err(|_| self.unknown("DNS answer", word, DnsFault::iter().map(<&'static str>::from)))
+        word.parse().map_err(|_| self.unknown(what, word, T::iter().map(Into::into)))
     }
 }
 

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use super::clock::SkewedClock;
 use super::net::{Faults, Node, PeerNet};
 use super::{LabError, Shared};
+use crate::daemon::disk::DiskFault;
 use crate::daemon::{self, Environment, LinkCounts, Running, Setup};
 
 /// The host key, and where the right one is kept while a wrong one is in use.
@@ -25,6 +26,8 @@ pub(super) struct Unit {
     node: Node,
     setup: Setup,
     clock: Arc<SkewedClock>,
+    /// Outlives a restart, as a full disk does.
+    disk: watch::Sender<DiskFault>,
     live: Option<Live>,
 }
 
@@ -37,7 +40,7 @@ struct Live {
 
 impl Unit {
     pub fn new(node: Node, setup: Setup, clock: Arc<SkewedClock>) -> Self {
-        Self { node, setup, clock, live: None }
+        Self { node, setup, clock, disk: watch::Sender::default(), live: None }
     }
 
     /// Starts it, unless it runs.
@@ -53,6 +56,7 @@ impl Unit {
             clock: Arc::clone(&self.clock) as _,
             resolver: shared.resolver.clone(),
             gate: frozen.subscribe(),
+            disk: self.disk.subscribe(),
         };
         let started = daemon::start(self.setup.clone(), environment).await;
         let running = started.map_err(|e| LabError::Peer(format!("{}: {e}", self.setup.host)))?;
@@ -119,6 +123,11 @@ impl Unit {
 
     pub fn level(&self) -> u32 {
         self.setup.level
+    }
+
+    /// What its disk does with settings, now and after a restart.
+    pub fn set_disk(&self, fault: DiskFault) {
+        self.disk.send_replace(fault);
     }
 
     pub fn set_clock_off(&self, ms: i64) {

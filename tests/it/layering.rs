@@ -26,6 +26,7 @@ const GUARDED: &[(&str, &[&str])] = &[
     ("clock", &["SystemTime", "time::Instant", "jiff::Timestamp::now", "jiff::Zoned::now", "rustix::time"]),
     // Seeded generators are pure; these draw from the system.
     ("random", &["rand::random", "rand::rng", "rand::rngs::SysRng", "rand::rngs::ThreadRng"]),
+    ("sqlite", &["rusqlite::"]),
     ("serde", &["serde::", "serde_json::", "toml::"]),
     ("cli", &["clap::", "anyhow::", "tracing_subscriber::"]),
 ];
@@ -43,6 +44,7 @@ const LAYERS: &[Layer] = &[
     Layer { at: "dns", ours: &["domain", "proto"], outside: IO },
     Layer { at: "drivers", ours: &["domain", "proto", "ssh", "dns", "clock"], outside: IO },
     Layer { at: "daemon", ours: &["domain", "proto", "ssh", "dns", "clock"], outside: IO },
+    Layer { at: "daemon/disk", ours: &["domain"], outside: &["files", "system", "sqlite", "tokio"] },
     Layer { at: "daemon/cluster", ours: &["domain", "proto"], outside: &["serde"] },
     Layer { at: "daemon/replica", ours: &["domain", "proto"], outside: &["serde"] },
     Layer { at: "report", ours: &["domain"], outside: &["serde"] },

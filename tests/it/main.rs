@@ -5,6 +5,7 @@ mod app;
 mod app_acts;
 mod comfort;
 mod config;
+mod crash;
 mod daemon;
 mod dns;
 mod docs;

@@ -292,7 +292,8 @@ impl Disk {
             tx.execute("DELETE FROM meta WHERE key = ?1", [SETTLED])?;
             put(tx, SETTLED, &count)
         })?;
-        self.mark.write(&self.note(false, false)).map_err(|error| self.refused(&error.to_string()))?;
+        // On disk before anything follows: after a power cut the old mark would have that dropped as refused.
+        self.mark.rewrite(&self.note(false, false), &self.path)?;
         self.unsettled = false;
         Ok(())
     }

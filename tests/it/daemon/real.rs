@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use peerdeck::clock::SystemClock;
+use peerdeck::daemon::disk::DiskFault;
 use peerdeck::daemon::{self, Environment, LinkCounts, Role, Running, Setup, User};
 use peerdeck::dns::Resolver;
 use peerdeck::domain::membership::{Addressing, Machine, Membership};
@@ -135,6 +136,7 @@ impl Place {
             clock: Arc::new(SystemClock::new()),
             resolver: self.resolver.clone(),
             gate: self.gates[i].subscribe(),
+            disk: watch::channel(DiskFault::Ok).1,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use peerdeck::daemon::disk::DiskFault;
 use peerdeck::domain::ids::{GroupName, HostName, PeerId};
 use peerdeck::lab::dns::DnsFault;
 use peerdeck::lab::fault::{Fault, FaultError, Island, KINDS, Named, Roster, help};
@@ -48,6 +49,9 @@ fn every_kind_is_read_as_it_is_documented() {
         ("dns lab1 ok", Fault::Dns(0, DnsFault::Ok)),
         ("skew lab1 -90.5", Fault::Skew(0, -90_500)),
         ("level lab1 2", Fault::Level(0, 2)),
+        ("disk lab1 readonly", Fault::Disk(0, DiskFault::ReadOnly)),
+        ("disk lab10 full", Fault::Disk(9, DiskFault::Full)),
+        ("disk lab10 ok", Fault::Disk(9, DiskFault::Ok)),
         ("heal", Fault::Heal),
     ];
     for (line, fault) in &wanted {
@@ -75,6 +79,7 @@ fn wrong_words_are_answered_with_the_nearest_and_the_usage() {
         ("loss lab1 lab2 101", "\"101\" is not a number from 0 to 100; usage: loss A B PERCENT"),
         ("flap lab1 lab2 NaN", "\"NaN\" is not a number from 0.01 to 50; usage: flap A B HZ"),
         ("skew lab1 inf", "\"inf\" is not a number from"),
+        ("disk lab1 ful", "there is no disk fault \"ful\", did you mean \"full\"?; usage: disk A readonly|full|ok"),
         ("level lab1 0", "\"0\" is not a level from 1 to 1000; usage: level A N"),
     ];
     for (line, text) in wanted {

@@ -232,6 +232,7 @@ async fn all_faults_at_once_are_healed() {
         "skew lab3 100",
         "level lab2 3",
         "hostkey lab1",
+        "disk lab2 full",
         "isolate console",
     ] {
         test.fault(words).await;
