@@ -142,6 +142,7 @@ impl ClusterState {
             verdicts: Arc::default(),
             findings: Arc::default(),
             settings: None,
+            catalogue: Arc::clone(&config.catalogue),
             limits: config.limits,
             changes: 0,
         };

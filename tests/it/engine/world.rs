@@ -111,7 +111,15 @@ impl World {
         };
         membership.sort();
         let endpoints = names.iter().filter(|n| observed(n)).map(|n| endpoint(&cluster, n)).collect();
-        let config = Config { clusters: vec![ClusterConfig { name: cluster.clone(), endpoints, discover, limits }] };
+        let config = Config {
+            clusters: vec![ClusterConfig {
+                name: cluster.clone(),
+                endpoints,
+                discover,
+                limits,
+                catalogue: peerdeck::proto::features::built_in(),
+            }],
+        };
         let (engine, effects) = Engine::new(config, now);
         let mut world = Self {
             engine,
