@@ -21,7 +21,7 @@ pub use catalogue::{Catalogue, Feature, Levels};
 pub use edit::{CommitId, EDITS_MAX, Edit, EditKind, Holding, Past, Seen};
 pub use effects::{Effect, show};
 pub use key::{Key, ModeId};
-pub use notices::{good_practice, sentence};
+pub use notices::{GOOD_MACHINES, good_practice, sentence};
 pub use references::{Dangling, Remedy};
 pub use transfer::Target;
 pub use tree::{Effective, Entry, Member, Mode, Origin, Structure, Tree};
