@@ -10,11 +10,12 @@ use peerdeck::domain::membership::{Addressing, Machine, Membership};
 use peerdeck::domain::mesh::link::{Cause, DnsResult, Link, LinkState, Probe};
 use peerdeck::domain::observation::{Health, Identity, RowDelta, TreePart};
 use peerdeck::domain::reach::{Endpoint, EndpointKey, PeerEvent, PeerRequest};
-use peerdeck::domain::settings::{
-    Content, Entry, Holding, Key, ModeId, Past, Stamp, Tree, Value, Version, VersionId,
-};
+use peerdeck::domain::settings::{Content, Entry, Holding, Key, ModeId, Past, Stamp, Tree, Value, Version, VersionId};
 use peerdeck::domain::snapshot::{Limits, Snapshot};
-use peerdeck::domain::{BootId, ClusterName, Fact, FeatureName, GroupId, HostName, Line, MemberId, Observation, Outcome, PeerId, Plan, Row, Time};
+use peerdeck::domain::{
+    BootId, ClusterName, Fact, FeatureName, GroupId, HostName, Line, MemberId, Observation, Outcome, PeerId, Plan, Row,
+    Time,
+};
 use peerdeck::engine::{ClusterConfig, Config, Effect, Engine, Event};
 
 /// The engine's own moment zero: late enough that ages don't reach before the epoch.
