@@ -402,8 +402,12 @@ pub(super) fn observed(cluster: &Cluster, on: &PeerId, commit: &CommitId) -> Opt
 
 /// Who does not have a commit of those that should, in words, for a wait that came to nothing.
 pub(super) fn lacking(cluster: &Cluster, commit: &CommitId) -> Option<String> {
-    let lack = spread(cluster, commit).into_iter().filter(|(_, has)| *has == Has::No);
-    let names: Vec<String> = lack.map(|(id, _)| cluster.label(&id).to_owned()).collect();
+    let of = |p: &Peer| match has(p, commit) {
+        Has::No if p.detached().is_none() => Some(cluster.label(&p.id).to_owned()),
+        Has::Unknown if p.is_reached() => Some(format!("{} (does not say what it has)", cluster.label(&p.id))),
+        Has::Yes | Has::No | Has::Unknown => None,
+    };
+    let names: Vec<String> = cluster.peers.iter().filter_map(|p| of(p)).collect();
     (!names.is_empty()).then(|| format!("not yet on {}", listed(names, 12)))
 }
 

@@ -151,7 +151,7 @@ fn all_not_propagated(state: &ClusterState, now: Time) -> Vec<Candidate> {
     };
     let since = found.iter().map(|c| c.since).min().unwrap_or(now);
     let mut c = Candidate::new(FindingKind::CommitNotPropagated, Subject::Cluster, since, &text);
-    c.evidence = found.iter().flat_map(|c| c.evidence.first().cloned()).take(LINES).collect();
+    c.evidence = found.iter().filter_map(|c| c.evidence.first().cloned()).take(LINES).collect();
     vec![c]
 }
 
