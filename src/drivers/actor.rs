@@ -13,13 +13,15 @@ use super::{Dials, Profile};
 use crate::domain::mesh::Cause;
 use crate::domain::reach::{Endpoint, PeerEvent};
 use crate::domain::text::Line;
-use crate::domain::time::Time;
-use crate::ssh::backoff::{LASTING_OBSERVER, OBSERVER, WARY};
+use crate::ssh::backoff::{LASTING_OBSERVER, OBSERVER, TIMED_OUT, WARY};
 use crate::ssh::client::fingerprint;
 use crate::ssh::net::Net;
 
 /// A connection that held this long ends a row of failures.
 const HELD: Duration = Duration::from_secs(5);
+
+/// A dial that fails after this long has waited for the peer.
+const SLOW: Duration = Duration::from_secs(1);
 
 /// After more failures in a row a peer counts as gone for longer: half a minute of dials and more.
 const LASTING: u32 = 10;
@@ -55,7 +57,8 @@ impl Actor {
                 attempt = 0;
             }
             failures = if connected && began.elapsed() >= HELD { 1 } else { failures.saturating_add(1) };
-            if let Err(gone) = self.pause(lost, failures).await {
+            let slow = !connected && began.elapsed() >= SLOW;
+            if let Err(gone) = self.pause(lost, failures, slow).await {
                 return gone;
             }
         }
@@ -92,7 +95,7 @@ impl Actor {
     }
 
     /// Says that the connection is lost and waits as long as it takes until the next dial.
-    async fn pause(&mut self, lost: Lost, failures: u32) -> Result<(), Gone> {
+    async fn pause(&mut self, lost: Lost, failures: u32, slow: bool) -> Result<(), Gone> {
         let Lost { cause, mut detail, address, wary, unknown } = lost;
         if let Some((host, port, key)) = unknown {
             if self.profile.interactive {
@@ -105,26 +108,18 @@ impl Actor {
             let how = if port == 22 { host } else { format!("{host}:{port}") };
             detail = format!("{detail}. Look at the fingerprint, then: peerdeck trust {how}");
         }
-        let backoff = match failures {
-            _ if wary => WARY,
-            0..=LASTING => OBSERVER,
-            _ => LASTING_OBSERVER,
+        let now = self.desk.clock.now().as_millis();
+        let retry_in = match failures {
+            _ if wary => WARY.delay(failures, rand::random()),
+            0..=LASTING if slow => TIMED_OUT.shared(failures, now, self.dials.phase),
+            0..=LASTING => OBSERVER.shared(failures, now, self.dials.phase),
+            _ => LASTING_OBSERVER.shared(failures, now, self.dials.phase),
         };
-        let retry_in = self.together(backoff.delay(failures, rand::random()));
         let detail = Line::new(&detail);
         self.desk.post(PeerEvent::Lost { cause, detail, address, retry_in: Some(retry_in) });
         // A key that was accepted for an earlier question does not cut this wait short.
         self.desk.trusted = None;
         self.desk.wait(sleep(retry_in)).await
-    }
-
-    /// A long wait ends on a moment that others share, so that many dials wake the process once.
-    fn together(&self, wait: Duration) -> Duration {
-        let Some(grid) = [5_000, 1_000].into_iter().find(|grid| wait.as_millis() >= u128::from(*grid)) else {
-            return wait;
-        };
-        let due = (self.desk.clock.now() + wait).as_millis().div_ceil(grid) * grid;
-        Time::from_millis(due).since(self.desk.clock.now())
     }
 
     /// Asks about an unknown key until it is accepted or a dial is wanted anyway.

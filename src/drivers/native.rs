@@ -29,10 +29,13 @@ use crate::proto::rpc::{
 };
 use crate::proto::settings::{WireEdit, wire_seen};
 use crate::proto::{self, DOCUMENT_MAX, ProtoError};
-use crate::ssh::net::BoxStream;
+use crate::ssh::net::{BoxStream, deadline};
 
 /// The least patience for a report.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Patience ends on moments this far apart: peers that fall silent together are lost together.
+const TOGETHER: Duration = Duration::from_secs(1);
 
 /// How long a command may be without an answer; then nobody can say what became of it.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -169,7 +172,7 @@ impl<'a> Watch<'a> {
             as_what: self.profile.as_what.clone(),
         };
         let observing = self.call(writer, "observe", &params).await?;
-        let mut patience = Instant::now() + self.patience();
+        let mut patience = deadline(self.patience(), TOGETHER);
         let mut next_ping = Instant::now();
         loop {
             if desk.gap && desk.is_clear() {
@@ -181,7 +184,7 @@ impl<'a> Watch<'a> {
                     Ok(line) => {
                         if self.read(desk, line, observing)? {
                             let now = Instant::now();
-                            patience = now + self.patience();
+                            patience = deadline(self.patience(), TOGETHER);
                             // With a report, not by a timer of its own: an idle console is not woken for it.
                             if now >= next_ping {
                                 next_ping = now + self.interval * PING_EACH - self.interval / 2;

@@ -4,10 +4,23 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::time::Instant;
+
+/// `limit` from now, rounded up to a moment that the deadlines of many dials share: those that began together end
+/// together, and wake the process once.
+#[must_use]
+pub fn deadline(limit: Duration, apart: Duration) -> Instant {
+    static START: OnceLock<Instant> = OnceLock::new();
+    let start = *START.get_or_init(Instant::now);
+    let apart = apart.max(Duration::from_millis(1)).as_millis();
+    let due = (Instant::now() + limit).saturating_duration_since(start).as_millis().div_ceil(apart) * apart;
+    start + Duration::from_millis(u64::try_from(due).unwrap_or(u64::MAX))
+}
 
 /// A future that can be boxed and sent.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
