@@ -14,13 +14,18 @@ use hickory_resolver::proto::op::{Message, MessageType, OpCode, Query};
 use hickory_resolver::proto::rr::{Name, RecordType};
 use tokio::net::UdpSocket;
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
+
+use crate::clock::shared_moment;
 
 /// Names that are remembered; those beyond ask for themselves.
 const NAMES_MAX: usize = 4096;
 
 /// Each so often a whole look-up takes the place of the one datagram: a server may answer over TCP alone.
 const WHOLE_EACH: u32 = 6;
+
+/// Deadlines are rounded up to this.
+const ROUNDED: Duration = Duration::from_millis(64);
 
 /// What is known of the silence of some servers; clones share it.
 #[derive(Clone, Default)]
@@ -85,7 +90,7 @@ impl Silence {
             match self.turn(host) {
                 Turn::Whole => return false,
                 Turn::Ask(tell) => {
-                    if timeout(deadline, any_answer(&self.servers, host)).await.unwrap_or(false) {
+                    if timeout_at(shared(deadline), any_answer(&self.servers, host)).await.unwrap_or(false) {
                         self.heard();
                         return false;
                     }
@@ -94,7 +99,7 @@ impl Silence {
                     return true;
                 }
                 // Without a word when something was heard, or when the one who asked was called off.
-                Turn::Wait(mut told) => match timeout(deadline, told.changed()).await {
+                Turn::Wait(mut told) => match timeout_at(shared(deadline), told.changed()).await {
                     Ok(Ok(())) if self.state().names.contains(host) => return true,
                     Ok(_) => {}
                     Err(_) => return true,
@@ -156,4 +161,9 @@ async fn answer(server: SocketAddr, name: Name) {
     };
     // What the system says at once is no silence either.
     let _ = asked.await;
+}
+
+/// The end of `deadline`, rounded up to a moment on which other timers fall too.
+fn shared(deadline: Duration) -> Instant {
+    shared_moment((Instant::now() + deadline).into_std(), ROUNDED).into()
 }

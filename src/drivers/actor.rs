@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use russh::keys::PublicKey;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::desk::{Desk, Gone};
 use super::dial::{self, DialError};
@@ -15,7 +15,7 @@ use crate::domain::reach::{Endpoint, PeerEvent};
 use crate::domain::text::Line;
 use crate::ssh::backoff::{LASTING_OBSERVER, OBSERVER, TIMED_OUT, WARY};
 use crate::ssh::client::fingerprint;
-use crate::ssh::net::Net;
+use crate::ssh::net::{Net, deadline};
 
 /// A connection that held this long ends a row of failures.
 const HELD: Duration = Duration::from_secs(5);
@@ -25,6 +25,9 @@ const SLOW: Duration = Duration::from_secs(1);
 
 /// After more failures in a row a peer counts as gone for longer: half a minute of dials and more.
 const LASTING: u32 = 10;
+
+/// The wait of a peer that is dialled rarely ends on moments this far apart.
+const ROUNDED: Duration = Duration::from_millis(1024);
 
 /// How often an unknown host key is looked up again while somebody is asked: `peerdeck trust` may run elsewhere.
 const ASK_AGAIN: Duration = Duration::from_mins(5);
@@ -108,18 +111,19 @@ impl Actor {
             let how = if port == 22 { host } else { format!("{host}:{port}") };
             detail = format!("{detail}. Look at the fingerprint, then: peerdeck trust {how}");
         }
-        let now = self.desk.clock.now().as_millis();
-        let retry_in = match failures {
-            _ if wary => WARY.delay(failures, rand::random()),
-            0..=LASTING if slow => TIMED_OUT.shared(failures, now, self.dials.phase),
-            0..=LASTING => OBSERVER.shared(failures, now, self.dials.phase),
-            _ => LASTING_OBSERVER.shared(failures, now, self.dials.phase),
+        let now = Instant::now();
+        let again = match failures {
+            _ if wary => deadline(WARY.delay(failures, rand::random()), ROUNDED),
+            0..=LASTING if slow => TIMED_OUT.shared(failures, now.into_std()).into(),
+            0..=LASTING => OBSERVER.shared(failures, now.into_std()).into(),
+            _ => LASTING_OBSERVER.shared(failures, now.into_std()).into(),
         };
+        let retry_in = again.duration_since(now);
         let detail = Line::new(&detail);
         self.desk.post(PeerEvent::Lost { cause, detail, address, retry_in: Some(retry_in) });
         // A key that was accepted for an earlier question does not cut this wait short.
         self.desk.trusted = None;
-        self.desk.wait(sleep(retry_in)).await
+        self.desk.wait(sleep_until(again)).await
     }
 
     /// Asks about an unknown key until it is accepted or a dial is wanted anyway.

@@ -100,17 +100,13 @@ pub struct Dials {
     permits: Arc<Semaphore>,
     /// Sessions with jump hosts: one carries all peers behind it.
     jumps: Arc<dial::Jumps>,
-    /// Shifts the moments of all dials in milliseconds, so that many processes don't dial together.
-    phase: u64,
 }
 
 impl Dials {
     /// At most `n` at a time.
     #[must_use]
     pub fn new(n: usize) -> Self {
-        // In steps of the engine's looks, so that both may fall together.
-        let phase = u64::from(rand::random::<u8>()) * 250;
-        Self { permits: Arc::new(Semaphore::new(n)), jumps: Arc::default(), phase }
+        Self { permits: Arc::new(Semaphore::new(n)), jumps: Arc::default() }
     }
 }
 

@@ -35,7 +35,7 @@ use crate::ssh::net::{BoxStream, deadline};
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Patience ends on moments this far apart: peers that fall silent together are lost together.
-const TOGETHER: Duration = Duration::from_secs(1);
+const TOGETHER: Duration = Duration::from_millis(1024);
 
 /// How long a command may be without an answer; then nobody can say what became of it.
 const ANSWER: Duration = Duration::from_secs(10);

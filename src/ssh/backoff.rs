@@ -1,6 +1,8 @@
 //! How long to wait before the next dial: exponential with full jitter.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use crate::clock::shared_moment;
 
 /// The bounds of a back-off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,7 +17,7 @@ pub struct Backoff {
 pub const OBSERVER: Backoff = Backoff { base: Duration::from_millis(250), cap: Duration::from_secs(5) };
 
 /// After a dial that ended by a deadline: it has waited for the peer already.
-pub const TIMED_OUT: Backoff = Backoff { base: Duration::from_secs(2), cap: Duration::from_secs(5) };
+pub const TIMED_OUT: Backoff = Backoff { base: Duration::from_secs(4), cap: Duration::from_secs(5) };
 
 /// After so many of them that the peer is gone for longer.
 pub const LASTING_OBSERVER: Backoff = Backoff { base: Duration::from_millis(250), cap: Duration::from_secs(20) };
@@ -32,15 +34,14 @@ impl Backoff {
         self.base.saturating_mul(factor).min(self.cap)
     }
 
-    /// The wait until the next moment that all who share `phase` and the number of failures have in common, so that
-    /// many dials wake the process once: moments lie the longest wait apart. Seen from a peer the wait is spread evenly
-    /// over that range all the same, because each process draws a phase of its own. `now` and `phase` in milliseconds.
+    /// The end of the wait after `failures` failures in a row, on a moment that all dials of this process have in
+    /// common ([`shared_moment`]), so that many of them wake it once: moments lie about the longest wait apart. Seen from a
+    /// peer the wait is spread over that range all the same, because each process has moments of its own.
     #[must_use]
-    pub fn shared(&self, failures: u32, now: u64, phase: u64) -> Duration {
-        let apart = u64::try_from(self.ceiling(failures).as_millis()).unwrap_or(u64::MAX).max(1);
+    pub fn shared(&self, failures: u32, now: Instant) -> Instant {
+        let apart = self.ceiling(failures);
         // A timer may ring a little early: then its own moment is not the next one.
-        let from = now.saturating_add(phase).saturating_add(apart / 8);
-        Duration::from_millis(((from / apart).saturating_add(1)).saturating_mul(apart).saturating_sub(now.saturating_add(phase)))
+        shared_moment(now + apart / 8, apart)
     }
 
     /// The wait after `failures` failures in a row. `draw` is drawn evenly from 0 to 1; it spreads the wait

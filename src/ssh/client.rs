@@ -58,7 +58,7 @@ pub struct Deadlines {
 }
 
 /// Deadlines that silent peers run into are rounded up to this.
-const ROUNDED: Duration = Duration::from_millis(250);
+const ROUNDED: Duration = Duration::from_millis(256);
 
 impl Default for Deadlines {
     fn default() -> Self {

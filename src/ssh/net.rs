@@ -4,22 +4,20 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::time::Instant;
 
+use crate::clock::shared_moment;
+
 /// `limit` from now, rounded up to a moment that the deadlines of many dials share: those that began together end
 /// together, and wake the process once.
 #[must_use]
 pub fn deadline(limit: Duration, apart: Duration) -> Instant {
-    static START: OnceLock<Instant> = OnceLock::new();
-    let start = *START.get_or_init(Instant::now);
-    let apart = apart.max(Duration::from_millis(1)).as_millis();
-    let due = (Instant::now() + limit).saturating_duration_since(start).as_millis().div_ceil(apart) * apart;
-    start + Duration::from_millis(u64::try_from(due).unwrap_or(u64::MAX))
+    shared_moment((Instant::now() + limit).into_std(), apart).into()
 }
 
 /// A future that can be boxed and sent.
