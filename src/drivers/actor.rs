@@ -13,7 +13,7 @@ use super::{Dials, Profile};
 use crate::domain::mesh::Cause;
 use crate::domain::reach::{Endpoint, PeerEvent};
 use crate::domain::text::Line;
-use crate::ssh::backoff::{LASTING_OBSERVER, OBSERVER, TIMED_OUT, WARY};
+use crate::ssh::backoff::{Backoff, LASTING_OBSERVER, OBSERVER, TIMED_OUT, WARY};
 use crate::ssh::client::fingerprint;
 use crate::ssh::net::{Net, deadline};
 
@@ -23,8 +23,11 @@ const HELD: Duration = Duration::from_secs(5);
 /// A dial that fails after this long has waited for the peer.
 const SLOW: Duration = Duration::from_secs(1);
 
-/// After more failures in a row a peer counts as gone for longer: half a minute of dials and more.
+/// After more failures in a row a peer counts as gone for longer: half a minute of dials that are refused at once.
 const LASTING: u32 = 10;
+
+/// So it does where dials run into deadlines, and so long a time has passed with fewer of them.
+const GONE: Duration = Duration::from_secs(30);
 
 /// The wait of a peer that is dialled rarely ends on moments this far apart.
 const ROUNDED: Duration = Duration::from_millis(1024);
@@ -49,6 +52,7 @@ impl Actor {
     /// Never comes back otherwise.
     async fn live(&mut self) -> Gone {
         let (mut attempt, mut failures) = (0_u32, 0_u32);
+        let mut missed = Instant::now();
         loop {
             attempt = attempt.saturating_add(1);
             let began = Instant::now();
@@ -59,9 +63,18 @@ impl Actor {
             if connected {
                 attempt = 0;
             }
+            if connected {
+                missed = Instant::now();
+            }
             failures = if connected && began.elapsed() >= HELD { 1 } else { failures.saturating_add(1) };
             let slow = !connected && began.elapsed() >= SLOW;
-            if let Err(gone) = self.pause(lost, failures, slow).await {
+            let backoff = match failures {
+                _ if slow && missed.elapsed() >= GONE => LASTING_OBSERVER,
+                0..=LASTING if slow => TIMED_OUT,
+                0..=LASTING => OBSERVER,
+                _ => LASTING_OBSERVER,
+            };
+            if let Err(gone) = self.pause(lost, failures, backoff).await {
                 return gone;
             }
         }
@@ -98,7 +111,7 @@ impl Actor {
     }
 
     /// Says that the connection is lost and waits as long as it takes until the next dial.
-    async fn pause(&mut self, lost: Lost, failures: u32, slow: bool) -> Result<(), Gone> {
+    async fn pause(&mut self, lost: Lost, failures: u32, backoff: Backoff) -> Result<(), Gone> {
         let Lost { cause, mut detail, address, wary, unknown } = lost;
         if let Some((host, port, key)) = unknown {
             if self.profile.interactive {
@@ -112,11 +125,10 @@ impl Actor {
             detail = format!("{detail}. Look at the fingerprint, then: peerdeck trust {how}");
         }
         let now = Instant::now();
-        let again = match failures {
-            _ if wary => deadline(WARY.delay(failures, rand::random()), ROUNDED),
-            0..=LASTING if slow => TIMED_OUT.shared(failures, now.into_std()).into(),
-            0..=LASTING => OBSERVER.shared(failures, now.into_std()).into(),
-            _ => LASTING_OBSERVER.shared(failures, now.into_std()).into(),
+        let again = if wary {
+            deadline(WARY.delay(failures, rand::random()), ROUNDED)
+        } else {
+            backoff.shared(failures, now.into_std()).into()
         };
         let retry_in = again.duration_since(now);
         let detail = Line::new(&detail);

@@ -20,7 +20,7 @@ pub const OBSERVER: Backoff = Backoff { base: Duration::from_millis(250), cap: D
 pub const TIMED_OUT: Backoff = Backoff { base: Duration::from_secs(4), cap: Duration::from_secs(5) };
 
 /// After so many of them that the peer is gone for longer.
-pub const LASTING_OBSERVER: Backoff = Backoff { base: Duration::from_millis(250), cap: Duration::from_secs(20) };
+pub const LASTING_OBSERVER: Backoff = Backoff { base: Duration::from_secs(20), cap: Duration::from_secs(20) };
 
 /// After what repeating soon won't mend: a refused login (it may lock the account), another machine than the
 /// expected one, an answer that can't be read.

@@ -636,8 +636,8 @@ async fn dials_of_peers_that_stay_away_fall_on_shared_moments() {
             PeerEvent::Dialing { .. } => *dialled.entry(began.elapsed()).or_default() += 1,
             PeerEvent::Lost { retry_in, .. } => {
                 let wait = retry_in.unwrap();
-                // Later than ten failures it may be 20 s, before that never more than 5.
-                assert!(wait <= Duration::from_secs(if began.elapsed().as_secs() < 60 { 5 } else { 20 }), "{wait:?}");
+                // Gone for half a minute it may be 20 s, before that never more than 5.
+                assert!(wait <= Duration::from_secs(if began.elapsed().as_secs() < 28 { 5 } else { 20 }), "{wait:?}");
                 longest = longest.max(wait);
             }
             _ => {}
@@ -645,7 +645,7 @@ async fn dials_of_peers_that_stay_away_fall_on_shared_moments() {
     }
     let minute = dialled.range(Duration::from_secs(10)..Duration::from_mins(1));
     let (moments, dials) = minute.fold((0, 0), |(moments, dials), (_, n)| (moments + 1, dials + n));
-    assert!(dials >= 6 * 5 && moments * 2 <= dials, "{moments} wake-ups for {dials} dials: {dialled:?}");
+    assert!(dials >= 6 * 3 && moments * 2 <= dials, "{moments} wake-ups for {dials} dials: {dialled:?}");
     let last: Vec<_> = dialled.range(Duration::from_mins(3)..Duration::from_mins(4)).map(|(_, n)| *n).collect();
     assert!(last.len() >= 3 && last.iter().all(|n| *n == usize::from(PEERS)), "{dialled:?}");
     assert!(longest > Duration::from_secs(5), "after many failures it is dialled more rarely: {longest:?}");
