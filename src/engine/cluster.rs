@@ -35,6 +35,8 @@ const LATE: Duration = Duration::from_millis(250);
 const LOOK: Duration = Duration::from_secs(1);
 /// while something is wrong and nobody says anything,
 const LOOK_SILENT: Duration = Duration::from_secs(2);
+/// more rarely the longer it has been so, up to this (limits that are known in advance are looked at in time),
+const LOOK_LASTING: Duration = Duration::from_secs(15);
 /// and while nothing is wrong and nobody says anything.
 pub(super) const LOOK_IDLE: Duration = Duration::from_secs(5);
 
@@ -125,8 +127,12 @@ pub(super) struct ClusterState {
     pub aged: bool,
     /// Set when something changed that the verdict looks at.
     pub unsettled: bool,
+    /// Set when an event only repeats what is known: nothing follows from it.
+    pub repeated: bool,
     /// Set by everything that happens but the passing of time, until the next tick.
     stirred: bool,
+    /// When that was last so.
+    stirred_at: Time,
     /// Set when [`Self::next_look`] may be sooner than it was.
     pub shifted: bool,
     explained: Time,
@@ -165,7 +171,9 @@ impl ClusterState {
             dirty: true,
             aged: false,
             unsettled: true,
+            repeated: false,
             stirred: true,
+            stirred_at: now,
             shifted: true,
             explained: now,
             ticked: now,
@@ -233,7 +241,13 @@ impl ClusterState {
     /// After each event: verdict, findings, commands, relays.
     pub fn settle(&mut self, tick: bool, out: &mut Out<'_>) {
         let now = out.now;
+        if std::mem::take(&mut self.repeated) && !tick && !self.unsettled {
+            return;
+        }
         self.stirred = !tick;
+        if self.stirred {
+            self.stirred_at = now;
+        }
         self.shifted |= self.unsettled || !self.commands.is_empty();
         if tick {
             self.ticked = now;
@@ -292,7 +306,7 @@ impl ClusterState {
         let limits = &self.cluster.limits;
         let usual = match self.is_uneasy() || !self.tracker.is_empty() {
             _ if self.stirred => LOOK,
-            true => LOOK_SILENT,
+            true => (self.ticked.since(self.stirred_at) / 4).clamp(LOOK_SILENT, LOOK_LASTING),
             false => LOOK_IDLE,
         };
         // A fact is too old after its limit, not at it.
