@@ -180,7 +180,7 @@ fn what_was_meant_is_guessed() {
         ("zz", None),
         ("", None),
     ] {
-        assert_eq!(table.nearest(typed).map(|f| f.as_str()), meant, "{typed}");
+        assert_eq!(table.nearest(typed).map(peerdeck::domain::ids::FeatureName::as_str), meant, "{typed}");
     }
     assert_eq!(table.nearest(&"x".repeat(100_000)), None);
 }
