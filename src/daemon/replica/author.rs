@@ -7,9 +7,7 @@ use automerge::{ROOT, ReadDoc};
 use ring::digest::{SHA256, digest};
 
 use super::register::{self, Message};
-use super::{
-    AHEAD_MAX, Batch, CHANGE_MAX, Replica, ReplicaError, StoredChange, WRITES_MAX, actor_id, check, hex,
-};
+use super::{AHEAD_MAX, Batch, CHANGE_MAX, Replica, ReplicaError, StoredChange, WRITES_MAX, actor_id, check, hex};
 use crate::domain::ids::MemberId;
 use crate::domain::settings::{CommitId, Content, Key, Stamp};
 use crate::domain::text::Line;
@@ -108,12 +106,7 @@ impl Replica {
         let stored = StoredChange { hash, bytes, signer: member.clone(), signature };
         let commit = CommitId { actor: Line::new(&hex(&self.actor)), seq: change.seq() };
         self.log.push(stored.clone(), &change, None);
-        Ok(Batch {
-            changes: vec![stored],
-            commit: Some(commit),
-            actor: Some(self.actor.clone()),
-            ..Batch::default()
-        })
+        Ok(Batch { changes: vec![stored], commit: Some(commit), actor: Some(self.actor.clone()), ..Batch::default() })
     }
 
     /// Not behind our clock, nor behind anything that we saw, unless that is far ahead of our clock.

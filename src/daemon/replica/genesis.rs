@@ -71,10 +71,8 @@ fn registers(membership: &Membership) -> Vec<(Key, Value)> {
         Addressing::HostName => "host-name",
         Addressing::Ip => "ip",
     };
-    let mut all = vec![
-        (Key::ClusterName, Value::text(membership.name.as_str())),
-        (Key::Addressing, Value::text(addressing)),
-    ];
+    let mut all =
+        vec![(Key::ClusterName, Value::text(membership.name.as_str())), (Key::Addressing, Value::text(addressing))];
     let mut groups: BTreeMap<&GroupName, GroupId> = BTreeMap::new();
     for (at, name) in membership.groups.iter().enumerate() {
         let id = provisioned_group(at);

@@ -48,9 +48,8 @@ impl Header {
         if usize::try_from(number(&mut rest)?).ok()? != rest.len() {
             return None;
         }
-        let deps = (0..number(&mut rest)?)
-            .map(|_| take(&mut rest, 32)?.try_into().ok())
-            .collect::<Option<Vec<ChangeId>>>()?;
+        let deps =
+            (0..number(&mut rest)?).map(|_| take(&mut rest, 32)?.try_into().ok()).collect::<Option<Vec<ChangeId>>>()?;
         let length = usize::try_from(number(&mut rest)?).ok()?;
         let actor = take(&mut rest, length)?.to_vec();
         Some(Self { hash, deps, actor, seq: number(&mut rest)?, start: number(&mut rest)? })
