@@ -163,10 +163,6 @@ impl Log {
         self.all.len()
     }
 
-    pub(super) fn get(&self, hash: &ChangeId) -> Option<&Logged> {
-        self.by_hash.get(hash).map(|i| &self.all[*i])
-    }
-
     pub(super) fn has(&self, hash: &ChangeId) -> bool {
         self.by_hash.contains_key(hash)
     }

@@ -89,7 +89,7 @@ impl Replica {
     pub fn history(&self, key: Option<&Key>, limit: usize) -> Vec<Past> {
         let wanted = key.map(|k| (k.to_string(), key_hash(&k.to_string())));
         let mut order: Vec<_> = self.log.all()[..self.on_disk].iter().collect();
-        order.sort_by(|a, b| (b.at, b.start, b.stored.hash).cmp(&(a.at, a.start, a.stored.hash)));
+        order.sort_by_key(|l| std::cmp::Reverse((l.at, l.start, l.stored.hash)));
         let mut found: Vec<Past> = Vec::new();
         for logged in order {
             if found.len() >= limit {

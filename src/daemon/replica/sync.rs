@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use automerge::sync::{ChunkList, Message, MessageVersion, State, SyncDoc};
-use automerge::ChangeHash;
+use automerge::{Change, ChangeHash};
 
 use super::check::{Checked, Unfit};
+use super::ignore::Ignored;
 use super::log::{ChangeId, Header, take};
 use super::{AHEAD_MAX, Batch, MESSAGE_MAX, Note, Replica, ReplicaError, StoredChange, heads_agree, hex};
-use super::ignore::Ignored;
 use crate::domain::ids::{MemberId, PeerId};
 use crate::domain::settings::Key;
 use crate::domain::text::Line;
@@ -109,17 +109,22 @@ impl Replica {
         if std::mem::take(&mut conversation.forgot) {
             message.heads.clear();
         }
-        let (mut chunks, mut seals, mut size) = (Vec::new(), Vec::new(), 0);
+        // What others rest on goes first, and what does not fit goes in the next message.
+        let mut found: Vec<(usize, Header, &[u8])> = Vec::new();
         for chunk in message.changes.iter() {
             let Some(header) = Header::read(chunk) else { continue };
-            let Some(logged) = log.get(&header.hash) else { continue };
-            if size > 0 && size + chunk.len() > CHANGES_TARGET {
-                conversation.state.sent_hashes.remove(&ChangeHash(header.hash));
-                continue;
-            }
+            found.extend(log.place(&header.hash).map(|place| (place, header, chunk)));
+        }
+        found.sort_by_key(|(place, ..)| *place);
+        let (mut chunks, mut seals, mut size) = (Vec::new(), Vec::new(), 0);
+        for (place, header, chunk) in found {
             size += chunk.len();
-            chunks.push(chunk.to_vec());
-            seals.push((header.hash, &logged.stored));
+            if chunks.is_empty() || size <= CHANGES_TARGET {
+                chunks.push(chunk.to_vec());
+                seals.push((header.hash, &log.all()[place].stored));
+            } else {
+                conversation.state.sent_hashes.remove(&ChangeHash(header.hash));
+            }
         }
         let silent = chunks.is_empty();
         message.changes = ChunkList::from(chunks);
@@ -162,24 +167,31 @@ impl Replica {
             conversation.waiting.insert(sealed.header.hash, sealed);
         }
         let before = self.log.len();
-        let (chunks, touched) = self.take(fellow, &mut conversation, wall, &mut notes);
-        message.changes = ChunkList::from(chunks);
+        let (changes, touched) = self.take(fellow, &mut conversation, wall, &mut notes);
+        message.changes = ChunkList::empty();
         let news = self.log.len() > before;
-        let heads: Vec<ChangeId> = message.heads.iter().map(|h| h.0).collect();
+        let heads: Vec<ChangeHash> = message.heads.clone();
         let (doc, state) = (&mut self.doc, &mut conversation.state);
-        let applied = catch_unwind(AssertUnwindSafe(|| doc.receive_sync_message(state, message)));
+        // Not by way of the message: there Automerge checks again what can't be, in time that grows with the document.
+        let applied = catch_unwind(AssertUnwindSafe(|| {
+            doc.receive_sync_message(state, message).and_then(|()| doc.apply_changes(changes))
+        }));
         let fits = match applied {
             Ok(Ok(())) => heads_agree(&self.doc, &self.log).then_some(()).ok_or("what it leads to does not fit".into()),
             Ok(Err(e)) => Err(e.to_string()),
             Err(_) => Err("Automerge can't apply it".into()),
         };
+        let complete = heads.iter().all(|h| self.log.has(&h.0));
+        if complete {
+            conversation.state.shared_heads.clone_from(&heads);
+        }
         self.fellows.insert(fellow.clone(), conversation);
         if let Err(why) = fits {
             let kept = self.log.all()[..self.on_disk].iter().map(|l| l.stored.clone()).collect();
             *self = self.again(kept)?;
             return Err(ReplicaError::Malformed { fellow: fellow.clone(), why });
         }
-        if !heads.is_empty() && heads.iter().all(|h| self.log.has(h)) {
+        if complete && !heads.is_empty() {
             self.heard.insert(fellow.clone());
         }
         if !news {
@@ -198,7 +210,7 @@ impl Replica {
         conversation: &mut Fellow,
         wall: Time,
         notes: &mut Vec<Note>,
-    ) -> (Vec<Vec<u8>>, BTreeSet<Key>) {
+    ) -> (Vec<Change>, BTreeSet<Key>) {
         let waiting = &mut conversation.waiting;
         waiting.retain(|hash, _| !self.log.has(hash));
         let mut lacks: HashMap<ChangeId, usize> = HashMap::new();
@@ -215,15 +227,15 @@ impl Replica {
                 lacks.insert(*hash, missing.len());
             }
         }
-        let (mut chunks, mut touched) = (Vec::new(), BTreeSet::new());
+        let (mut changes, mut touched) = (Vec::new(), BTreeSet::new());
         while let Some(hash) = ready.pop_first() {
             let Some(sealed) = waiting.remove(&hash) else { continue };
             let Sealed { header, chunk, signer, signature } = sealed;
             let why = match self.check(&header, &chunk, &signer, &signature) {
                 Ok(checked) => {
-                    let keys = self.admit(fellow, hash, signer, signature, checked, wall, notes);
+                    let (change, keys) = self.admit(fellow, hash, signer, signature, checked, wall, notes);
                     touched.extend(keys);
-                    chunks.push(chunk);
+                    changes.push(change);
                     for dependent in dependents.remove(&hash).into_iter().flatten() {
                         if let Some(n) = lacks.get_mut(&dependent) {
                             *n -= 1;
@@ -248,7 +260,7 @@ impl Replica {
             bytes += sealed.chunk.len();
             bytes <= WAITING_MAX
         });
-        (chunks, touched)
+        (changes, touched)
     }
 
     #[expect(clippy::too_many_arguments, reason = "the parts of one change")]
@@ -261,7 +273,7 @@ impl Replica {
         checked: Checked,
         wall: Time,
         notes: &mut Vec<Note>,
-    ) -> BTreeSet<Key> {
+    ) -> (Change, BTreeSet<Key>) {
         let Checked { mut change, writes, keys, stamp } = checked;
         self.stamps.insert((stamp.at, stamp.count));
         if stamp.at > wall + AHEAD_MAX {
@@ -276,7 +288,7 @@ impl Replica {
         }
         let bytes = change.bytes().into_owned();
         self.log.push(StoredChange { hash, bytes, signer, signature }, &change, Some(&writes));
-        keys
+        (change, keys)
     }
 
     /// What to say about changes of removed machines.

@@ -22,11 +22,7 @@ impl Craft {
         Self { actor: site.replica.actor(), time, message: "{}", key: site.n, signer: site.n }
     }
 
-    fn message(
-        &self,
-        site: &Site,
-        write: impl Fn(&mut Transaction<'_>) -> Result<(), AutomergeError>,
-    ) -> Vec<u8> {
+    fn message(&self, site: &Site, write: impl Fn(&mut Transaction<'_>) -> Result<(), AutomergeError>) -> Vec<u8> {
         let mut doc = document(site);
         doc.set_actor(ActorId::from(self.actor.as_slice()));
         let mut tx = doc.transaction();
@@ -150,7 +146,11 @@ fn whatever_is_flipped_or_cut_off_in_a_message_nothing_wrong_is_taken() {
     let mut site = all.remove(0);
     for at in 0..good.len() * 2 {
         let mut bad = good.clone();
-        if at < good.len() { bad[at] ^= 0x55 } else { bad.truncate(at - good.len()) }
+        if at < good.len() {
+            bad[at] ^= 0x55
+        } else {
+            bad.truncate(at - good.len())
+        }
         match site.replica.receive(&peer(1), &bad, Time::from_millis(NOON)) {
             Ok(batch) if batch.is_empty() => refused += 1,
             Ok(batch) => {
@@ -264,11 +264,7 @@ fn a_change_that_names_versions_that_are_none_is_refused() {
     let over = change.operations[0].pred.iter().next().unwrap().clone();
     // The version of another register, one of the future, and one of nobody.
     let nobody = ActorId::from([7_u8; 16]);
-    for bad in [
-        over.increment_by(1),
-        over.increment_by(1_000),
-        automerge::legacy::OpId::new(over.counter(), &nobody),
-    ] {
+    for bad in [over.increment_by(1), over.increment_by(1_000), automerge::legacy::OpId::new(over.counter(), &nobody)] {
         let mut change = change.clone();
         change.operations[0].pred = vec![bad].into();
         let message = Craft::of(&all[1]).envelope(&all[1], &Change::from(change));
