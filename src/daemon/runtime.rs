@@ -196,7 +196,10 @@ pub async fn start(setup: Setup, env: Environment) -> Result<Running, StartError
         tokio::spawn(udp::receive(shared.clone(), socket.clone()));
     }
     tokio::spawn(server::accept(shared.clone(), listener));
-    let settings = settings.map(|(replica, disk)| (replica, Arc::new(Mutex::new(disk))));
+    let settings = settings.map(|(replica, mut disk)| {
+        disk.heed(shared.env.disk.clone());
+        (replica, Arc::new(Mutex::new(disk)))
+    });
     tokio::spawn(run(shared.clone(), config, inputs, socket, counts, settings));
     info!(host = %setup.host, serial = %shared.keys.id, %addr, "peer started");
     Ok(Running { shared, addr, links })
@@ -219,6 +222,14 @@ fn features(setup: &Setup) -> Result<Arc<Catalogue>, StartError> {
 /// The settings that this peer has kept; at its first start they are founded on the membership that it was given.
 fn open_settings(setup: &Setup, keys: &Keys) -> Result<Option<(Replica, Disk)>, StartError> {
     let (mut disk, kept) = Disk::open(&setup.state_dir)?;
+    if kept.restored {
+        let missing = kept.missing;
+        warn!(
+            missing,
+            "the settings on disk are older than what this peer had answered, or were copied: taken for a restored \
+             backup; fellows send what they have of it"
+        );
+    }
     let Some(signing) = MachineKey::new(&keys.machine) else { return Ok(None) };
     let config = replica::Config {
         peer: keys.id.clone(),

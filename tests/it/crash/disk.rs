@@ -30,7 +30,7 @@ struct Counts {
 }
 
 /// The size goes from a line to pages, so that the log is moved into the database now and then.
-fn sized(n: u64) -> peerdeck::daemon::change::StoredChange {
+fn sized(n: u64) -> peerdeck::daemon::replica::StoredChange {
     change(n, if n.is_multiple_of(50) { 300_000 } else { 60 + (n % 11) as usize * 400 })
 }
 

@@ -117,7 +117,7 @@ fn torment(name: &str, which: usize, rounds: u64, batches: u64) -> Seen {
     seen
 }
 
-fn all(answered: u64) -> Vec<peerdeck::daemon::change::StoredChange> {
+fn all(answered: u64) -> Vec<peerdeck::daemon::replica::StoredChange> {
     let mut all = Vec::new();
     let mut batch = 0;
     while (all.len() as u64) < answered {
