@@ -129,8 +129,7 @@ async fn commit_on(place: &Place, peer: usize, over: &AtomicBool, seen: &Seen) -
             n += 1;
             let value = Arc::new(Value::table([("n", Value::Int(n))]));
             let edit = Edit::Set { mode: ModeId::Cluster, feature: FeatureName::new(FEATURES[peer]), value };
-            let params =
-                json!({"command": "commit", "reason": format!("number {n}"), "edits": [WireEdit::from(&edit)]});
+            let params = json!({"command": "commit", "peer": serial, "reason": format!("number {n}"), "edits": [WireEdit::from(&edit)]});
             let Some(answer) = link.call("execute", params).await else { break };
             let commit = &answer["result"]["commit"];
             match (commit[0].as_str(), commit[1].as_u64()) {
