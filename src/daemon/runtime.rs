@@ -196,7 +196,10 @@ pub async fn start(setup: Setup, env: Environment) -> Result<Running, StartError
         tokio::spawn(udp::receive(shared.clone(), socket.clone()));
     }
     tokio::spawn(server::accept(shared.clone(), listener));
-    let settings = settings.map(|(replica, disk)| (replica, Arc::new(Mutex::new(disk))));
+    let settings = settings.map(|(replica, mut disk)| {
+        disk.heed(shared.env.disk.clone());
+        (replica, Arc::new(Mutex::new(disk)))
+    });
     tokio::spawn(run(shared.clone(), config, inputs, socket, counts, settings));
     info!(host = %setup.host, serial = %shared.keys.id, %addr, "peer started");
     Ok(Running { shared, addr, links })
@@ -225,7 +228,12 @@ fn open_settings(
     let (mut disk, kept) = Disk::open(&setup.state_dir)?;
     disk.heed(faults);
     if kept.restored {
-        warn!(missing = kept.missing, "the settings are older than what this peer has answered: a backup was restored");
+        let missing = kept.missing;
+        warn!(
+            missing,
+            "the settings on disk are older than what this peer had answered, or were copied: taken for a restored \
+             backup; fellows send what they have of it"
+        );
     }
     let Some(signing) = MachineKey::new(&keys.machine) else { return Ok(None) };
     let config = replica::Config {

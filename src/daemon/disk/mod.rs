@@ -9,6 +9,7 @@ mod chain;
 mod mark;
 mod wal;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
@@ -38,6 +39,9 @@ const LOCK_WAIT: Duration = Duration::from_secs(2);
 /// In the place of a signature: the row says that another one no longer counts. Rows are never taken out, for the sums
 /// go over all of them.
 const FORGET: &[u8] = b"forget";
+
+/// The same, and the row says that a forgotten change came back and counts again.
+const RECALL: &[u8] = b"recall";
 
 const ACTOR: &str = "actor";
 const CLUSTER: &str = "cluster";
@@ -97,6 +101,8 @@ pub struct Disk {
     head: Head,
     /// A batch was refused and its frames may still stand in the log, complete.
     unsettled: bool,
+    /// Hashes of changes that no longer count.
+    forgotten: BTreeSet<[u8; 32]>,
     faults: Option<watch::Receiver<DiskFault>>,
 }
 
@@ -129,13 +135,21 @@ impl Disk {
             missing: 0,
             clean: mark.as_ref().is_some_and(|m| m.clean),
         };
-        let mut disk = Self { db, path, mark: mark_file, head: read.head, unsettled: false, faults: None };
+        let mut disk = Self {
+            db,
+            path,
+            mark: mark_file,
+            head: read.head,
+            unsettled: false,
+            forgotten: BTreeSet::new(),
+            faults: None,
+        };
         disk.compare(&mut kept, mark.as_ref(), &read.sums, &log)?;
         disk.db
             .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)
             .map_err(|e| Problem::from(e).at(&disk.path))?;
         disk.mark.rewrite(&disk.note(false, false), &disk.path)?;
-        take_out_forgotten(&mut kept.changes);
+        disk.forgotten = take_out_forgotten(&mut kept.changes);
         Ok((disk, kept))
     }
 
@@ -151,12 +165,7 @@ impl Disk {
     /// [`StoreError::Refused`]: nothing of the batch is kept, now or after a restart; the store can be used on, and
     /// takes changes again when the cause is gone.
     pub fn append(&mut self, changes: &[StoredChange], actor: Option<&[u8]>) -> Result<(), StoreError> {
-        self.transact(|tx, head| {
-            for change in changes {
-                insert(tx, head, change)?;
-            }
-            actor.map_or(Ok(()), |actor| put(tx, ACTOR, actor))
-        })
+        self.replace(&[], changes, actor)
     }
 
     /// As [`Disk::append`], and from now on the changes with the hashes in `forget` are no longer told when the store
@@ -170,13 +179,25 @@ impl Disk {
         changes: &[StoredChange],
         actor: Option<&[u8]>,
     ) -> Result<(), StoreError> {
-        let tombstones: Vec<StoredChange> = forget.iter().map(tombstone).collect();
-        self.transact(|tx, head| {
-            for change in tombstones.iter().chain(changes) {
+        let forgotten = self.forgotten.clone();
+        let after = self.transact(|tx, head| {
+            let mut now = forgotten;
+            for hash in forget {
+                if now.insert(*hash) {
+                    insert(tx, head, &stone(FORGET, hash, head.n))?;
+                }
+            }
+            for change in changes {
+                if now.remove(&change.hash) {
+                    insert(tx, head, &stone(RECALL, &change.hash, head.n))?;
+                }
                 insert(tx, head, change)?;
             }
-            actor.map_or(Ok(()), |actor| put(tx, ACTOR, actor))
-        })
+            actor.map_or(Ok(()), |actor| put(tx, ACTOR, actor))?;
+            Ok(now)
+        })?;
+        self.forgotten = after;
+        Ok(())
     }
 
     /// Keeps which cluster the changes belong to.
@@ -187,7 +208,7 @@ impl Disk {
         self.transact(|tx, _| put(tx, CLUSTER, id.as_bytes()))
     }
 
-    /// How many changes are kept.
+    /// How many rows are kept: changes, and what says that some no longer count.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.head.n
@@ -261,19 +282,19 @@ impl Disk {
         Ok(())
     }
 
-    fn transact(
+    fn transact<T>(
         &mut self,
-        work: impl FnOnce(&Transaction<'_>, &mut Head) -> Result<(), rusqlite::Error>,
-    ) -> Result<(), StoreError> {
+        work: impl FnOnce(&Transaction<'_>, &mut Head) -> Result<T, rusqlite::Error>,
+    ) -> Result<T, StoreError> {
         if self.unsettled {
             self.settle()?;
         }
         match self.write(work) {
-            Ok(head) => {
+            Ok((head, done)) => {
                 self.head = head;
                 // The batch is on disk; without a mark only a later loss would be harder to see.
                 let _ = self.mark.write(&self.note(false, false));
-                Ok(())
+                Ok(done)
             }
             Err(error) => {
                 self.unsettled = true;
@@ -298,17 +319,17 @@ impl Disk {
         Ok(())
     }
 
-    fn write(
+    fn write<T>(
         &mut self,
-        work: impl FnOnce(&Transaction<'_>, &mut Head) -> Result<(), rusqlite::Error>,
-    ) -> Result<Head, StoreError> {
+        work: impl FnOnce(&Transaction<'_>, &mut Head) -> Result<T, rusqlite::Error>,
+    ) -> Result<(Head, T), StoreError> {
         let fault = self.faults.as_ref().map_or(DiskFault::Ok, |f| *f.borrow());
         let mut head = self.head;
         let done = match fault {
             DiskFault::ReadOnly => Err("the disk is read-only (a fault of the lab)".to_owned()),
             DiskFault::Full | DiskFault::Ok => write_in(&mut self.db, &mut head, fault, work),
         };
-        done.map(|()| head).map_err(|why| self.refused(&why))
+        done.map(|done| (head, done)).map_err(|why| self.refused(&why))
     }
 
     fn refused(&self, why: &str) -> StoreError {
@@ -317,20 +338,20 @@ impl Disk {
 }
 
 /// One transaction; a full disk (lab) lets it get as far as a real one does.
-fn write_in(
+fn write_in<T>(
     db: &mut Connection,
     head: &mut Head,
     fault: DiskFault,
-    work: impl FnOnce(&Transaction<'_>, &mut Head) -> Result<(), rusqlite::Error>,
-) -> Result<(), String> {
+    work: impl FnOnce(&Transaction<'_>, &mut Head) -> Result<T, rusqlite::Error>,
+) -> Result<T, String> {
     let all = || {
         let tx = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-        work(&tx, head)?;
-        if fault == DiskFault::Full { tx.rollback().map(|()| false) } else { tx.commit().map(|()| true) }
+        let done = work(&tx, head)?;
+        if fault == DiskFault::Full { tx.rollback().map(|()| None) } else { tx.commit().map(|()| Some(done)) }
     };
     match all() {
-        Ok(true) => Ok(()),
-        Ok(false) => Err("no space is left on the disk (a fault of the lab)".into()),
+        Ok(Some(done)) => Ok(done),
+        Ok(None) => Err("no space is left on the disk (a fault of the lab)".into()),
         Err(error) => Err(error.to_string()),
     }
 }
@@ -500,20 +521,35 @@ fn get(db: &Connection, key: &str) -> Result<Option<Vec<u8>>, Problem> {
     }
 }
 
-/// Says that a change no longer counts.
-fn tombstone(hash: &[u8; 32]) -> StoredChange {
+/// A row about the change `hash`; `n` makes it another one each time.
+fn stone(what: &[u8], hash: &[u8; 32], n: u64) -> StoredChange {
     StoredChange {
-        hash: chain::digest(&[FORGET, hash]),
+        hash: chain::digest(&[what, hash, &n.to_be_bytes()]),
         bytes: hash.to_vec(),
         signer: MemberId::new(""),
-        signature: FORGET.to_vec(),
+        signature: what.to_vec(),
     }
 }
 
-fn take_out_forgotten(changes: &mut Vec<StoredChange>) {
-    let stones = |c: &StoredChange| c.signature == FORGET && c.signer.as_str().is_empty();
-    let gone: Vec<Vec<u8>> = changes.iter().filter(|c| stones(c)).map(|c| c.bytes.clone()).collect();
-    if !gone.is_empty() {
-        changes.retain(|c| !stones(c) && !gone.iter().any(|hash| *hash == c.hash));
-    }
+/// Takes the stones out, and what they say is forgotten; tells that.
+fn take_out_forgotten(changes: &mut Vec<StoredChange>) -> BTreeSet<[u8; 32]> {
+    let mut forgotten = BTreeSet::new();
+    changes.retain(|c| {
+        // No member's id is empty, and no signature so short.
+        let Ok(hash) = <[u8; 32]>::try_from(c.bytes.as_slice()) else { return true };
+        match c.signature.as_slice() {
+            _ if !c.signer.as_str().is_empty() => true,
+            FORGET => {
+                forgotten.insert(hash);
+                false
+            }
+            RECALL => {
+                forgotten.remove(&hash);
+                false
+            }
+            _ => true,
+        }
+    });
+    changes.retain(|c| !forgotten.contains(&c.hash));
+    forgotten
 }

@@ -10,6 +10,7 @@
 
 mod disk;
 mod faults;
+mod peers;
 mod torn;
 
 use std::fs;
@@ -47,7 +48,8 @@ pub fn dice(name: &str) -> StdRng {
 
 /// This very test binary as another process, in which `test` runs alone, at work in `dir`.
 pub fn child(test: &str, dir: &Path, vars: &[(&str, &str)]) -> Child {
-    Command::new(std::env::current_exe().unwrap())
+    // Not its path: a build may have put another one there meanwhile.
+    Command::new("/proc/self/exe")
         .args(["--exact", test, "--ignored", "--nocapture", "--test-threads=1"])
         .env(DIR, dir)
         .envs(vars.iter().copied())

@@ -188,3 +188,25 @@ fn a_newer_schema_and_a_foreign_file_are_refused_and_stay_as_they_are() {
     assert!(error.to_string().contains("move both away"), "{error}");
     assert_eq!(fs::read(&path).unwrap(), before);
 }
+
+#[test]
+fn c16_what_is_forgotten_is_not_told_any_more_unless_it_comes_back() {
+    let dir = place();
+    let told = |dir: &TempDir| Disk::open(dir.path()).unwrap().1.changes;
+    let (mut disk, _) = Disk::open(dir.path()).unwrap();
+    disk.append(&changes(1..=3), None).unwrap();
+    disk.replace(&[change(2, 0).hash], &changes(4..=4), Some(b"new")).unwrap();
+    drop(disk);
+    let mut wanted = changes(1..=4);
+    let forgotten = wanted.remove(1);
+    assert!(told(&dir) == wanted);
+    // In another life it comes again, from a fellow that had heard of it; then it goes again.
+    let (mut disk, _) = Disk::open(dir.path()).unwrap();
+    disk.append(std::slice::from_ref(&forgotten), None).unwrap();
+    drop(disk);
+    assert!(told(&dir) == changes(1..=4));
+    let (mut disk, _) = Disk::open(dir.path()).unwrap();
+    disk.replace(&[forgotten.hash], &[], None).unwrap();
+    drop(disk);
+    assert!(told(&dir) == wanted);
+}

@@ -6,7 +6,7 @@ pub mod disk;
 mod dns;
 mod maintenance;
 mod openssh;
-mod real;
+pub mod real;
 mod rpc;
 mod session;
 mod settings;
