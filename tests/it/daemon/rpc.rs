@@ -307,3 +307,37 @@ async fn whoever_may_only_look_has_short_lines_and_a_whole_commit_is_read_from_o
     let answer = guest.next().await;
     assert!(answer["error"]["message"].as_str().unwrap().contains("a line of more than 65536 bytes"), "{answer}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_on_one_peer_is_told_by_another_as_a_change_with_its_past() {
+    let place = Place::start(2).await;
+    let mut there = Client::connect(&place, 0).await;
+    there.call("observe", json!({"interval": 100})).await;
+    there.call("tree", json!({"wanted": true})).await;
+    let mut whole = there.report().await.tree;
+    while whole.as_ref().is_none_or(|t| !t.last) {
+        whole = there.report().await.tree;
+    }
+    let whole = whole.unwrap();
+    assert!(whole.first && whole.registers.iter().any(|r| r.key.ends_with("/identity")), "{whole:?}");
+    let mut here = Client::connect(&place, 1).await;
+    let target = place.peers[1].as_ref().unwrap().identity().to_string();
+    let edit = json!({"edit": "set", "key": "c/smtproutes", "value": {".example.com": ["mx1"]}});
+    let commit = json!({"command": "commit", "peer": target, "edits": [edit], "reason": "routes"});
+    let taken = here.call("execute", commit).await;
+    let (actor, seq): (String, u64) = serde_json::from_value(taken["result"]["commit"].clone()).expect("its name");
+    let (mut change, mut has) = (None, false);
+    while change.is_none() || !has {
+        let report = there.report().await;
+        has |= report.holding.is_some_and(|h| h.have.get(&actor).is_some_and(|n| *n >= seq));
+        let told = report.tree.filter(|t| t.registers.iter().any(|r| r.key == "c/smtproutes"));
+        change = change.or(told);
+    }
+    let change = change.unwrap();
+    assert!(!change.first && change.last, "only what changed: {change:?}");
+    let register = change.registers.iter().find(|r| r.key == "c/smtproutes").unwrap();
+    assert_eq!(register.versions[0].value, Some(json!({".example.com": ["mx1"]})));
+    let past = there.call("history", json!({"key": "c/smtproutes"})).await;
+    assert_eq!(past["result"]["past"][0]["commit"], json!([actor, seq]), "{past}");
+    assert_eq!(past["result"]["past"][0]["comment"], json!("routes"), "{past}");
+}
