@@ -196,10 +196,7 @@ pub async fn start(setup: Setup, env: Environment) -> Result<Running, StartError
         tokio::spawn(udp::receive(shared.clone(), socket.clone()));
     }
     tokio::spawn(server::accept(shared.clone(), listener));
-    let settings = settings.map(|(replica, mut disk)| {
-        disk.heed(shared.env.disk.clone());
-        (replica, Arc::new(Mutex::new(disk)))
-    });
+    let settings = settings.map(|(replica, disk)| (replica, Arc::new(Mutex::new(disk))));
     tokio::spawn(run(shared.clone(), config, inputs, socket, counts, settings));
     info!(host = %setup.host, serial = %shared.keys.id, %addr, "peer started");
     Ok(Running { shared, addr, links })
