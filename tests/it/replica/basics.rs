@@ -75,14 +75,14 @@ fn c18_a_commit_reaches_everyone_over_a_chain() {
     };
     chain(&mut all);
     for n in 0..20 {
-        all[0].set(NOON + n, "left", n as i64);
-        all[3].set(NOON + n, "right", n as i64);
+        all[0].set(NOON + n, "left", n.cast_signed());
+        all[3].set(NOON + n, "right", n.cast_signed());
         chain(&mut all);
-        assert_eq!(all[3].values("left"), [n as i64]);
-        assert_eq!(all[0].values("right"), [n as i64]);
+        assert_eq!(all[3].values("left"), [n.cast_signed()]);
+        assert_eq!(all[0].values("right"), [n.cast_signed()]);
     }
     assert_equal(&all);
-    assert_eq!(chain(&mut all), ());
+    assert_eq!((0..3).map(|i| talk(&mut all, i, i + 1)).sum::<usize>(), 0, "then there is silence");
 }
 
 #[test]
@@ -92,8 +92,8 @@ fn c22_both_sides_of_a_partition_change_and_merge_on_return() {
     all[0].set(NOON, "before", 1);
     mix(&mut all, &[0, 1, 2, 3]);
     for n in 0..10 {
-        all[0].set(NOON + n, "east", n as i64);
-        all[2].set(NOON + n, "west", n as i64);
+        all[0].set(NOON + n, "east", n.cast_signed());
+        all[2].set(NOON + n, "west", n.cast_signed());
         mix(&mut all, &[0, 1]);
         mix(&mut all, &[2, 3]);
     }

@@ -147,9 +147,9 @@ fn whatever_is_flipped_or_cut_off_in_a_message_nothing_wrong_is_taken() {
     for at in 0..good.len() * 2 {
         let mut bad = good.clone();
         if at < good.len() {
-            bad[at] ^= 0x55
+            bad[at] ^= 0x55;
         } else {
-            bad.truncate(at - good.len())
+            bad.truncate(at - good.len());
         }
         match site.replica.receive(&peer(1), &bad, Time::from_millis(NOON)) {
             Ok(batch) if batch.is_empty() => refused += 1,
