@@ -8,6 +8,7 @@
 #[doc = include_str!("../docs/protocol.md")]
 pub mod guide {}
 
+pub mod features;
 pub mod frame;
 pub mod membership;
 pub mod observe;

@@ -5,13 +5,24 @@
 //! A [`Tree`] is all registers of a cluster at one moment; a peer makes it from its document, an observer from what a
 //! peer tells. Rules are pure functions over it.
 
+pub mod catalogue;
 mod edit;
+mod effects;
 mod key;
+mod notices;
+mod references;
+pub mod rules;
+mod transfer;
 mod tree;
 mod value;
 
+pub use catalogue::{Catalogue, Feature, Levels};
 pub use edit::{CommitId, EDITS_MAX, Edit, EditKind, Holding, Past, Seen};
+pub use effects::{Effect, show};
 pub use key::{Key, ModeId};
+pub use notices::{good_practice, sentence};
+pub use references::{Dangling, Remedy};
+pub use transfer::Target;
 pub use tree::{Effective, Entry, Member, Mode, Origin, Structure, Tree};
 pub use value::{DEPTH_MAX, Value};
 

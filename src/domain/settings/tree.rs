@@ -172,6 +172,18 @@ impl Tree {
         self.registers.iter()
     }
 
+    /// The registers that say who belongs to the cluster, in the order of their keys.
+    pub(super) fn structural(&self) -> impl Iterator<Item = (&Key, &Entry)> {
+        self.registers.range(..Key::Feature(ModeId::Cluster, FeatureName::new("")))
+    }
+
+    /// The features that say something else at `mode` in `other`, by name.
+    pub(super) fn differences(&self, other: &Self, mode: &ModeId) -> Vec<FeatureName> {
+        let says = |tree: &Self, feature: &FeatureName| tree.defined(mode, feature).map(|v| v.content.clone());
+        let features: BTreeSet<&FeatureName> = self.at(mode).chain(other.at(mode)).map(|(f, _)| f).collect();
+        features.into_iter().filter(|f| says(self, f) != says(other, f)).cloned().collect()
+    }
+
     /// What is written at `mode`, inherited or not: the features with their registers.
     pub fn at(&self, mode: &ModeId) -> impl Iterator<Item = (&FeatureName, &Entry)> {
         let from = Key::Feature(mode.clone(), FeatureName::new(""));
@@ -201,8 +213,9 @@ impl Tree {
             ModeId::Cluster => vec![ModeId::Cluster],
             ModeId::Group(_) => vec![mode.clone(), ModeId::Cluster],
             ModeId::Machine(id) => {
-                let group = self.structure.member(id).map(|m| ModeId::Group(m.group.clone()));
-                std::iter::once(mode.clone()).chain(group).chain([ModeId::Cluster]).collect()
+                // One that is no member any more has its own settings only.
+                let above = |m: &Member| [ModeId::Group(m.group.clone()), ModeId::Cluster];
+                std::iter::once(mode.clone()).chain(self.structure.member(id).into_iter().flat_map(above)).collect()
             }
         }
     }

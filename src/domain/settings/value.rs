@@ -63,6 +63,39 @@ impl Value {
         }
     }
 
+    /// Whether it is nested at most `depth` deep; a scalar is one deep.
+    #[must_use]
+    pub fn fits(&self, depth: usize) -> bool {
+        depth > 0
+            && match self {
+                Self::Bool(_) | Self::Int(_) | Self::Float(_) | Self::Text(_) => true,
+                Self::List(items) => items.iter().all(|v| v.fits(depth - 1)),
+                Self::Table(fields) => fields.values().all(|v| v.fits(depth - 1)),
+            }
+    }
+
+    /// About how many bytes it takes: those of its texts and names, and eight for each part.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        8 + match self {
+            Self::Bool(_) | Self::Int(_) | Self::Float(_) => 0,
+            Self::Text(text) => text.len(),
+            Self::List(items) => items.iter().map(Self::bytes).sum(),
+            Self::Table(fields) => fields.iter().map(|(name, v)| name.len() + v.bytes()).sum(),
+        }
+    }
+
+    /// Whether a number in it is infinite or NaN: such can't be written as JSON and equal nothing.
+    #[must_use]
+    pub fn has_odd_number(&self) -> bool {
+        match self {
+            Self::Float(n) => !n.is_finite(),
+            Self::Bool(_) | Self::Int(_) | Self::Text(_) => false,
+            Self::List(items) => items.iter().any(Self::has_odd_number),
+            Self::Table(fields) => fields.values().any(Self::has_odd_number),
+        }
+    }
+
     /// A text.
     #[must_use]
     pub fn text(text: &str) -> Self {

@@ -1,0 +1,172 @@
+//! What people should know about a change before they commit it, and about a cluster as it stands (C11, C12, C25, C28).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::catalogue::Catalogue;
+use super::effects::effects;
+use super::references::{Dangling, Remedy, dangling};
+use super::{Edit, Level, ModeId, Tree};
+use crate::domain::ids::{FeatureName, MemberId};
+use crate::domain::membership::Addressing;
+use crate::domain::text::Line;
+
+/// More machines than this in one cluster are not good practice (C28).
+pub const GOOD_MACHINES: usize = 20;
+
+/// Most names in one sentence.
+const NAMES_MAX: usize = 6;
+
+/// What to know about `edits`, which lead from `before` to `after`: who is not affected because of overrides (C12),
+/// what becomes empty where (C11), references that would lead nowhere (C25), practices that are not good (C28).
+#[must_use]
+pub fn notices(before: &Tree, after: &Tree, catalogue: &Catalogue, edits: &[Edit]) -> Vec<Line> {
+    let mut lines = overrides(after, edits);
+    lines.extend(blanks(before, after, catalogue));
+    let old: BTreeSet<(MemberId, FeatureName, Line, Line)> = dangling(before, catalogue).into_iter().map(id).collect();
+    let new = dangling(after, catalogue).into_iter().filter(|d| !old.contains(&id(d.clone())));
+    lines.extend(tell_dangling(after, new.collect()));
+    let known = good_practice(before);
+    lines.extend(good_practice(after).into_iter().filter(|line| !known.contains(line)));
+    lines
+}
+
+fn id(d: Dangling) -> (MemberId, FeatureName, Line, Line) {
+    (d.machine, d.feature, d.item, d.name)
+}
+
+/// C12: an edit above an override does not reach below it.
+fn overrides(after: &Tree, edits: &[Edit]) -> Vec<Line> {
+    let mut lines = Vec::new();
+    let mut told: BTreeSet<(&ModeId, &FeatureName)> = BTreeSet::new();
+    for edit in edits {
+        let (mode, feature) = match edit {
+            Edit::Set { mode, feature, .. } | Edit::Unset { mode, feature } => (mode, feature),
+            Edit::Resolve { key: super::Key::Feature(mode, feature), .. } => (mode, feature),
+            Edit::Resolve { .. }
+            | Edit::SetName { .. }
+            | Edit::AddGroup { .. }
+            | Edit::RenameGroup { .. }
+            | Edit::DeleteGroup { .. }
+            | Edit::SetGroup { .. }
+            | Edit::RemoveMachine { .. }
+            | Edit::SetHost { .. } => continue,
+        };
+        if mode.level() == Level::Machine || !told.insert((mode, feature)) {
+            continue;
+        }
+        let below = overriding(after, mode, feature);
+        if !below.is_empty() {
+            let (here, names) = (after.mode_name(mode), names(below));
+            lines.push(Line::new(&format!("{feature} at {here} does not affect {names}: overridden there")));
+        }
+    }
+    lines
+}
+
+/// The modes below `mode` that have their own setting; of a group that has one its machines are not named.
+fn overriding(tree: &Tree, mode: &ModeId, feature: &FeatureName) -> Vec<String> {
+    let s = tree.structure();
+    let defines = |mode: &ModeId| tree.defined(mode, feature).is_some();
+    let mut found = Vec::new();
+    for (id, _) in &s.groups {
+        let group = ModeId::Group(id.clone());
+        match mode {
+            ModeId::Group(edited) if edited == id => {}
+            ModeId::Group(_) | ModeId::Machine(_) => continue,
+            ModeId::Cluster if defines(&group) => {
+                found.push(tree.mode_name(&group));
+                continue;
+            }
+            ModeId::Cluster => {}
+        }
+        let machines = s.members.iter().filter(|m| m.group == *id).map(|m| ModeId::Machine(m.id.clone()));
+        found.extend(machines.filter(|m| defines(m)).map(|m| tree.mode_name(&m)));
+    }
+    found
+}
+
+/// C11: what has a value now and would have none.
+fn blanks(before: &Tree, after: &Tree, catalogue: &Catalogue) -> Vec<Line> {
+    let mut bare: BTreeMap<FeatureName, Vec<String>> = BTreeMap::new();
+    for effect in effects(before, after, catalogue) {
+        if effect.after.value.is_none() && effect.before.value.is_some_and(|v| !v.is_empty()) {
+            bare.entry(effect.feature).or_default().push(after.host(&effect.machine));
+        }
+    }
+    bare.into_iter()
+        .map(|(feature, hosts)| {
+            let names = names(hosts);
+            Line::new(&format!("{feature} has no factory default: it becomes empty on {names}; copy it instead"))
+        })
+        .collect()
+}
+
+/// A sentence for each item that names what some machines do not have.
+fn tell_dangling(tree: &Tree, found: Vec<Dangling>) -> Vec<Line> {
+    let mut items: BTreeMap<(FeatureName, Line, Line), (Vec<String>, Dangling)> = BTreeMap::new();
+    for d in found {
+        let key = (d.feature.clone(), d.item.clone(), d.name.clone());
+        items.entry(key).or_insert_with(|| (Vec::new(), d.clone())).0.push(tree.host(&d.machine));
+    }
+    items.into_values().map(|(hosts, d)| Line::new(&sentence(tree, hosts, &d))).collect()
+}
+
+/// What is wrong with `d` on these machines and what to do, as one sentence.
+#[must_use]
+pub fn sentence(tree: &Tree, hosts: Vec<String>, d: &Dangling) -> String {
+    let item = if d.item.is_empty() { String::new() } else { format!(" {}", d.item) };
+    let advice: Vec<String> = d
+        .remedies
+        .iter()
+        .take(2)
+        .map(|remedy| match remedy {
+            Remedy::Promote { feature, from, to } => {
+                format!("promote {feature} from {} to {}", tree.mode_name(from), tree.mode_name(to))
+            }
+            Remedy::Demote { feature, from, to } => {
+                format!("demote {feature} from {} to {}", tree.mode_name(from), tree.mode_name(to))
+            }
+        })
+        .collect();
+    let advice = if advice.is_empty() { format!("add it with {}", d.to) } else { advice.join(", or ") };
+    let (feature, what, name, hosts) = (&d.feature, &d.what, &d.name, names(hosts));
+    format!("{feature}{item} names the {what} {name}, which is not there on {hosts}: it is disabled there; {advice}")
+}
+
+/// What is not good practice in this cluster, with advice (C28).
+#[must_use]
+pub fn good_practice(tree: &Tree) -> Vec<Line> {
+    let s = tree.structure();
+    let mut lines = Vec::new();
+    if s.members.len() > GOOD_MACHINES {
+        lines.push(Line::new(&format!(
+            "{} machines in one cluster: more than {GOOD_MACHINES} slow each other down; make several clusters",
+            s.members.len()
+        )));
+    }
+    if let Some(name) = s.groups.iter().map(|(_, n)| n).find(|n| n.as_str().eq_ignore_ascii_case(s.name.as_str())) {
+        lines.push(Line::new(&format!("group {name} is called like the cluster: rename one of them")));
+    }
+    let is_ip = |text: &str| text.parse::<std::net::IpAddr>().is_ok();
+    let (ips, names): (Vec<_>, Vec<_>) = s.members.iter().partition(|m| is_ip(m.machine.address.as_str()));
+    let odd = match s.addressing {
+        Addressing::HostName => ips,
+        Addressing::Ip => names,
+    };
+    if !odd.is_empty() && odd.len() < s.members.len() {
+        let hosts = self::names(odd.iter().map(|m| m.machine.host.to_string()).collect());
+        let (all, these) = match s.addressing {
+            Addressing::HostName => ("host names", "addresses"),
+            Addressing::Ip => ("addresses", "host names"),
+        };
+        lines.push(Line::new(&format!("the cluster uses {all}, but {these} for {hosts}: use one kind for all")));
+    }
+    lines
+}
+
+fn names(mut names: Vec<String>) -> String {
+    let more = names.len().saturating_sub(NAMES_MAX);
+    names.truncate(NAMES_MAX);
+    let listed = names.join(", ");
+    if more > 0 { format!("{listed} and {more} more") } else { listed }
+}
