@@ -485,7 +485,7 @@ mod tests {
         }
         let machine = routes_at(ModeId::Machine(mid("m5")));
         assert_eq!(machine["updated_by"], "admin from m1");
-        assert_eq!((&machine["updated_on"], &machine["updated_at"]), (&"lab1.example.com".into(), &"2026-11-17T15:23:20.500Z".into()), "{machine:#}");
+        assert_eq!((&machine["updated_on"], &machine["updated_at"]), (&"lab1.example.com".into(), &"2026-11-17T21:03:20.500Z".into()), "{machine:#}");
         let nobody = ask(&Question::Feature(ModeId::Cluster, feature("bounceconfig")))["features"][0].clone();
         assert!(nobody["value"].is_null() && nobody["empty"].is_null() && nobody["effective_from"].is_null(), "{nobody:#}");
         let factory = ask(&Question::Feature(ModeId::Cluster, feature("ntpconfig")))["features"][0].clone();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::mode;
 use crate::domain::ids::{FeatureName, GroupId, GroupName};
-use crate::domain::settings::{Edit, Key, ModeId, Tree, Value, catalogue::Catalogue, rules};
+use crate::domain::settings::{Catalogue, Edit, Key, ModeId, Target, Tree, Value, rules};
 use crate::domain::text::Line;
 
 /// Where a copy or a move goes.
@@ -174,10 +174,10 @@ impl Want {
     }
 }
 
-fn targets(tree: &Tree, to: &To) -> Result<rules::Target, String> {
+fn targets(tree: &Tree, to: &To) -> Result<Target, String> {
     Ok(match to {
-        To::AllGroups => rules::Target::AllGroups,
-        To::Mode(word) => rules::Target::Mode(mode::find(tree, word)?),
+        To::AllGroups => Target::AllGroups,
+        To::Mode(word) => Target::Mode(mode::find(tree, word)?),
     })
 }
 
