@@ -1,6 +1,7 @@
 //! The subsystem `peerdeck`: JSON-RPC 2.0, one document a line.
 
 mod report;
+mod tree;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use russh::server::Msg;
 use serde_json::Value;
 use strum::IntoEnumIterator;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::{Instant, timeout};
 
 use super::session::{Stream, Visitor};
@@ -21,15 +22,17 @@ use super::shared::Shared;
 use crate::domain::command::CommandKind;
 use crate::domain::ids::PeerId;
 use crate::domain::membership::MACHINES_MAX;
+use crate::domain::settings::Key;
 use crate::domain::text::clean;
 use crate::domain::time::Time;
 use crate::proto::membership::WireMembership;
 use crate::proto::observe::WireIdentity;
 use crate::proto::rpc::{
-    Describe, ExecuteParams, ExecuteResult, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, ObserveParams,
-    PARSE_ERROR, REFUSED, RelayParams, Request, Response,
+    Describe, ExecuteParams, ExecuteResult, HISTORY_MAX, History, HistoryParams, INVALID_PARAMS, INVALID_REQUEST,
+    METHOD_NOT_FOUND, ObserveParams, PARSE_ERROR, REFUSED, RelayParams, Request, Response, TreeParams,
 };
-use crate::proto::{VERSION, ms};
+use crate::proto::settings::WirePast;
+use crate::proto::{DOCUMENT_MAX, PARTS_MAX, VERSION, ms};
 use report::Reporter;
 
 /// Requests that may wait; a client that sends faster than it reads is cut off.
@@ -38,8 +41,14 @@ const WAITING_MAX: usize = 64;
 /// Requests that are worked on at a time; they are answered as they are done.
 const IN_FLIGHT: usize = 16;
 
-/// Longest line of a client, in bytes: its requests are small, only the peer's own documents are long.
+/// Longest line of a client that may only look, in bytes: its requests are small. Those who may act send whole commits.
 const LINE_MAX: usize = 64 * 1024;
+
+/// Least time between two parts of a tree: a large one must not take the core from everybody else.
+const PAGE_PAUSE: Duration = Duration::from_millis(2);
+
+/// Most bytes of an answer to `history`: the oldest versions are left out.
+const HISTORY_BYTES: usize = 2 * 1024 * 1024;
 
 /// How long a line may take to leave.
 const WRITE_LIMIT: Duration = Duration::from_secs(30);
@@ -52,7 +61,8 @@ const INTERVAL_MIN: Duration = Duration::from_millis(100);
 
 /// What came from the client.
 enum Incoming {
-    Line(Vec<u8>),
+    /// With its place among the bytes that may wait.
+    Line(Vec<u8>, Option<OwnedSemaphorePermit>),
     /// What comes then is not read any more.
     Refused(String),
 }
@@ -65,7 +75,8 @@ pub(super) async fn serve(shared: Arc<Shared>, visitor: Visitor, stream: Stream)
     let (half, gone) = (stream.half(), stream.gone());
     let (reader, mut writer) = tokio::io::split(stream);
     let (tx, lines) = mpsc::channel(WAITING_MAX);
-    let reading = tokio::spawn(read_lines(reader, tx));
+    let line_max = if visitor.role.may_execute() { DOCUMENT_MAX } else { LINE_MAX };
+    let reading = tokio::spawn(read_lines(reader, tx, line_max));
     tokio::select! {
         () = shared.over.cancelled() => {}
         () = gone.cancelled() => {}
@@ -87,7 +98,13 @@ pub(super) async fn close(half: &ChannelWriteHalf<Msg>, status: u32) {
 }
 
 /// Reads until the client's end; what follows something that is refused is taken in and thrown away.
-async fn read_lines(reader: impl AsyncRead + Unpin, lines: mpsc::Sender<Incoming>) {
+async fn read_lines(reader: impl AsyncRead + Unpin, lines: mpsc::Sender<Incoming>, line_max: usize) {
+    // Two of the longest lines may wait, or many short ones.
+    let room = Arc::new(Semaphore::new(2 * line_max + WAITING_MAX));
+    let place = |line: &[u8]| {
+        let size = u32::try_from(line.len()).unwrap_or(u32::MAX);
+        Arc::clone(&room).try_acquire_many_owned(size).ok()
+    };
     let mut reader = BufReader::new(reader);
     let mut line = Vec::new();
     loop {
@@ -95,7 +112,8 @@ async fn read_lines(reader: impl AsyncRead + Unpin, lines: mpsc::Sender<Incoming
             Ok([]) => {
                 // A last line without its end counts too.
                 if !line.is_empty() {
-                    let _ = lines.try_send(Incoming::Line(line));
+                    let place = place(&line);
+                    let _ = lines.try_send(Incoming::Line(line, place));
                 }
                 return;
             }
@@ -110,14 +128,17 @@ async fn read_lines(reader: impl AsyncRead + Unpin, lines: mpsc::Sender<Incoming
             }
         };
         reader.consume(taken);
-        let why = if line.len() > LINE_MAX {
-            format!("a line of more than {LINE_MAX} bytes; the channel is closed")
+        let why = if line.len() > line_max {
+            format!("a line of more than {line_max} bytes; the channel is closed")
         } else if !ended {
             continue;
         } else if lines.capacity() > 1 {
-            // The last place is for the refusal.
-            let _ = lines.try_send(Incoming::Line(std::mem::take(&mut line)));
-            continue;
+            if let Some(place) = place(&line) {
+                // The last place is for the refusal.
+                let _ = lines.try_send(Incoming::Line(std::mem::take(&mut line), Some(place)));
+                continue;
+            }
+            format!("requests of more than {} bytes wait; the channel is closed", 2 * line_max)
         } else {
             format!("more than {} requests wait; the channel is closed", WAITING_MAX - 1)
         };
@@ -147,7 +168,7 @@ async fn converse(
                     send(out, &Response::error(Value::Null, INVALID_REQUEST, why)).await;
                     return;
                 }
-                Some(Incoming::Line(line)) => {
+                Some(Incoming::Line(line, _place)) => {
                     shared.thawed().await;
                     let answer = match begin(shared, visitor, &mut observer, &line) {
                         Begun::Nothing => None,
@@ -179,7 +200,7 @@ async fn converse(
                 let Some(view) = shared.view().await else { return };
                 let report = o.reporter.report(shared, &view);
                 o.hurried = false;
-                o.due = Instant::now() + o.interval;
+                o.due = Instant::now() + if o.reporter.has_more() { PAGE_PAUSE } else { o.interval };
                 changed.mark_unchanged();
                 if !send(out, &Request::notification("report", &report)).await {
                     return;
@@ -258,7 +279,7 @@ fn begin<'a>(shared: &'a Arc<Shared>, visitor: &'a Visitor, observer: &mut Optio
         return Begun::Answered(Response::error(id.unwrap_or(Value::Null), INVALID_REQUEST, why));
     }
     let result = match request.method.as_str() {
-        "describe" | "execute" => {
+        "describe" | "execute" | "history" => {
             return Begun::Later(Box::pin(async move {
                 let result = ask_core(shared, visitor, request).await;
                 id.map(|id| response(id, result))
@@ -284,9 +305,35 @@ async fn ask_core(shared: &Arc<Shared>, visitor: &Visitor, request: Request) -> 
         let view = shared.view().await.ok_or_else(stopping)?;
         return to_value(&describe(shared, visitor, &view));
     }
+    if request.method == "history" {
+        let params: HistoryParams = params(request.params)?;
+        return to_value(&history(shared, params).await?);
+    }
     let params: ExecuteParams = params(request.params)?;
     let result = execute(shared, visitor, params).await.map_err(|why| (REFUSED, why))?;
     to_value(&result)
+}
+
+/// What a register was, or all of them; as much as fits into one document.
+async fn history(shared: &Shared, params: HistoryParams) -> Result<History, Refusal> {
+    let key = match params.key.as_str() {
+        "" => None,
+        text => {
+            let unknown = |e| (INVALID_PARAMS, format!("`{}`: {e}", clean(text, 80)));
+            Some(text.parse::<Key>().map_err(unknown)?)
+        }
+    };
+    let wanted = usize::try_from(params.limit).unwrap_or(HISTORY_MAX);
+    let limit = if wanted == 0 { HISTORY_MAX } else { wanted.min(HISTORY_MAX) };
+    let past = shared.history(key, limit).await.ok_or_else(stopping)?;
+    let (mut bytes, mut parts) = (0, 0);
+    let fits = |past: &WirePast| {
+        let text = crate::proto::write(past);
+        bytes += text.len();
+        parts += text.iter().filter(|b| matches!(b, b'{' | b'[')).count();
+        bytes <= HISTORY_BYTES && parts <= PARTS_MAX / 2
+    };
+    Ok(History { past: past.iter().take(limit).map(WirePast::from).take_while(fits).collect() })
 }
 
 /// Gives a command to the core, if its author may give any.
@@ -336,15 +383,25 @@ fn call(
             o.due = o.due.min(Instant::now() + GATHER);
             Ok(Value::Object(serde_json::Map::new()))
         }
+        "tree" => {
+            let params: TreeParams = params(request.params)?;
+            let Some(o) = observer else {
+                return Err((INVALID_REQUEST, "`tree` is for those that observe: call `observe` first".into()));
+            };
+            o.reporter.tree(params.wanted);
+            o.due = o.due.min(Instant::now() + GATHER);
+            Ok(Value::Object(serde_json::Map::new()))
+        }
         other => {
-            let why = format!("no method `{}`; there are describe, observe, relay, ping and execute", clean(other, 40));
+            let there = "describe, observe, relay, tree, history, ping and execute";
+            let why = format!("no method `{}`; there are {there}", clean(other, 40));
             Err((METHOD_NOT_FOUND, why))
         }
     }
 }
 
 fn describe(shared: &Shared, visitor: &Visitor, view: &super::cluster::View) -> Describe {
-    let mut capabilities = vec!["observe".to_owned(), "relay".into()];
+    let mut capabilities = vec!["observe".to_owned(), "relay".into(), "tree".into(), "history".into()];
     if visitor.role.may_execute() {
         let word = |kind: CommandKind| <&str>::from(kind);
         capabilities.extend(CommandKind::iter().map(|kind| format!("execute.{}", word(kind))));

@@ -283,6 +283,10 @@ impl Loop {
                 let _ = answer.send(core.routes(now));
                 return;
             }
+            Input::History { key, limit, answer } => {
+                let _ = answer.send(core.history(key.as_ref(), limit));
+                return;
+            }
             Input::Execute { by, params, answer } => {
                 let request = self.requests.next();
                 self.answers.insert(request, answer);

@@ -265,6 +265,10 @@ impl Handler for SessionHandler {
                     return session.channel_failure(channel);
                 };
                 session.channel_success(channel)?;
+                if visitor.role.may_execute() {
+                    // Whole commits come here.
+                    stream.set_max(INBOX_MAX);
+                }
                 tokio::spawn(rpc::serve(self.shared.clone(), visitor, stream));
                 Ok(())
             }

@@ -18,6 +18,7 @@ use super::{Environment, Role, Setup};
 use crate::domain::ids::{BootId, PeerId};
 use crate::domain::membership::Membership;
 use crate::domain::mesh::Route;
+use crate::domain::settings::{Key, Past};
 use crate::domain::text::Line;
 use crate::domain::time::Time;
 use crate::proto::rpc::{ExecuteParams, ExecuteResult};
@@ -39,6 +40,8 @@ pub(super) enum Input {
     View(oneshot::Sender<View>),
     /// How the fellows are reached.
     Routes(oneshot::Sender<BTreeMap<PeerId, Route>>),
+    /// What a register was, or all of them: so many versions at most.
+    History { key: Option<Key>, limit: usize, answer: oneshot::Sender<Vec<Past>> },
     /// A session's command.
     Execute { by: Line, params: ExecuteParams, answer: oneshot::Sender<Result<ExecuteResult, String>> },
     /// Say good-bye; answered when everything is said.
@@ -162,6 +165,13 @@ impl Shared {
     pub async fn routes(&self) -> Option<BTreeMap<PeerId, Route>> {
         let (tx, rx) = oneshot::channel();
         self.inbox.send(Input::Routes(tx)).await.ok()?;
+        rx.await.ok()
+    }
+
+    /// What a register was, or all of them, newest first; `None` when the peer has ended.
+    pub async fn history(&self, key: Option<Key>, limit: usize) -> Option<Vec<Past>> {
+        let (answer, rx) = oneshot::channel();
+        self.inbox.send(Input::History { key, limit, answer }).await.ok()?;
         rx.await.ok()
     }
 

@@ -15,7 +15,7 @@ use crate::domain::mesh::row::Row;
 use crate::domain::mesh::verdict::Verdict;
 use crate::domain::observation::{Health, Identity, OperatorSession};
 use crate::domain::reach::{Reach, ReachState};
-use crate::domain::settings::{Holding, Tree};
+use crate::domain::settings::{Catalogue, Holding, Tree};
 use crate::domain::text::Line;
 use crate::domain::time::Time;
 
@@ -53,6 +53,8 @@ pub struct Cluster {
     pub findings: Arc<Vec<Finding>>,
     /// The settings, as the one peer that was asked tells them.
     pub settings: Option<Arc<Settings>>,
+    /// The features that are known, here and on the peers alike.
+    pub catalogue: Arc<Catalogue>,
     /// What counts as too old.
     pub limits: Limits,
     /// Rises when the picture changes in more than ages and round trips, so that a face need not compare all cells.

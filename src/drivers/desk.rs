@@ -9,6 +9,7 @@ use crate::clock::Clock;
 use crate::domain::command::{Outcome, OutcomeState};
 use crate::domain::ids::PeerId;
 use crate::domain::reach::{EndpointKey, PeerEvent, PeerRequest};
+use crate::domain::settings::CommitId;
 use crate::domain::text::Line;
 
 /// Reports that may wait for the engine; beyond that a fresh state is worth more than the old ones.
@@ -180,7 +181,12 @@ impl Desk {
 
     /// Says what became of a command.
     pub(super) fn outcome(&mut self, id: u64, state: OutcomeState, detail: &str) {
+        self.outcome_of(id, state, detail, None);
+    }
+
+    /// As [`Self::outcome`]; of a commit that was taken, with its name.
+    pub(super) fn outcome_of(&mut self, id: u64, state: OutcomeState, detail: &str, commit: Option<CommitId>) {
         let outcome = Outcome { state, at: self.clock.now(), detail: Line::new(detail) };
-        self.post(PeerEvent::Executed { id, outcome, commit: None });
+        self.post(PeerEvent::Executed { id, outcome, commit });
     }
 }

@@ -20,12 +20,14 @@ use crate::domain::mesh::Cause;
 use crate::domain::observation::{Fact, Observation};
 use crate::domain::plan::{Basis, Plan};
 use crate::domain::reach::{Endpoint, PeerEvent, PeerRequest};
+use crate::domain::settings::{CommitId, Key, Past};
 use crate::domain::text::{Line, clean};
 use crate::domain::time::{human, millis};
 use crate::proto::observe::Report;
 use crate::proto::rpc::{
-    ExecuteParams, ExecuteResult, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, ObserveParams, REFUSED,
-    RelayParams, Request, RpcError, SUBSYSTEM, WireBasis,
+    ExecuteParams, ExecuteResult, HISTORY_MAX, History, HistoryParams, INVALID_PARAMS, INVALID_REQUEST,
+    METHOD_NOT_FOUND, ObserveParams, REFUSED, REQUEST_MAX, RelayParams, Request, RpcError, SUBSYSTEM, TreeParams,
+    WireBasis,
 };
 use crate::proto::settings::{WireEdit, wire_seen};
 use crate::proto::{self, DOCUMENT_MAX, ProtoError};
@@ -36,6 +38,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long a command may be without an answer; then nobody can say what became of it.
 const ANSWER: Duration = Duration::from_secs(10);
+
+/// Questions for the past that may be without an answer.
+const QUESTIONS_MAX: usize = 16;
 
 /// How long the reason may take to follow the end of a channel.
 const FAREWELL: Duration = Duration::from_millis(200);
@@ -70,8 +75,12 @@ pub(super) struct Watch<'a> {
     ping: Option<(u64, Instant)>,
     /// Commands without an answer: their number by the number of the request, and until when to wait.
     commands: HashMap<u64, (u64, Instant)>,
+    /// Questions for the past without an answer, as the commands.
+    questions: HashMap<u64, (u64, Instant)>,
     /// The rows that the peer was last asked for.
     relayed: Vec<PeerId>,
+    /// Whether it was last asked for its settings tree.
+    tree: bool,
 }
 
 /// Any line that a peer can send.
@@ -117,7 +126,9 @@ impl<'a> Watch<'a> {
             last_request: 0,
             ping: None,
             commands: HashMap::new(),
+            questions: HashMap::new(),
             relayed: Vec::new(),
+            tree: false,
         }
     }
 
@@ -169,13 +180,16 @@ impl<'a> Watch<'a> {
             as_what: self.profile.as_what.clone(),
         };
         let observing = self.call(writer, "observe", &params).await?;
+        // A new channel knows nothing of what was asked on the one before.
+        self.tree = false;
+        self.ask_tree(desk.tree, writer).await?;
         let mut patience = Instant::now() + self.patience();
         let mut next_ping = Instant::now();
         loop {
             if desk.gap && desk.is_clear() {
                 return Err(Stop::Again);
             }
-            let answer_due = self.commands.values().map(|(_, due)| *due).min();
+            let answer_due = self.commands.values().chain(self.questions.values()).map(|(_, due)| *due).min();
             tokio::select! {
                 line = lines.next() => match line {
                     Ok(line) => {
@@ -278,8 +292,10 @@ impl<'a> Watch<'a> {
             self.ping = None;
             desk.post(PeerEvent::RoundTrip(sent.elapsed()));
         } else if let Some((command, _)) = self.commands.remove(&id) {
-            let (state, detail) = outcome(result, error);
-            desk.outcome(command, state, &detail);
+            let (state, detail, commit) = outcome(result, error);
+            desk.outcome_of(command, state, &detail, commit);
+        } else if let Some((question, _)) = self.questions.remove(&id) {
+            desk.post(PeerEvent::History { id: question, past: past(result, error) });
         } else if id == observing
             && let Some(e) = error
         {
@@ -300,8 +316,14 @@ impl<'a> Watch<'a> {
                 }
             }
             PeerRequest::Execute { id, plan } => {
-                let request = self.call(writer, "execute", &execute(&plan)).await;
-                match request {
+                let params = execute(&plan);
+                let size = proto::write(&params).len();
+                if size > REQUEST_MAX {
+                    let why = format!("nothing was sent: it is {size} bytes long, a peer takes {REQUEST_MAX}");
+                    desk.outcome(id, OutcomeState::Refused, &format!("{why}; commit it in several parts"));
+                    return Ok(());
+                }
+                match self.call(writer, "execute", &params).await {
                     Ok(request) => {
                         self.commands.insert(request, (id, Instant::now() + ANSWER));
                         desk.outcome(id, OutcomeState::Sent, "sent to the peer");
@@ -314,9 +336,49 @@ impl<'a> Watch<'a> {
             }
             // There is a connection, so neither changes anything.
             PeerRequest::DialNow | PeerRequest::TrustHostKey { .. } => {}
-            PeerRequest::Tree(_) | PeerRequest::History { .. } => {}
+            PeerRequest::Tree(wanted) => {
+                desk.tree = wanted;
+                self.ask_tree(wanted, writer).await?;
+            }
+            PeerRequest::History { id, key } => self.ask_history(desk, writer, id, key.as_ref()).await?,
         }
         Ok(())
+    }
+
+    /// Asks for the settings tree, or for no more of it, where that differs from what was asked last.
+    async fn ask_tree(&mut self, wanted: bool, writer: &mut Writer) -> Result<(), Stop> {
+        if self.tree != wanted {
+            self.tree = wanted;
+            self.call(writer, "tree", &TreeParams { wanted }).await?;
+        }
+        Ok(())
+    }
+
+    async fn ask_history(
+        &mut self,
+        desk: &mut Desk,
+        writer: &mut Writer,
+        id: u64,
+        key: Option<&Key>,
+    ) -> Result<(), Stop> {
+        if self.questions.len() >= QUESTIONS_MAX {
+            let host = &self.endpoint.key.host;
+            let why = format!("{QUESTIONS_MAX} questions to {host} wait for an answer already; ask again in a moment");
+            desk.post(PeerEvent::History { id, past: Err(Line::new(&why)) });
+            return Ok(());
+        }
+        let params = HistoryParams { key: key.map(ToString::to_string).unwrap_or_default(), limit: 0 };
+        match self.call(writer, "history", &params).await {
+            Ok(request) => {
+                self.questions.insert(request, (id, Instant::now() + ANSWER));
+                Ok(())
+            }
+            Err(stop) => {
+                let why = format!("the connection to {} broke while it was asked", self.endpoint.key.host);
+                desk.post(PeerEvent::History { id, past: Err(Line::new(&why)) });
+                Err(stop)
+            }
+        }
     }
 
     async fn send_ping(&mut self, writer: &mut Writer) -> Result<(), Stop> {
@@ -355,11 +417,19 @@ impl<'a> Watch<'a> {
                 desk.outcome(id, OutcomeState::Unknown, &why);
             }
         }
+        let late: Vec<u64> = self.questions.iter().filter(|(_, (_, due))| *due <= now).map(|(id, _)| *id).collect();
+        for (id, _) in late.iter().filter_map(|request| self.questions.remove(request)).collect::<Vec<_>>() {
+            let why = format!("{} did not answer within {}", self.endpoint.key.host, human(ANSWER));
+            desk.post(PeerEvent::History { id, past: Err(Line::new(&why)) });
+        }
     }
 
     fn give_up_commands(&mut self, desk: &mut Desk, why: &str) {
         for (_, (id, _)) in self.commands.drain() {
             desk.outcome(id, OutcomeState::Unknown, why);
+        }
+        for (_, (id, _)) in self.questions.drain() {
+            desk.post(PeerEvent::History { id, past: Err(Line::new(why)) });
         }
     }
 
@@ -453,14 +523,14 @@ fn execute(plan: &Plan) -> ExecuteParams {
     }
 }
 
-/// What a peer's answer to a command means.
-fn outcome(result: Option<Value>, error: Option<RpcError>) -> (OutcomeState, String) {
+/// What a peer's answer to a command means; of a commit that it took, its name.
+fn outcome(result: Option<Value>, error: Option<RpcError>) -> (OutcomeState, String, Option<CommitId>) {
     if let Some(e) = error {
         let state = match e.code {
             REFUSED | METHOD_NOT_FOUND | INVALID_PARAMS | INVALID_REQUEST => OutcomeState::Refused,
             _ => OutcomeState::Failed,
         };
-        return (state, e.message);
+        return (state, e.message, None);
     }
     let result = result.and_then(|r| serde_json::from_value::<ExecuteResult>(r).ok()).unwrap_or_default();
     let state = match result.state.as_str() {
@@ -471,5 +541,24 @@ fn outcome(result: Option<Value>, error: Option<RpcError>) -> (OutcomeState, Str
         "failed" => OutcomeState::Failed,
         _ => OutcomeState::Unknown,
     };
-    (state, result.detail)
+    // The first commit of an actor is number one: without that nobody could ever be told to have it.
+    let named = result.commit.filter(|(actor, seq)| !actor.is_empty() && *seq > 0);
+    (state, result.detail, named.map(|(actor, seq)| CommitId { actor: Line::new(&actor), seq }))
+}
+
+/// What a peer's answer to a question for the past means.
+fn past(result: Option<Value>, error: Option<RpcError>) -> Result<Vec<Past>, Line> {
+    if let Some(e) = error {
+        return Err(Line::new(&format!("the peer does not tell: {}", e.message)));
+    }
+    let wrong = |why: &dyn std::fmt::Display| Line::new(&format!("the answer can't be read: {why}"));
+    let history: History = serde_json::from_value(result.unwrap_or_default()).map_err(|e| wrong(&e))?;
+    if history.past.len() > HISTORY_MAX {
+        return Err(wrong(&format!("{} versions, {HISTORY_MAX} are taken", history.past.len())));
+    }
+    let mut past = Vec::with_capacity(history.past.len());
+    for version in history.past {
+        past.extend(version.into_past().map_err(|e| wrong(&e))?);
+    }
+    Ok(past)
 }

@@ -9,6 +9,7 @@ use super::commands::Pending;
 use super::findings::Tracker;
 use super::flaps::Flaps;
 use super::out::Out;
+use super::settings::Telling;
 use super::{relay, rules};
 use crate::domain::finding::FindingKind;
 use crate::domain::ids::{BootId, ClusterName, PeerId};
@@ -111,6 +112,7 @@ pub(super) struct ClusterState {
     pub flaps: Flaps,
     pub tracker: Tracker,
     pub commands: Vec<Pending>,
+    pub settings: Telling,
     /// When this console itself last had to drop observations.
     pub dropping: Option<Time>,
     /// Set when something changed that is shown.
@@ -140,6 +142,7 @@ impl ClusterState {
             verdicts: Arc::default(),
             findings: Arc::default(),
             settings: None,
+            catalogue: Arc::clone(&config.catalogue),
             limits: config.limits,
             changes: 0,
         };
@@ -151,6 +154,7 @@ impl ClusterState {
             flaps: Flaps::default(),
             tracker: Tracker::default(),
             commands: Vec::new(),
+            settings: Telling::default(),
             dropping: None,
             dirty: true,
             aged: false,
@@ -231,6 +235,9 @@ impl ClusterState {
             self.flaps.expire(now);
             self.watch_commands(out);
             self.ask_relays(out);
+        }
+        if tick || self.unsettled {
+            self.choose_source(out);
         }
         let age = now.since(self.explained);
         let again = tick && age >= EXPLAIN_AGAIN && self.is_uneasy();

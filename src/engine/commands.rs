@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Effect;
 use super::cluster::ClusterState;
 use super::out::Out;
+use super::settings;
 use crate::domain::command::{Command, Outcome, OutcomeState};
 use crate::domain::event::EventKind;
 use crate::domain::finding::Subject;
@@ -97,9 +98,13 @@ impl ClusterState {
         match outcome.state {
             OutcomeState::Accepted | OutcomeState::Running => {
                 self.commands[at].taken = true;
-                self.commands[at].commit = commit;
+                if commit.is_some() {
+                    self.commands[at].commit = commit;
+                }
                 let plan = self.commands[at].plan.clone();
                 self.say(id, &plan, outcome.state, outcome.detail.as_str(), out);
+                // Whoever answers may have told before what it holds.
+                self.holding_for_commands(out);
             }
             OutcomeState::Refused | OutcomeState::Failed => {
                 let pending = self.commands.remove(at);
@@ -136,8 +141,24 @@ impl ClusterState {
         }
     }
 
-    /// The connection over which commands went is gone.
+    /// What peers hold came in: is a commit everywhere where it must be?
+    pub fn holding_for_commands(&mut self, out: &mut Out<'_>) {
+        let there = |p: &Pending| settings::observed(&self.cluster, p.target(), p.commit.as_ref()?);
+        if !self.commands.iter().any(|p| there(p).is_some()) {
+            return;
+        }
+        let done: Vec<(u64, String)> = self.commands.iter().filter_map(|p| Some((p.id, there(p)?))).collect();
+        for (id, what) in done {
+            if let Some(at) = self.commands.iter().position(|p| p.id == id) {
+                let pending = self.commands.remove(at);
+                self.say(id, &pending.plan, OutcomeState::Observed, &what, out);
+            }
+        }
+    }
+
+    /// The connection over which commands and questions went is gone.
     pub fn commands_lost(&mut self, key: &EndpointKey, out: &mut Out<'_>) {
+        self.questions_lost(key, out);
         let (lost, left): (Vec<Pending>, Vec<Pending>) =
             std::mem::take(&mut self.commands).into_iter().partition(|p| p.via == *key && !p.taken);
         self.commands = left;
@@ -163,7 +184,9 @@ impl ClusterState {
         self.commands = left;
         for pending in late {
             let what = if pending.taken { "it was accepted, and" } else { "it was not answered, and" };
-            let why = format!("{what} no observation showed the new state within {} s", PATIENCE.as_secs());
+            let lack = pending.commit.as_ref().and_then(|c| settings::lacking(&self.cluster, c));
+            let lack = lack.map(|l| format!(": {l}")).unwrap_or_default();
+            let why = format!("{what} no observation showed the new state within {} s{lack}", PATIENCE.as_secs());
             self.say(pending.id, &pending.plan, OutcomeState::Unknown, &why, out);
         }
     }
@@ -192,6 +215,7 @@ fn seen(pending: &Pending, peer: &Peer, name: &str, now: Time) -> Option<String>
         Command::MaintenanceOff { .. } => {
             peer.maintenance(now).is_none().then(|| format!("{name} says that it is no longer in maintenance"))
         }
+        // What it changed is told by no row: see [`ClusterState::holding_for_commands`].
         Command::Commit { .. } => None,
     }
 }

@@ -66,6 +66,14 @@ impl Engine {
                     out.effect(Effect::Outcome { id, outcome });
                 }
             }
+            Event::History { id, cluster, key } => {
+                if let Some(cluster) = self.clusters.iter_mut().find(|c| c.is_called(&cluster)) {
+                    cluster.ask_history(id, key, &mut out);
+                } else {
+                    let why = Line::new(&format!("there is no cluster {cluster}"));
+                    out.effect(Effect::History { id, past: Err(why) });
+                }
+            }
             Event::TrustHostKey { cluster, peer, line } => {
                 if let Some(cluster) = self.clusters.iter_mut().find(|c| c.is_called(&cluster)) {
                     out.cluster = Some(cluster.cluster.name.clone());

@@ -4,9 +4,11 @@
 //! answers with effects, which the runtime carries out.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::domain::ids::{ClusterName, PeerId};
 use crate::domain::reach::{Endpoint, EndpointKey, PeerEvent, PeerRequest};
+use crate::domain::settings::{Catalogue, Key, Past};
 use crate::domain::snapshot::Limits;
 use crate::domain::text::Line;
 use crate::domain::{Event as Happening, Finding, Outcome, Plan};
@@ -15,6 +17,7 @@ mod advice;
 pub mod bulk;
 mod cluster;
 mod commands;
+mod commit_plans;
 mod core;
 mod dns_rules;
 mod findings;
@@ -29,6 +32,7 @@ mod roster;
 mod rows;
 mod rules;
 pub mod runtime;
+pub mod settings;
 
 pub use core::Engine;
 
@@ -50,6 +54,8 @@ pub struct ClusterConfig {
     pub discover: bool,
     /// What counts as too old.
     pub limits: Limits,
+    /// The features that are known.
+    pub catalogue: Arc<Catalogue>,
 }
 
 /// Another fleet, to be taken over without dropping what has not changed.
@@ -81,6 +87,15 @@ pub enum Event {
         cluster: ClusterName,
         /// What.
         plan: Plan,
+    },
+    /// Somebody wants to know what a register was.
+    History {
+        /// Chosen by whoever asks; names the answer.
+        id: u64,
+        /// In which cluster.
+        cluster: ClusterName,
+        /// Which register; `None`: the newest versions of all.
+        key: Option<Key>,
     },
     /// Somebody has looked at a fingerprint and accepts the key.
     TrustHostKey {
@@ -134,5 +149,12 @@ pub enum Effect {
         id: u64,
         /// How far.
         outcome: Outcome,
+    },
+    /// What a register was, as asked for.
+    History {
+        /// As asked.
+        id: u64,
+        /// The past, newest first; or why there is none.
+        past: Result<Vec<Past>, Line>,
     },
 }

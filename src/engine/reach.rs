@@ -37,7 +37,7 @@ impl ClusterState {
                 self.on_lost(key, cause, detail, address, retry_in, out);
             }
             PeerEvent::Executed { id, outcome, commit } => self.on_executed(id, &outcome, commit, out),
-            PeerEvent::History { .. } => {}
+            PeerEvent::History { id, past } => self.on_history(id, past, out),
             PeerEvent::Dropped(n) => {
                 *out.dropped = out.dropped.saturating_add(n);
                 self.dropping = Some(out.now);
@@ -93,6 +93,7 @@ impl ClusterState {
         contact.answered = true;
         contact.id = Some(id.clone());
         let now = out.now;
+        self.source_connected(key, now);
         self.rebuild(now);
         let Some(at) = self.position(&id) else { return };
         let label = self.cluster.label(&id).to_owned();
@@ -229,10 +230,12 @@ impl ClusterState {
                 let outcome = Outcome { state: OutcomeState::Refused, at: out.now, detail: Line::new(&detail) };
                 self.on_executed(*id, &outcome, None, out);
             }
-            PeerRequest::TrustHostKey { .. }
-            | PeerRequest::DialNow
-            | PeerRequest::Tree(_)
-            | PeerRequest::History { .. } => {}
+            PeerRequest::Tree(wanted) => self.tree_not_taken(key, *wanted),
+            PeerRequest::History { id, .. } => {
+                let why = format!("{}:{} is too busy to be asked; ask again in a moment", key.host, key.port);
+                self.on_history(*id, Err(Line::new(&why)), out);
+            }
+            PeerRequest::TrustHostKey { .. } | PeerRequest::DialNow => {}
         }
     }
 

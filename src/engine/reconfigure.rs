@@ -1,6 +1,7 @@
 //! Another fleet while the engine runs: what has not changed is not touched.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::cluster::ClusterState;
 use super::out::Out;
@@ -41,6 +42,11 @@ impl ClusterState {
             self.dirty = true;
             self.unsettled = true;
         }
+        if self.cluster.catalogue != config.catalogue {
+            self.cluster.catalogue = Arc::clone(&config.catalogue);
+            self.dirty = true;
+            self.unsettled = true;
+        }
         self.config = config;
         self.fold_limits();
         let wanted: BTreeSet<EndpointKey> = self.config.endpoints.iter().map(|e| e.key.clone()).collect();
@@ -75,6 +81,7 @@ impl ClusterState {
     /// Ends a connection for good.
     fn drop_contact(&mut self, key: &EndpointKey, out: &mut Out<'_>) {
         self.commands_lost(key, out);
+        self.source_gone(key);
         if self.contacts.remove(key).is_some() {
             self.unsettled = true;
             out.effect(Effect::Stop(key.clone()));
@@ -84,6 +91,7 @@ impl ClusterState {
     /// Makes a connection anew. Whom it led to is kept: nothing that is known of that peer is forgotten.
     fn restart(&mut self, key: &EndpointKey, out: &mut Out<'_>) {
         self.commands_lost(key, out);
+        self.source_gone(key);
         let (seat, now) = (self.seat(key), out.now);
         let Some(contact) = self.contacts.get_mut(key) else { return };
         contact.live = false;

@@ -111,6 +111,7 @@ impl ClusterState {
             self.contacts.iter().filter(|(_, c)| c.discovered).map(|(key, _)| key.clone()).collect();
         for key in gone {
             self.commands_lost(&key, out);
+            self.source_gone(&key);
             self.contacts.remove(&key);
             out.effect(Effect::Stop(key));
         }
@@ -136,6 +137,8 @@ impl ClusterState {
             .map(|(key, _)| key.clone())
             .collect();
         for key in gone {
+            self.commands_lost(&key, out);
+            self.source_gone(&key);
             self.contacts.remove(&key);
             out.effect(Effect::Stop(key));
         }

@@ -52,8 +52,8 @@ impl ClusterState {
                 // Of another origin, or changes to a row that was never sent.
                 Fact::Row(_) | Fact::RowDelta(_) => *out.dropped += 1,
                 Fact::Health(health) => self.on_health(at, health, out.now),
-                Fact::Holding(holding) => self.peer_mut(at).holding = Some(holding),
-                Fact::Tree(_) => {}
+                Fact::Holding(holding) => self.on_holding(at, holding),
+                Fact::Tree(part) => self.on_tree(key, &id, part, out),
                 Fact::Sessions(sessions) if *sessions == *self.cluster.peers[at].sessions => {}
                 Fact::Sessions(sessions) => self.peer_mut(at).sessions = sessions.into(),
                 Fact::Event(event) => out.event(event),
@@ -89,6 +89,7 @@ impl ClusterState {
                 self.note_row(at, now);
             }
             self.row_for_commands(at, out);
+            self.holding_for_commands(out);
         }
     }
 
@@ -104,7 +105,8 @@ impl ClusterState {
         }
     }
 
-    fn on_unparsed(&mut self, id: &PeerId, why: Line, out: &mut Out<'_>) {
+    /// What a peer sent can't be taken.
+    pub(super) fn on_unparsed(&mut self, id: &PeerId, why: Line, out: &mut Out<'_>) {
         let text = format!("{} sent what can't be understood: {why}", self.cluster.label(id));
         self.extra_mut(id).unparsed = Some((out.now, why));
         self.unsettled = true;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{Notify, broadcast, mpsc, watch};
+use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::{Config, Effect, Engine, Event, Reconfiguration};
@@ -19,6 +19,7 @@ use crate::domain::finding::{Finding, Transition};
 use crate::domain::ids::{ClusterName, PeerId};
 use crate::domain::plan::Plan;
 use crate::domain::reach::{Endpoint, EndpointKey, PeerEvent, PeerRequest};
+use crate::domain::settings::{Key, Past};
 use crate::domain::snapshot::Snapshot;
 use crate::domain::text::Line;
 
@@ -124,8 +125,30 @@ impl Reconfigurer {
     }
 }
 
+/// For whoever wants to know how settings came about: it looks and can't act.
+#[derive(Clone)]
+pub struct Historian {
+    orders: mpsc::Sender<Order>,
+    next: Arc<AtomicU64>,
+}
+
+impl Historian {
+    /// What a register was, newest first; of all registers without a key.
+    ///
+    /// # Errors
+    /// Why nobody could tell, in words.
+    pub async fn past(&self, cluster: ClusterName, key: Option<Key>) -> Result<Vec<Past>, Line> {
+        let (answer, past) = oneshot::channel();
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let ended = || Line::new("the observation has ended; nobody was asked");
+        self.orders.send(Order::History { id, cluster, key, answer }).await.map_err(|_| ended())?;
+        past.await.map_err(|_| ended())?
+    }
+}
+
 enum Order {
     Event(Event),
+    History { id: u64, cluster: ClusterName, key: Option<Key>, answer: oneshot::Sender<Result<Vec<Past>, Line>> },
     Submit { id: u64, cluster: ClusterName, plan: Plan, outcomes: mpsc::Sender<Outcome> },
 }
 
@@ -156,6 +179,12 @@ impl Commander {
     /// Dials now instead of at the end of the back-off: one peer, or all that are not connected.
     pub async fn dial_now(&self, cluster: ClusterName, peer: Option<PeerId>) {
         let _ = self.orders.send(Order::Event(Event::DialNow { cluster, peer })).await;
+    }
+
+    /// Asks how settings came about, and nothing else.
+    #[must_use]
+    pub fn historian(&self) -> Historian {
+        Historian { orders: self.orders.clone(), next: Arc::clone(&self.next) }
     }
 
     /// Changes what is observed, and nothing else.
@@ -194,6 +223,7 @@ pub fn spawn(config: Config, connector: Arc<dyn Connector>, clock: Arc<dyn Clock
         clock,
         actors: BTreeMap::new(),
         outcomes: BTreeMap::new(),
+        histories: BTreeMap::new(),
         event_sender,
         picture,
         alerts,
@@ -211,6 +241,7 @@ struct Task {
     clock: Arc<dyn Clock>,
     actors: BTreeMap<EndpointKey, mpsc::Sender<PeerRequest>>,
     outcomes: BTreeMap<u64, mpsc::Sender<Outcome>>,
+    histories: BTreeMap<u64, oneshot::Sender<Result<Vec<Past>, Line>>>,
     event_sender: mpsc::Sender<(EndpointKey, PeerEvent)>,
     picture: watch::Sender<Arc<Snapshot>>,
     alerts: broadcast::Sender<Alert>,
@@ -277,6 +308,10 @@ impl Task {
     fn obey(&mut self, order: Order) {
         match order {
             Order::Event(event) => self.step(event),
+            Order::History { id, cluster, key, answer } => {
+                self.histories.insert(id, answer);
+                self.step(Event::History { id, cluster, key });
+            }
             Order::Submit { id, cluster, plan, outcomes } => {
                 self.outcomes.insert(id, outcomes);
                 self.step(Event::Submit { id, cluster, plan });
@@ -318,6 +353,11 @@ impl Task {
                     let _ = self.events.send(event);
                 }
                 Effect::Outcome { id, outcome } => self.tell(id, outcome),
+                Effect::History { id, past } => {
+                    if let Some(answer) = self.histories.remove(&id) {
+                        let _ = answer.send(past); // Whoever asked may have gone.
+                    }
+                }
             }
         }
     }

@@ -1,13 +1,19 @@
 //! JSON-RPC 2.0 over the SSH subsystem `peerdeck`: one document a line.
 //!
 //! Methods: `describe`, `observe` (answered once, then `report` notifications), `relay` (which rows of
-//! others the reports shall carry), `ping`, `execute`.
+//! others the reports shall carry), `tree` (whether they shall carry the settings), `history`, `ping`, `execute`.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// Name of the subsystem for observers and scripts.
 pub const SUBSYSTEM: &str = "peerdeck";
+
+/// Longest request that a peer takes from those who may act, in bytes: a large commit with its basis fits.
+pub const REQUEST_MAX: usize = super::DOCUMENT_MAX - 64 * 1024;
+
+/// Most versions of one answer to `history`.
+pub const HISTORY_MAX: usize = 2_000;
 
 /// A request or a notification (without `id`).
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -113,7 +119,7 @@ pub struct Describe {
     pub v: u32,
     /// Who answers.
     pub identity: super::observe::WireIdentity,
-    /// What it can do: `observe`, `relay`, and `execute.` with each [`crate::domain::command::CommandKind`].
+    /// What it can do: `observe`, `relay`, `tree`, `history`, and `execute.` with each [`crate::domain::command::CommandKind`].
     pub capabilities: Vec<String>,
     /// The members that it knows, if it is in a cluster.
     pub membership: Option<super::membership::WireMembership>,

