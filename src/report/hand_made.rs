@@ -131,12 +131,8 @@ pub fn snapshot(tree: Tree) -> Snapshot {
         .collect();
     let index = peers.iter().enumerate().map(|(i, p)| (p.id.clone(), i)).collect();
     let groups = tree.structure().groups.iter().map(|(_, name)| name.clone()).collect();
-    let settings = Settings {
-        tree: Arc::new(tree),
-        source: PeerId::new("SERIAL-1"),
-        digest: Line::new("same"),
-        at: NOW,
-    };
+    let settings =
+        Settings { tree: Arc::new(tree), source: PeerId::new("SERIAL-1"), digest: Line::new("same"), at: NOW };
     let cluster = Cluster {
         name: ClusterName::new("americas"),
         groups,
@@ -146,6 +142,7 @@ pub fn snapshot(tree: Tree) -> Snapshot {
         verdicts: Arc::default(),
         findings: Arc::default(),
         settings: Some(Arc::new(settings)),
+        catalogue: Arc::default(),
         limits: Limits::default(),
         changes: 0,
     };

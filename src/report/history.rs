@@ -5,12 +5,12 @@ use std::fmt::Write;
 use serde::Serialize;
 use serde_json::Value as Json;
 
-use super::inconsistencies::name;
 use super::rfc3339;
 use super::settings::{ModeDoc, Told, json, moment, short};
 use super::table::{Style, Table, Tone, cell, paint};
+use crate::domain::settings::words::called;
 use crate::domain::settings::{CommitId, Content, Key, Past, Tree};
-use crate::domain::snapshot::Snapshot;
+use crate::domain::snapshot::{Peer, Snapshot};
 use crate::domain::text::clean;
 use crate::domain::time::Time;
 
@@ -192,15 +192,21 @@ impl<'a> Spread<'a> {
     fn peers(&self, now: Time) -> Vec<HasDoc> {
         let cluster = self.told.cluster;
         let commit = self.newest().map(|p| &p.commit);
-        let has = |peer: &&std::sync::Arc<crate::domain::snapshot::Peer>| HasDoc {
+        let of = |peer: &Peer| HasDoc {
             cluster: cluster.name.to_string(),
             peer: peer.host.to_string(),
-            has: peer.holding.as_deref().filter(|_| peer.is_reached()).zip(commit).map(|(h, c)| h.has(c)),
+            has: commit.and_then(|c| has(peer, c)),
             detached: super::detached(cluster, peer, now),
             reachable: super::reachable(cluster, peer, now),
         };
-        cluster.peers.iter().map(|p| has(&p)).collect()
+        cluster.peers.iter().map(|p| of(p)).collect()
     }
+}
+
+/// Whether a peer has a commit. What it had once it has for ever, reached or not.
+fn has(peer: &Peer, commit: &CommitId) -> Option<bool> {
+    let has = peer.holding.as_deref()?.has(commit);
+    (has || peer.is_reached()).then_some(has)
 }
 
 /// The document.
@@ -243,7 +249,7 @@ pub fn commit_text(spreads: &[Spread<'_>], snapshot: &Snapshot, style: Style) ->
             let _ = writeln!(out, "  \"{}\"", newest.comment);
         }
         for change in s.changes() {
-            let _ = writeln!(out, "  {} = {}", name(tree, &change.key), said(&change.version.content));
+            let _ = writeln!(out, "  {} = {}", called(tree, &change.key), said(&change.version.content));
         }
         let mut table = Table::new(&["MACHINE", "HAS IT", "DETACHED"]);
         let yes_no = |b: Option<bool>| match b {
@@ -291,7 +297,10 @@ mod tests {
             doc["versions"].as_array().unwrap().iter().map(|v| v[name].as_bool().unwrap()).collect::<Vec<_>>()
         };
         assert_eq!((is("effective"), is("stands")), (vec![true, false, false], vec![true, true, false]), "{doc:#}");
-        assert_eq!((&doc["versions"][1]["updated_on"], &doc["versions"][1]["commit"]["seq"]), (&"lab2.example.com".into(), &2.into()));
+        assert_eq!(
+            (&doc["versions"][1]["updated_on"], &doc["versions"][1]["commit"]["seq"]),
+            (&"lab2.example.com".into(), &2.into())
+        );
         let shown = text(told, &all, Style::default());
         assert!(["applies", "in conflict", "superseded", "\"d0\""].iter().all(|w| shown.contains(w)), "{shown}");
         assert!(text(told, &[], Style::default()).contains("nothing was ever set"));

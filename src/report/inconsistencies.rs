@@ -9,6 +9,7 @@ use super::check::plugin_line;
 use super::settings::{ModeDoc, Told, json, moment, short};
 use super::table::{Style, Tone, paint};
 use super::{Check, count, rfc3339};
+use crate::domain::settings::words::called;
 use crate::domain::settings::{Content, Key, Tree, Version, rules};
 use crate::domain::snapshot::{Cluster, Snapshot};
 use crate::domain::text::clean;
@@ -120,22 +121,6 @@ pub fn of_register(cluster: &str, tree: &Tree, key: &Key) -> InconsistencyDoc {
     }
 }
 
-/// `smtproutes at Cluster americas`, or the name of a register that is no setting.
-#[must_use]
-pub fn name(tree: &Tree, key: &Key) -> String {
-    let cluster = || format!("Cluster {}", tree.structure().name);
-    match key {
-        Key::Feature(mode, feature) => format!("{feature} at {}", tree.mode_name(mode)),
-        Key::ClusterName => format!("name of {}", cluster()),
-        Key::Addressing => format!("addressing of {}", cluster()),
-        Key::GroupName(id) => format!("name of group {}", tree.structure().group(id).map_or(id.as_str(), |n| n.as_str())),
-        Key::GroupDeleted(id) => format!("deletion of group {id}"),
-        Key::MachineIdentity(id) => format!("identity of {}", tree.host(id)),
-        Key::MachineGroup(id) => format!("group of {}", tree.host(id)),
-        Key::MachineRemoved(id) => format!("removal of {}", tree.host(id)),
-    }
-}
-
 /// The document.
 #[must_use]
 pub fn document(snapshot: &Snapshot, complete: bool) -> CheckDoc {
@@ -197,7 +182,7 @@ pub fn text(snapshot: &Snapshot, style: Style) -> String {
         let tree = &*settings.tree;
         let conflicts = rules::conflicts(tree);
         for (key, entry) in &conflicts {
-            let title = format!("{}: {}", cluster.name, name(tree, key));
+            let title = format!("{}: {}", cluster.name, called(tree, key));
             let _ = writeln!(out, "{}", paint(&title, Tone::Bad, style));
             out.push_str(&versions_text(tree, entry.versions(), style));
         }
@@ -205,7 +190,10 @@ pub fn text(snapshot: &Snapshot, style: Style) -> String {
             0 => (Tone::Good, format!("{}: consistent", cluster.name)),
             n => {
                 let what = if n == 1 { "1 inconsistency".to_owned() } else { format!("{n} inconsistencies") };
-                (Tone::Warn, format!("{}: {what}; `peerdeck resolve MODE FEATURE --use PEER` settles one", cluster.name))
+                (
+                    Tone::Warn,
+                    format!("{}: {what}; `peerdeck resolve MODE FEATURE --use PEER` settles one", cluster.name),
+                )
             }
         };
         let _ = writeln!(out, "{}", paint(&sum, tone, style));
@@ -248,8 +236,10 @@ pub fn versions_text(tree: &Tree, versions: &[Version], style: Style) -> String 
 #[must_use]
 pub fn plugin(snapshot: &Snapshot) -> String {
     let told = Told::all(snapshot.clusters.iter().map(AsRef::as_ref));
-    let names: Vec<String> =
-        told.iter().flat_map(|t| rules::conflicts(t.tree()).into_iter().map(|(key, _)| name(t.tree(), &key))).collect();
+    let names: Vec<String> = told
+        .iter()
+        .flat_map(|t| rules::conflicts(t.tree()).into_iter().map(|(key, _)| called(t.tree(), &key)))
+        .collect();
     let check = check(snapshot);
     let text = match (check, names.as_slice()) {
         (_, [_, ..]) => format!("{} in conflict: {}", count(names.len(), "setting"), names.join(", ")),
@@ -264,9 +254,10 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::domain::settings::{Value, rules::after};
-    use crate::report::hand_made::{self, feature, gid};
     use crate::domain::settings::ModeId;
+    use crate::domain::settings::Value;
+    use crate::domain::settings::rules::after;
+    use crate::report::hand_made::{self, feature};
 
     #[test]
     fn c24_each_version_names_who_when_and_where_and_the_newest_applies() {
@@ -274,19 +265,32 @@ mod tests {
         let doc = serde_json::to_value(document(&snapshot, true)).unwrap();
         assert_eq!((&doc["schema"], &doc["consistent"]), (&"peerdeck.check/1".into(), &false.into()));
         let [one] = doc["inconsistencies"].as_array().unwrap().as_slice() else { panic!("{doc:#}") };
-        assert_eq!((&one["cluster"], &one["feature"], &one["register"]), (&"americas".into(), &"dnsconfig".into(), &"c/dnsconfig".into()));
+        assert_eq!(
+            (&one["cluster"], &one["feature"], &one["register"]),
+            (&"americas".into(), &"dnsconfig".into(), &"c/dnsconfig".into())
+        );
         assert_eq!(one["mode"], serde_json::json!({"level": "cluster", "name": "americas"}));
-        let on: Vec<&str> = one["versions"].as_array().unwrap().iter().map(|v| v["updated_on"].as_str().unwrap()).collect();
+        let on: Vec<&str> =
+            one["versions"].as_array().unwrap().iter().map(|v| v["updated_on"].as_str().unwrap()).collect();
         assert_eq!(on, ["lab4.example.com", "lab2.example.com"], "the newest first");
         let (new, old) = (&one["versions"][0], &one["versions"][1]);
         assert_eq!((&new["effective"], &old["effective"]), (&true.into(), &false.into()));
-        assert_eq!((&new["peer"], &new["updated_by"], &new["updated_at"]), (&"lab4.example.com".into(), &"admin from m4".into(), &"2026-11-17T21:12:20.500Z".into()), "{new:#}");
+        assert_eq!(
+            (&new["peer"], &new["updated_by"], &new["updated_at"]),
+            (&"lab4.example.com".into(), &"admin from m4".into(), &"2026-11-17T21:12:20.500Z".into()),
+            "{new:#}"
+        );
         assert_ne!(new["digest"], old["digest"]);
         let peer = |n: usize| &doc["peers"][n];
         assert_eq!((&peer(0)["same"], &peer(3)["same"], &peer(5)["same"]), (&true.into(), &false.into(), &Json::Null));
         assert_eq!(check(&snapshot), Check::Warning);
         let plugin = plugin(&snapshot);
-        assert!(plugin.starts_with("PEERDECK WARNING - 1 setting in conflict: dnsconfig at Cluster americas | inconsistencies=1"), "{plugin}");
+        assert!(
+            plugin.starts_with(
+                "PEERDECK WARNING - 1 setting in conflict: dnsconfig at Cluster americas | inconsistencies=1"
+            ),
+            "{plugin}"
+        );
         insta::assert_snapshot!(text(&snapshot, Style::default()));
     }
 
@@ -307,15 +311,19 @@ mod tests {
     fn equal_contents_have_equal_digests_and_taking_back_is_none_of_them() {
         let of = |v: Value| digest(&Content::Value(Arc::new(v)));
         assert_eq!(of(Value::table([])), of(Value::table([])));
-        let all = [of(Value::table([])), of(Value::List(vec![])), of(Value::text("")), of(Value::text("inherits")), digest(&Content::Inherits)];
+        let all = [
+            of(Value::table([])),
+            of(Value::List(vec![])),
+            of(Value::text("")),
+            of(Value::text("inherits")),
+            digest(&Content::Inherits),
+        ];
         assert_eq!(all.iter().collect::<std::collections::BTreeSet<_>>().len(), all.len());
     }
 
     #[test]
     fn conflicts_of_structure_are_named_too() {
         let tree = hand_made::tree();
-        assert_eq!(name(&tree, &Key::GroupName(gid("paris"))), "name of group Paris");
-        assert_eq!(name(&tree, &Key::MachineGroup(hand_made::mid("m3"))), "group of lab3.example.com");
         let doc = serde_json::to_value(of_register("x", &tree, &Key::MachineGroup(hand_made::mid("m3")))).unwrap();
         assert!(doc["feature"].is_null() && doc["mode"]["name"] == "lab3.example.com", "{doc:#}");
     }

@@ -7,6 +7,7 @@ pub mod action;
 pub mod check;
 pub mod connstatus;
 pub mod diagnose;
+pub mod edits;
 pub mod findings;
 #[cfg(test)]
 pub(crate) mod hand_made;

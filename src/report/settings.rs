@@ -36,7 +36,10 @@ pub struct Told<'a> {
 impl<'a> Told<'a> {
     /// Those that are told of the clusters in a picture.
     pub fn all(clusters: impl IntoIterator<Item = &'a Cluster>) -> Vec<Self> {
-        clusters.into_iter().filter_map(|c| c.settings.as_deref().map(|settings| Self { cluster: c, settings })).collect()
+        clusters
+            .into_iter()
+            .filter_map(|c| c.settings.as_deref().map(|settings| Self { cluster: c, settings }))
+            .collect()
     }
 
     /// The tree.
@@ -346,8 +349,8 @@ pub fn text(told: &[Told<'_>], catalogue: &Catalogue, question: &Question, style
                 out.push_str(&table.render(style));
             }
             if !style.verbose && !factory.is_empty() {
-                let more = count(factory.len(), "more feature");
-                out.push_str(&paint(&format!("{more} by factory default: -v shows them\n"), Tone::Dim, style));
+                let others = count(factory.len(), "more feature");
+                out.push_str(&paint(&format!("{others} by factory default: -v shows them\n"), Tone::Dim, style));
             }
             out
         }
@@ -485,9 +488,16 @@ mod tests {
         }
         let machine = routes_at(ModeId::Machine(mid("m5")));
         assert_eq!(machine["updated_by"], "admin from m1");
-        assert_eq!((&machine["updated_on"], &machine["updated_at"]), (&"lab1.example.com".into(), &"2026-11-17T21:03:20.500Z".into()), "{machine:#}");
+        assert_eq!(
+            (&machine["updated_on"], &machine["updated_at"]),
+            (&"lab1.example.com".into(), &"2026-11-17T21:03:20.500Z".into()),
+            "{machine:#}"
+        );
         let nobody = ask(&Question::Feature(ModeId::Cluster, feature("bounceconfig")))["features"][0].clone();
-        assert!(nobody["value"].is_null() && nobody["empty"].is_null() && nobody["effective_from"].is_null(), "{nobody:#}");
+        assert!(
+            nobody["value"].is_null() && nobody["empty"].is_null() && nobody["effective_from"].is_null(),
+            "{nobody:#}"
+        );
         let factory = ask(&Question::Feature(ModeId::Cluster, feature("ntpconfig")))["features"][0].clone();
         assert_eq!(factory["effective_from"], serde_json::json!({"level": "factory", "name": null}));
     }
@@ -499,7 +509,11 @@ mod tests {
         assert_eq!(doc["sources"][0]["peer"], "lab1.example.com");
         let modes: Vec<&str> = doc["modes"].as_array().unwrap().iter().map(|m| m["name"].as_str().unwrap()).collect();
         assert_eq!((modes.len(), modes[0]), (10, "americas"), "{modes:?}");
-        assert_eq!(doc["modes"].as_array().unwrap().iter().find(|m| m["name"] == "lab3.example.com").unwrap()["defines"], 0, "what was taken back is not defined");
+        assert_eq!(
+            doc["modes"].as_array().unwrap().iter().find(|m| m["name"] == "lab3.example.com").unwrap()["defines"],
+            0,
+            "what was taken back is not defined"
+        );
         let features = doc["features"].as_array().unwrap();
         assert_eq!(features.len(), 4, "{doc:#}");
         assert!(features.iter().all(|f| f["defined"] == true));
@@ -508,7 +522,8 @@ mod tests {
         assert_eq!(dns["value"]["server"], "10.0.0.4", "the most recent applies");
 
         let defined = ask(&Question::Defined(feature("smtproutes")));
-        let at: Vec<&str> = defined["features"].as_array().unwrap().iter().map(|f| f["mode"]["name"].as_str().unwrap()).collect();
+        let at: Vec<&str> =
+            defined["features"].as_array().unwrap().iter().map(|f| f["mode"]["name"].as_str().unwrap()).collect();
         assert_eq!(at, ["americas", "Paris", "lab5.example.com"]);
         insta::assert_snapshot!(shown(&Question::Tree, false));
     }

@@ -79,9 +79,9 @@ pub fn parse(file: &Path, text: &str) -> Result<Changes, Invalid> {
     let mut reader = Reader { file, problems: Vec::new() };
     let root = if is_json(file, text) { reader.json(text) } else { reader.toml(text) };
     let changes = root.map(|root| reader.changes(root));
-    match (changes, reader.problems.is_empty()) {
-        (Some(changes), true) => Ok(changes),
-        _ => {
+    match changes {
+        Some(changes) if reader.problems.is_empty() => Ok(changes),
+        Some(_) | None => {
             reader.problems.sort_by_key(|p| p.line);
             Err(Invalid(reader.problems))
         }
@@ -310,9 +310,7 @@ pub fn from_toml(value: &DeValue<'_>) -> Result<Value, String> {
         },
         DeValue::Boolean(b) => Value::Bool(*b),
         DeValue::Datetime(date) => return Err(format!("a date is a text in settings: write \"{date}\" in quotes")),
-        DeValue::Array(items) => {
-            Value::List(items.iter().map(|i| from_toml(i.get_ref())).collect::<Result<_, _>>()?)
-        }
+        DeValue::Array(items) => Value::List(items.iter().map(|i| from_toml(i.get_ref())).collect::<Result<_, _>>()?),
         DeValue::Table(fields) => {
             let field = |(k, v): (&Spanned<_>, &Spanned<DeValue<'_>>)| {
                 let name: &toml::de::DeString<'_> = k.get_ref();
@@ -387,10 +385,8 @@ group = "Paris"
         let toml = read("x.toml", TOML).unwrap();
         assert_eq!(toml.comment.as_deref(), Some("new relays"));
         assert_eq!(toml.wants.len(), 6);
-        let value = Value::table([
-            ("example.com", Value::List(vec![Value::text("mx1:25")])),
-            ("b", Value::List(vec![])),
-        ]);
+        let value =
+            Value::table([("example.com", Value::List(vec![Value::text("mx1:25")])), ("b", Value::List(vec![]))]);
         let set = Want::Set { mode: "cluster".into(), feature: "smtproutes".into(), value: Arc::new(value) };
         assert_eq!(toml.wants[0], set);
         let public = Value::table([("public", Value::table([("port", Value::Int(25)), ("tls", Value::Bool(true))]))]);

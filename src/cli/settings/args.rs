@@ -108,12 +108,10 @@ pub struct Edit {
 
 /// Arguments of `apply`.
 #[derive(Debug, Args)]
-#[command(after_help = "FILE holds [[change]] tables in TOML, or a list of them in JSON. Each has do = \"set\" (the \
-                        default), unset, copy, move, setgroup, addgroup, renamegroup, deletegroup, removemachine or \
-                        setname, and the words of that command: mode, feature, value; from, to; peers, group; name; \
-                        move-to; peer. All of them are one commit, or none is done.")]
 pub struct Apply {
-    /// TOML or JSON; - reads standard input
+    /// TOML or JSON; - reads standard input. [[change]] tables, or a list of them, each with do = "set" (the default),
+    /// unset, copy, move, setgroup, addgroup, renamegroup, deletegroup, removemachine or setname, and what belongs to
+    /// it: mode, feature, value; from, to; peers, group; name; move-to; peer
     #[arg(value_name = "FILE")]
     pub file: String,
     /// How.
@@ -187,7 +185,6 @@ pub struct RemoveMachine {
 
 /// Arguments of `resolve`.
 #[derive(Debug, Args)]
-#[command(after_help = "`peerdeck check` shows the conflicts and which peer wrote what.")]
 #[command(group(clap::ArgGroup::new("what").args(["feature", "register", "all"]).required(true)))]
 #[command(group(clap::ArgGroup::new("with").args(["use_", "ignore"]).required(true)))]
 pub struct Resolve {
@@ -203,7 +200,7 @@ pub struct Resolve {
     /// All conflicts in which the peer has a word
     #[arg(long)]
     pub all: bool,
-    /// The version that was written on this peer shall apply
+    /// The version that was written on this peer shall apply (`peerdeck check` shows who wrote what)
     #[arg(id = "use_", long = "use", value_name = "PEER")]
     pub with: Option<String>,
     /// Leave it as it is: the most recent version applies, and the conflict is shown on

@@ -23,14 +23,13 @@ pub fn find(tree: &Tree, word: &str) -> Result<ModeId, String> {
     match (group, machines.as_slice()) {
         (Some(id), []) => Ok(ModeId::Group(id.clone())),
         (None, [one]) => Ok(ModeId::Machine(one.id.clone())),
-        (Some(_), [_, ..]) => {
-            Err(format!("\"{word}\" is a group and a machine: write group:{word} or machine:{word}"))
-        }
+        (Some(_), [_, ..]) => Err(format!("\"{word}\" is a group and a machine: write group:{word} or machine:{word}")),
         (None, [_, _, ..]) => Err(several(word, &machines)),
         (None, []) => {
             let names: Vec<String> = group_names(tree).into_iter().chain(machine_names(tree)).collect();
             let hint = did_you_mean(word, names.iter().map(String::as_str).chain(["cluster"]));
-            let also = if tree.structure().name.as_str() == word { "; of the cluster itself it is `cluster`" } else { "" };
+            let also =
+                if tree.structure().name.as_str() == word { "; of the cluster itself it is `cluster`" } else { "" };
             Err(format!(
                 "no mode is named \"{word}\"{hint}: cluster, group:NAME, machine:HOST, or the name of a group or \
                  machine{also}"

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::mode;
 use crate::domain::ids::{FeatureName, GroupId, GroupName};
-use crate::domain::settings::{Catalogue, Edit, Key, ModeId, Target, Tree, Value, rules};
+use crate::domain::settings::{Catalogue, Edit, Entry, Key, ModeId, Target, Tree, Value, rules};
 use crate::domain::text::Line;
 
 /// Where a copy or a move goes.
@@ -205,9 +205,9 @@ fn heir(tree: &Tree, group: &GroupId, named: Option<&str>) -> Result<GroupId, St
         [first, ..] if is_empty => Ok((*first).clone()),
         [_, ..] => {
             let name = |id: &&&GroupId| structure.group(id).map(ToString::to_string);
-            let names: Vec<String> = others.iter().filter_map(|id| name(&id)).collect();
+            let groups: Vec<String> = others.iter().filter_map(|id| name(&id)).collect();
             let n = structure.members.iter().filter(|m| m.group == *group).count();
-            Err(format!("it has {n} machines: say with --move-to where they go ({})", names.join(", ")))
+            Err(format!("it has {n} machines: say with --move-to where they go ({})", groups.join(", ")))
         }
     }
 }
@@ -225,7 +225,12 @@ fn resolve(tree: &Tree, which: &Which, with: &str) -> Result<Vec<Edit>, String> 
         }
     }
     if edits.is_empty() {
-        let on: Vec<String> = keys.iter().filter_map(|key| tree.entry(key)).flat_map(|e| e.versions()).map(|v| tree.host(&v.stamp.on)).collect();
+        let on: Vec<String> = keys
+            .iter()
+            .filter_map(|key| tree.entry(key))
+            .flat_map(Entry::versions)
+            .map(|v| tree.host(&v.stamp.on))
+            .collect();
         return Err(format!("{with} has written none of the versions: they are of {}", on.join(", ")));
     }
     Ok(edits)
@@ -238,7 +243,11 @@ fn resolve(tree: &Tree, which: &Which, with: &str) -> Result<Vec<Edit>, String> 
 pub fn conflicts(tree: &Tree, which: &Which) -> Result<Vec<Key>, String> {
     let all = rules::conflicts(tree);
     let one = |key: Key, what: String| {
-        if all.iter().any(|(k, _)| *k == key) { Ok(vec![key]) } else { Err(format!("{what} has no conflict to resolve")) }
+        if all.iter().any(|(k, _)| *k == key) {
+            Ok(vec![key])
+        } else {
+            Err(format!("{what} has no conflict to resolve"))
+        }
     };
     match which {
         Which::All if all.is_empty() => Err("there is no conflict to resolve".into()),
@@ -252,5 +261,102 @@ pub fn conflicts(tree: &Tree, which: &Which) -> Result<Vec<Key>, String> {
             let key = name.parse().map_err(|e| format!("\"{name}\": {e} (`peerdeck check --json` names them)"))?;
             one(key, name.clone())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::settings::VersionId;
+    use crate::report::hand_made::{self, feature, gid, known, mid, of, version};
+
+    fn catalogue() -> Catalogue {
+        Catalogue::new([known("smtproutes"), known("dnsconfig")])
+    }
+
+    fn one(tree: &Tree, want: Want) -> Result<Vec<Edit>, String> {
+        edits(tree, &catalogue(), &[want]).map_err(|(_, why)| why)
+    }
+
+    fn set(mode: &str, value: Value) -> Want {
+        Want::Set { mode: mode.into(), feature: "smtproutes".into(), value: Arc::new(value) }
+    }
+
+    #[test]
+    fn c11_copy_and_move_are_expanded_into_sets_and_unsets() {
+        let tree = hand_made::tree();
+        let (feature, from) = ("smtproutes".to_owned(), "lab5".to_owned());
+        let copied =
+            one(&tree, Want::Copy { feature: feature.clone(), from: from.clone(), to: To::AllGroups }).unwrap();
+        assert!(
+            copied.len() == 3 && copied.iter().all(|e| matches!(e, Edit::Set { mode: ModeId::Group(_), .. })),
+            "{copied:?}"
+        );
+        let moved = one(&tree, Want::Move { feature, from, to: To::parse("cluster") }).unwrap();
+        assert!(
+            matches!(&moved[..], [Edit::Set { mode: ModeId::Cluster, .. }, Edit::Unset { mode: ModeId::Machine(m), .. }] if *m == mid("m5")),
+            "{moved:?}"
+        );
+        let none = one(&tree, Want::Copy { feature: "smtproutes".into(), from: "Rome".into(), to: To::parse("lab1") });
+        assert!(none.is_err(), "Rome does not define it: {none:?}");
+    }
+
+    #[test]
+    fn c7_groups_and_machines_by_their_names() {
+        let tree = hand_made::tree();
+        let peers = ["lab1", "lab2.example.com", "lab1"].map(str::to_owned).to_vec();
+        let moved = one(&tree, Want::SetGroup { peers, group: "Rome".into() }).unwrap();
+        let to = |m: &str| Edit::SetGroup { machine: mid(m), group: gid("rome") };
+        assert_eq!(moved, [to("m1"), to("m2")], "named twice, moved once");
+        let gone = |name: &str, to: Option<&str>| {
+            one(&tree, Want::DeleteGroup { name: name.into(), move_to: to.map(str::to_owned) })
+        };
+        assert_eq!(gone("Paris", Some("Rome")), Ok(vec![Edit::DeleteGroup { group: gid("paris"), into: gid("rome") }]));
+        assert!(gone("Paris", None).unwrap_err().contains("--move-to where they go (Main_Group, Rome)"));
+        for name in ["", "a\u{1b}[31mb", " x"] {
+            assert!(one(&tree, Want::AddGroup { name: name.into() }).is_err(), "{name:?}");
+            assert!(one(&tree, Want::SetName { name: name.into() }).is_err(), "{name:?}");
+        }
+        assert!(one(&tree, Want::RemoveMachine { peer: "lab9".into() }).unwrap_err().contains("no machine"));
+    }
+
+    #[test]
+    fn c24_resolve_takes_the_word_of_one_peer() {
+        let tree = hand_made::tree();
+        let key = Key::Feature(ModeId::Cluster, feature("dnsconfig"));
+        let which = Which::Feature { mode: "cluster".into(), feature: "dnsconfig".into() };
+        let with = |which: &Which, with: &str| one(&tree, Want::Resolve { which: which.clone(), with: with.into() });
+        let resolved = |id: &str| Ok(vec![Edit::Resolve { key: key.clone(), version: VersionId::new(id) }]);
+        assert_eq!(with(&which, "lab2"), resolved("d2"), "the loser may win");
+        assert_eq!(with(&Which::All, "lab4.example.com"), resolved("d4"));
+        assert_eq!(with(&Which::Register("c/dnsconfig".into()), "lab4"), resolved("d4"));
+        let why = with(&which, "lab1").unwrap_err();
+        assert!(why.contains("lab4.example.com, lab2.example.com"), "{why}");
+        let none = Which::Feature { mode: "cluster".into(), feature: "smtproutes".into() };
+        assert!(with(&none, "lab2").unwrap_err().contains("smtproutes at Cluster americas has no conflict"));
+        assert!(with(&Which::Register("x/y".into()), "lab2").unwrap_err().contains("check --json"));
+        // Of a machine that was removed the word still counts.
+        let mut all = hand_made::registers();
+        let gone = Entry::new(vec![version("r", of(Value::Bool(true)), 1, "m1")]).unwrap();
+        all.insert(Key::MachineRemoved(mid("m2")), gone);
+        let tree = Tree::new(Line::new("c-1"), all);
+        assert_eq!(one(&tree, Want::Resolve { which, with: "lab2".into() }), resolved("d2"));
+    }
+
+    #[test]
+    fn c16_changes_of_one_commit_see_those_before_them() {
+        let tree = hand_made::tree();
+        let copy = Want::Copy { feature: "smtproutes".into(), from: "Rome".into(), to: To::parse("lab1") };
+        let both = edits(&tree, &catalogue(), &[set("Rome", hand_made::routes("mx9")), copy]).unwrap();
+        assert!(
+            matches!(&both[1], Edit::Set { mode: ModeId::Machine(m), value, .. } if *m == mid("m1") && **value == hand_made::routes("mx9")),
+            "{both:?}"
+        );
+        let (n, why) =
+            edits(&tree, &catalogue(), &[set("Rome", Value::table([])), set("nowhere", Value::table([]))]).unwrap_err();
+        assert!(n == 1 && why.contains("no mode is named"), "{n}: {why}");
+        let new = Want::AddGroup { name: "Oslo".into() };
+        let (n, why) = edits(&tree, &catalogue(), &[new, set("group:Oslo", Value::table([]))]).unwrap_err();
+        assert!(n == 0 && why.contains("Oslo is made by the same commit"), "{n}: {why}");
     }
 }
