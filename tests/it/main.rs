@@ -15,6 +15,7 @@ mod keys;
 mod lab;
 mod layering;
 mod oneshot;
+mod oneshot_settings;
 mod reload;
 mod ssh;
 mod support;
