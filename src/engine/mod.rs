@@ -33,6 +33,7 @@ mod rows;
 mod rules;
 pub mod runtime;
 pub mod settings;
+mod settings_rules;
 
 pub use core::Engine;
 
