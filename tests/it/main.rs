@@ -17,6 +17,7 @@ mod layering;
 mod oneshot;
 mod oneshot_settings;
 mod reload;
+mod replica;
 mod ssh;
 mod support;
 mod terminal;
