@@ -216,6 +216,29 @@ fn more_than_can_be_taken_is_a_finding_of_that_peer_and_another_is_asked() {
 }
 
 #[test]
+fn a_tree_that_another_peer_tells_alike_is_the_same_tree() {
+    let mut world = settled();
+    let before = settings(&mut world);
+    world.lose("lab1", Cause::Timeout);
+    world.run(3.0);
+    let after = settings(&mut world);
+    assert_eq!((before.source.as_str(), after.source.as_str()), ("lab1", "lab2"));
+    assert!(Arc::ptr_eq(&before.tree, &after.tree), "nobody need look again");
+}
+
+#[test]
+fn what_a_liar_claims_to_hold_is_bounded() {
+    let mut world = settled();
+    for n in 0..9_000 {
+        world.actors.get_mut("lab2").unwrap().holding.as_mut().unwrap().have.insert(format!("x{n}").as_str().into(), 1);
+    }
+    world.run(5.0);
+    let cluster = Arc::clone(&world.snapshot().clusters[0]);
+    assert_eq!(cluster.peer(&PeerId::new("lab2")).unwrap().holding.as_ref().unwrap().have.len(), 1);
+    assert!(world.alerts.iter().any(|(_, _, f)| f.id.as_str() == "answer-unparsed/americas/peer:lab2"));
+}
+
+#[test]
 fn c23_a_commit_is_refused_when_the_set_of_versions_has_moved_and_says_who_moved_it() {
     let mut world = settled();
     world.write(vec![(smtproutes(paris()), one("v1", text("old")))]);
@@ -260,6 +283,9 @@ fn c16_a_commit_is_done_when_every_peer_that_is_reached_and_attached_has_it() {
     assert!(evidence.contains("not reached, what they have can't be known: lab4"), "{evidence}");
     world.submit(8, plan);
     taken(&mut world, "lab1", 8, 4);
+    let told = Arc::clone(&world.snapshot().clusters[0].commits);
+    let told: Vec<_> = told.iter().map(|c| (c.id, c.on.as_str(), c.commit.seq, c.comment.as_str())).collect();
+    assert_eq!(told, [(8, "lab1", 4, "test")], "it can be followed from here on");
     world.run(2.0);
     assert_eq!(outcomes(&world, 8).len(), 2, "sent and accepted: {:?}", outcomes(&world, 8));
     world.hold("lab1", "a", 4);
