@@ -67,8 +67,9 @@ fn on(version: &Value) -> &str {
 #[test]
 fn c2_show_1_each_machine_names_value_and_origin_and_empty_is_not_absent() {
     let whole = Whole::start("6");
-    let paris: Vec<String> = (1..=6).map(|n| format!("lab{n}")).filter(|p| whole.group_of(p) == "Paris").collect();
-    let own = (1..=6).map(|n| format!("lab{n}")).find(|p| !paris.contains(p)).unwrap();
+    // Two machines in each group, in order.
+    let (own, paris) = ("lab5".to_owned(), ["lab3", "lab4"].map(str::to_owned));
+    assert_eq!((whole.group_of("lab3"), whole.group_of("lab5")), ("Paris".into(), "Rome".into()));
     let doc = whole.commit(&["set", "cluster", "smtproutes", &routes("mx1"), "-m", "relay"]);
     assert_eq!(
         (&doc["plan"]["command"], &doc["plan"]["changes"][0]["feature"]),
@@ -76,7 +77,8 @@ fn c2_show_1_each_machine_names_value_and_origin_and_empty_is_not_absent() {
     );
     assert!(!list(&doc["plan"], "effects").is_empty(), "{doc:#}");
     whole.commit(&["set", "group:Paris", "smtproutes", "{}"]);
-    whole.commit(&["set", &own, "smtproutes", &routes("mx5")]);
+    let doc = whole.commit(&["set", &own, "smtproutes", &routes("mx5")]);
+    let author = doc["plan"]["peer"].as_str().unwrap().split('.').next().unwrap().to_owned();
     for n in 1..=6 {
         let peer = format!("lab{n}");
         let told = whole.feature(&[&peer, "smtproutes"]);
@@ -94,13 +96,9 @@ fn c2_show_1_each_machine_names_value_and_origin_and_empty_is_not_absent() {
             (&(peer == own).into(), &paris.contains(&peer).into()),
             "{told:#}"
         );
-        // Every peer tells the same of every machine.
+        // Every peer tells the same.
         let same = whole.feature(&[&own, "smtproutes", "--on", &peer]);
-        assert_eq!(
-            (&same["value"]["example.com"][0], &same["updated_by"]),
-            (&"mx5".into(), &whole.feature(&[&own, "smtproutes"])["updated_by"]),
-            "{peer}"
-        );
+        assert_eq!((&same["value"]["example.com"][0], on(&same)), (&"mx5".into(), author.as_str()), "{peer}: {same:#}");
     }
     whole.agree();
     let group = whole.feature(&["Paris", "smtproutes"]);
@@ -219,7 +217,8 @@ fn c23_show_3_the_second_of_two_sessions_sees_both_and_may_discard_or_override()
 #[test]
 fn b4_c7_show_4_setgroup_tells_what_would_change_and_then_all_peers_say_so() {
     let whole = Whole::start("6");
-    let moved = (1..=6).map(|n| format!("lab{n}")).find(|p| whole.group_of(p) != "Rome").unwrap();
+    let moved = "lab3".to_owned();
+    assert_eq!(whole.group_of(&moved), "Paris");
     whole.commit(&["set", "cluster", "smtproutes", &routes("mx1")]);
     whole.commit(&["set", "group:Rome", "smtproutes", &routes("mx-rome")]);
     whole.agree();
@@ -330,4 +329,23 @@ fn what_is_named_wrongly_is_told_with_what_was_meant_and_nothing_is_sent() {
     let (doc, _) = whole.json(&["connstatus"]);
     assert_eq!(link(&doc, "lab1", "lab2")["state"], "connected");
     assert_eq!(whole.feature(&["cluster", "smtproutes"])["defined"], false);
+}
+
+#[test]
+fn c14_a_machine_that_is_removed_waits_for_nobody_and_nobody_waits_for_it() {
+    let whole = Whole::start("3");
+    whole.commit(&["set", "cluster", "smtproutes", &routes("mx1")]);
+    let (doc, code) = whole.act(&["removemachine", "lab3", "--dry-run"]);
+    assert_eq!((code, &doc["plan"]["class"]), (0, &"critical".into()), "{doc:#}");
+    whole.commit(&["removemachine", "lab3", "-m", "sold"]);
+    let (past, _) = whole.json(&["settings", "--history", "cluster", "smtproutes"]);
+    assert_eq!(list(&past, "versions").len(), 1, "{past:#}");
+    assert_eq!(whole.run(&["settings", "machine:lab3"]).status.code(), Some(3), "it is no mode any more");
+    // It is still in the fleet file and still answers.
+    for route in ["mx2", "mx3"] {
+        let doc = whole.commit(&["set", "cluster", "smtproutes", &routes(route)]);
+        assert_ne!(doc["plan"]["peer"], "lab3.example.com", "{doc:#}");
+        assert_eq!(whole.feature(&["cluster", "smtproutes"])["value"]["example.com"][0], route);
+    }
+    assert_eq!(whole.run(&["set", "lab3", "smtproutes", "{}", "--yes"]).status.code(), Some(64));
 }

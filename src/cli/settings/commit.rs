@@ -255,7 +255,8 @@ impl Commit<'_> {
             return Ok(on.clone());
         }
         let cluster = self.told.cluster;
-        let fits = |p: &&Arc<Peer>| p.is_reached() && p.detached().is_none();
+        let is_member = |p: &Peer| self.told.tree().structure().member_of(&p.id).is_some();
+        let fits = |p: &&Arc<Peer>| p.is_reached() && p.detached().is_none() && is_member(p);
         let source = cluster.peer(&self.told.settings.source).filter(fits);
         if let Some(peer) = source.or_else(|| cluster.peers.iter().find(fits)) {
             return Ok(peer.id.clone());
@@ -403,6 +404,9 @@ impl Commit<'_> {
             act::text(self.context, cluster, [(plan, &came)])
         };
         act::print(&text);
+        if matches!(&came, Came::Outcome(Outcome { state: OutcomeState::Unknown, .. })) {
+            eprintln!("peerdeck: `peerdeck commitdetail` says who has it");
+        }
         let observed = matches!(&came, Came::Outcome(Outcome { state: OutcomeState::Observed, .. }));
         if let Some((value, kept)) = kept.filter(|_| !observed) {
             match kept.keep(&value) {
