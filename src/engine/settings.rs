@@ -64,6 +64,7 @@ struct Building {
 
 /// How good a source is: the better one is the greater.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "compared as a whole, in the order of their weight")]
 struct Fitness {
     fresh: bool,
     /// One that was removed gets no changes any more.

@@ -143,6 +143,7 @@ pub fn snapshot(tree: Tree) -> Snapshot {
         findings: Arc::default(),
         settings: Some(Arc::new(settings)),
         catalogue: Arc::default(),
+        commits: Arc::default(),
         limits: Limits::default(),
         changes: 0,
     };
