@@ -130,15 +130,8 @@ pub fn run(context: &Context, request: &Request) -> anyhow::Result<Done> {
             emit(&text(context, cluster, plans.iter().zip(&results)))?;
             return Ok(if refused { REFUSED } else { 0 });
         }
-        let audit = match Audit::open(&context.paths, Face::OneShot) {
-            Ok(audit) => audit,
-            Err(error) => {
-                eprintln!("peerdeck: refused: {error}; nothing was sent");
-                return Ok(REFUSED);
-            }
-        };
+        let Some(mut actor) = Actor::new(context, &connected, cluster, stop) else { return Ok(REFUSED) };
         let mut bulk = Bulk::new(plans.clone());
-        let mut actor = Actor { context, connected: &connected, audit, cluster, stop };
         if plans.iter().any(|p| !p.obstacles.is_empty()) {
             // What is known to be refused stops all: nobody wanted half of it.
             let results: Vec<Came> = plans.iter().map(|p| actor.refuse(p)).collect();
@@ -162,7 +155,7 @@ pub fn run(context: &Context, request: &Request) -> anyhow::Result<Done> {
 }
 
 /// What stands against a plan beyond the picture of its target.
-fn hindered(cluster: &Cluster, mut plan: Plan) -> Plan {
+pub(super) fn hindered(cluster: &Cluster, mut plan: Plan) -> Plan {
     let (target, name) = (plan.command.target(), cluster.label(plan.command.target()));
     if !cluster.peers.iter().any(|p| p.is_reached()) {
         plan.obstacles.push(Line::new("no peer is reached that could carry it out or pass it on"));
@@ -173,7 +166,7 @@ fn hindered(cluster: &Cluster, mut plan: Plan) -> Plan {
     plan
 }
 
-fn with_hint(why: String, look: &Look) -> String {
+pub(super) fn with_hint(why: String, look: &Look) -> String {
     let all = look.snapshot.clusters.iter().flat_map(|c| &c.peers).filter(|p| p.observed);
     let silent = all.filter(|p| !p.is_reached()).count();
     if look.complete && silent == 0 {
@@ -182,7 +175,8 @@ fn with_hint(why: String, look: &Look) -> String {
     format!("{why}; of the peers that are known, {silent} did not answer")
 }
 
-struct Actor<'a> {
+/// Carries plans out: asks, hands in, waits, and writes all of it down.
+pub(super) struct Actor<'a> {
     context: &'a Context,
     connected: &'a Connected,
     audit: Audit,
@@ -190,9 +184,25 @@ struct Actor<'a> {
     stop: Stop,
 }
 
-impl Actor<'_> {
+impl<'a> Actor<'a> {
+    /// With the audit log open; `None` when it can't be, which is told: then nothing may be sent.
+    pub(super) fn new(
+        context: &'a Context,
+        connected: &'a Connected,
+        cluster: &'a Cluster,
+        stop: Stop,
+    ) -> Option<Self> {
+        match Audit::open(&context.paths, Face::OneShot) {
+            Ok(audit) => Some(Self { context, connected, audit, cluster, stop }),
+            Err(error) => {
+                eprintln!("peerdeck: refused: {error}; nothing was sent");
+                None
+            }
+        }
+    }
+
     /// Shows the plans and waits for the word that confirms them; why not, in words.
-    async fn confirm(&mut self, plans: &[Plan]) -> Result<(), String> {
+    pub(super) async fn confirm(&mut self, plans: &[Plan]) -> Result<(), String> {
         if !somebody_there() {
             return Err("nobody is there to confirm it, and --yes was not given: nothing was sent".into());
         }
@@ -215,7 +225,7 @@ impl Actor<'_> {
     }
 
     /// Hands `plan` in and waits for what is observed, both in the audit log.
-    async fn carry_out(&mut self, plan: &Plan) -> Outcome {
+    pub(super) async fn carry_out(&mut self, plan: &Plan) -> Outcome {
         let id = match self.audit.begin(self.cluster, plan) {
             Ok(id) => id,
             Err(error) => return self.outcome(OutcomeState::Refused, &format!("{error}; nothing was sent")),
@@ -252,7 +262,7 @@ impl Actor<'_> {
     }
 
     /// A plan that is known to be refused, or stands beside one: nothing is sent, and the attempt is written down.
-    fn refuse(&self, plan: &Plan) -> Came {
+    pub(super) fn refuse(&self, plan: &Plan) -> Came {
         let why: Vec<&str> = plan.obstacles.iter().map(Line::as_str).collect();
         if why.is_empty() {
             return Came::Skipped(Line::new("nothing was sent, because another one would be refused"));
@@ -262,7 +272,7 @@ impl Actor<'_> {
         Came::Outcome(outcome)
     }
 
-    fn outcome(&self, state: OutcomeState, detail: &str) -> Outcome {
+    pub(super) fn outcome(&self, state: OutcomeState, detail: &str) -> Outcome {
         Outcome { state, at: self.connected.links.clock.now(), detail: Line::new(detail) }
     }
 
@@ -275,7 +285,7 @@ impl Actor<'_> {
     }
 
     /// An end: at once on standard output, unless one document will hold them all.
-    fn tell_end(&self, plan: &Plan, outcome: &Outcome) {
+    pub(super) fn tell_end(&self, plan: &Plan, outcome: &Outcome) {
         if self.context.global.json {
             self.tell(plan, outcome);
         } else {
@@ -324,13 +334,18 @@ fn finish(context: &Context, cluster: &Cluster, plans: &[Plan], results: &[Came]
 }
 
 /// That nobody reads it changes nothing of what was done.
-fn print(text: &str) {
+pub(super) fn print(text: &str) {
     if let Err(error) = emit(text) {
         eprintln!("peerdeck: the result can't be printed: {error:#}");
     }
 }
 
-fn text<'a>(context: &Context, cluster: &Cluster, results: impl IntoIterator<Item = (&'a Plan, &'a Came)>) -> String {
+/// The document about plans and what came of them, or a text about each.
+pub(super) fn text<'a>(
+    context: &Context,
+    cluster: &Cluster,
+    results: impl IntoIterator<Item = (&'a Plan, &'a Came)>,
+) -> String {
     if context.global.json {
         return report::document(&action::document(cluster, results));
     }
@@ -343,7 +358,7 @@ fn text<'a>(context: &Context, cluster: &Cluster, results: impl IntoIterator<Ite
 }
 
 /// Refused means that nothing was changed: once a part was done, the whole has failed.
-fn code(results: &[Came]) -> Done {
+pub(super) fn code(results: &[Came]) -> Done {
     let state = |came: &Came| match came {
         Came::Outcome(outcome) => Some(outcome.state),
         Came::None | Came::Skipped(_) => None,

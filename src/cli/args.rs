@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::settings::args as settings;
 use crate::config::{Choice, Via, span};
 use crate::domain::command::REASON_MAX;
 
@@ -91,6 +92,12 @@ pub enum Command {
     Connstatus(Check),
     /// Clusters, groups and machines
     List,
+    /// What is defined at which mode, and what applies where
+    Settings(settings::Settings),
+    /// Check: do all peers hold one version of every setting? (exit code 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN)
+    Check(Check),
+    /// Who has the newest commit already, peer by peer
+    Commitdetail,
     /// Step by step: where does a connection fail?
     Diagnose(Diagnose),
     /// What happened
@@ -108,6 +115,45 @@ pub enum Command {
     /// Action: announce that machines are worked on, or that the work is done
     #[command(after_help = ACTION_CODES)]
     Maintenance(MaintenanceArgs),
+    /// Action: define a feature at a mode; an empty value overrides with nothing
+    #[command(after_help = ACTION_CODES)]
+    Set(settings::Set),
+    /// Action: let a mode inherit a feature again
+    #[command(after_help = ACTION_CODES)]
+    Unset(settings::Unset),
+    /// Action: define a feature elsewhere as one mode defines it
+    #[command(after_help = ACTION_CODES)]
+    Copy(settings::Transfer),
+    /// Action: define a feature elsewhere, and inherit it where it was
+    #[command(after_help = ACTION_CODES)]
+    Move(settings::Transfer),
+    /// Action: change a feature at a mode in your own editor ($VISUAL, $EDITOR)
+    #[command(after_help = ACTION_CODES)]
+    Edit(settings::Edit),
+    /// Action: many changes out of a file as one commit
+    #[command(after_help = ACTION_CODES)]
+    Apply(settings::Apply),
+    /// Action: put machines into a group
+    #[command(after_help = ACTION_CODES)]
+    Setgroup(settings::SetGroup),
+    /// Action: make a group
+    #[command(after_help = ACTION_CODES)]
+    Addgroup(settings::Named),
+    /// Action: give a group another name
+    #[command(after_help = ACTION_CODES)]
+    Renamegroup(settings::RenameGroup),
+    /// Action: take a group away; its machines move
+    #[command(after_help = ACTION_CODES)]
+    Deletegroup(settings::DeleteGroup),
+    /// Action: end a membership; what the machine inherits becomes its own
+    #[command(after_help = ACTION_CODES)]
+    Removemachine(settings::RemoveMachine),
+    /// Action: rename the cluster
+    #[command(after_help = ACTION_CODES)]
+    Setname(settings::Named),
+    /// Action: settle conflicts with the word of one peer, or leave them on purpose
+    #[command(after_help = ACTION_CODES)]
+    Resolve(settings::Resolve),
     /// Check and explain the fleet file
     Config(ConfigArgs),
     /// Man page and completions of this very program

@@ -19,6 +19,7 @@ use crate::domain::snapshot::Cluster;
 use crate::domain::text::Line;
 use crate::domain::time::Time;
 use crate::report::action::{self, BasisDoc, OutcomeDoc};
+use crate::report::edits::EditDoc;
 use crate::report::{line, rfc3339};
 
 /// Name of the file in the state folder.
@@ -82,6 +83,9 @@ struct Record {
     reason: Option<String>,
     lasting_s: Option<u64>,
     class: &'static str,
+    /// Of a commit: what it changes, without the values, which may be secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changes: Option<Vec<EditDoc>>,
     basis: BasisDoc,
     outcome: Option<OutcomeDoc>,
 }
@@ -147,6 +151,8 @@ impl Audit {
             reason: action::reason(&plan.command),
             lasting_s: action::lasting_s(&plan.command),
             class: plan.class().into(),
+            changes: action::changes(cluster, &plan.command)
+                .map(|all| all.into_iter().map(EditDoc::without_value).collect()),
             basis: BasisDoc::new(cluster, &plan.basis),
             outcome: None,
         };

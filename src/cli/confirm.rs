@@ -5,8 +5,11 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use rustix::termios::{QueueSelector, tcflush};
 use tokio::sync::oneshot;
 
+use crate::domain::command::Command;
 use crate::domain::plan::{DangerClass, Plan};
+use crate::domain::settings::{Edit, Tree};
 use crate::domain::snapshot::Cluster;
+use crate::report::edits;
 
 /// What a person must type.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -26,6 +29,9 @@ impl Question {
         let (word, n) = (first.command.word(), plans.len());
         let target = first.command.target();
         let label = cluster.label(target).to_owned();
+        if let (Command::Commit { edits, .. }, Some(settings)) = (&first.command, &cluster.settings) {
+            return Some(Self::commit(&settings.tree, edits, class));
+        }
         Some(match (class, n) {
             (DangerClass::Reversible, 1) => {
                 Self { text: format!("Type y for {word} on {label}: "), answers: vec!["y".into(), "yes".into()] }
@@ -43,6 +49,27 @@ impl Question {
                 answers: vec![n.to_string()],
             },
         })
+    }
+
+    /// For a commit: the name of what is changed, or the number of changes.
+    fn commit(tree: &Tree, all: &[Edit], class: DangerClass) -> Self {
+        let what = match all {
+            [one] => edits::text(tree, one),
+            several => format!("commit {} changes", several.len()),
+        };
+        match (class, all) {
+            (DangerClass::Reversible, _) => {
+                Self { text: format!("Type y to {what}: "), answers: vec!["y".into(), "yes".into()] }
+            }
+            (DangerClass::Disruptive | DangerClass::Critical, [one]) => {
+                let subject = edits::subject(tree, one);
+                Self { text: format!("Type {subject} to {what}: "), answers: vec![subject] }
+            }
+            (DangerClass::Disruptive | DangerClass::Critical, several) => {
+                let n = several.len().to_string();
+                Self { text: format!("Type {n} to {what}: "), answers: vec![n] }
+            }
+        }
     }
 
     /// Whether `typed` is a yes.

@@ -10,15 +10,16 @@ use crate::app::action;
 /// Commands by their kind, with what their exit codes mean; the README has the same table.
 const EXIT_CODES: &[(&str, &str)] = &[
     (
-        "checks: status, connstatus, watch --once",
+        "checks: status, connstatus, check, watch --once",
         "0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN, usage and configuration errors too",
     ),
     (
-        "queries: list, diagnose, events, config, generate",
+        "queries: list, settings, commitdetail, diagnose, events, config, generate",
         "0 answered, 3 not answered, usage and configuration errors too",
     ),
     (
-        "actions: disconnect, reconnect, maintenance, trust, lab fault",
+        "actions: disconnect, reconnect, maintenance, set, unset, copy, move, edit, apply, setgroup, addgroup, renamegroup, \
+         deletegroup, removemachine, setname, resolve, trust, lab fault",
         "0 done and observed, 1 refused and nothing was changed, 2 failed or done in part, 3 outcome unknown, 64 usage \
          or configuration error and nothing was sent; with --dry-run 0 would run, 1 would be refused",
     ),
@@ -44,6 +45,7 @@ const ENVIRONMENT: &[(&str, &str)] = &[
     ("SSH_AUTH_SOCK", "the agent that logs in"),
     ("NO_COLOR", "no colours, if it is set and not empty"),
     ("TERM, COLORTERM, LC_ALL, LC_CTYPE, LANG", "what the terminal can show"),
+    ("VISUAL, EDITOR", "what `edit` opens; vi without them"),
     ("USER, LOGNAME, SSH_CONNECTION", "who acts, for the audit log"),
 ];
 

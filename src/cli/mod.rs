@@ -23,6 +23,7 @@ pub mod output;
 pub mod peer;
 mod process;
 pub mod reload;
+pub mod settings;
 pub mod shell;
 mod signals;
 mod subjects;
@@ -38,6 +39,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser};
 
 use self::args::{Cli, Command, ConfigCommand, Global, LabCommand};
+use self::settings::commit::Request;
 use crate::config::{Choice, Fleet, Paths};
 
 /// An exit code.
@@ -142,6 +144,9 @@ fn dispatch(cli: Cli) -> anyhow::Result<Done> {
         Some(Command::Status(args)) => checks::status(&context, args.plugin),
         Some(Command::Connstatus(args)) => checks::connstatus(&context, args.plugin),
         Some(Command::List) => checks::list(&context),
+        Some(Command::Settings(args)) => settings::query::settings(&context, &args),
+        Some(Command::Check(args)) => settings::query::check(&context, args.plugin),
+        Some(Command::Commitdetail) => settings::query::commitdetail(&context),
         Some(Command::Diagnose(args)) => diagnose::run(&context, &args),
         Some(Command::Events(args)) => events::run(&context, args.follow),
         Some(Command::Trust(args)) => trust::run(&context, &args),
@@ -150,6 +155,19 @@ fn dispatch(cli: Cli) -> anyhow::Result<Done> {
         Some(Command::Disconnect(args)) => act::run(&context, &act::Request::disconnect(args)),
         Some(Command::Reconnect(args)) => act::run(&context, &act::Request::reconnect(args)),
         Some(Command::Maintenance(args)) => act::run(&context, &act::Request::maintenance(args.command)),
+        Some(Command::Set(args)) => settings::commit::run(&context, &Request::set(args)?),
+        Some(Command::Unset(args)) => settings::commit::run(&context, &Request::unset(args)),
+        Some(Command::Copy(args)) => settings::commit::run(&context, &Request::copy(args)),
+        Some(Command::Move(args)) => settings::commit::run(&context, &Request::shift(args)),
+        Some(Command::Edit(args)) => settings::commit::run(&context, &Request::edit(args)),
+        Some(Command::Apply(args)) => settings::commit::run(&context, &Request::apply(args)?),
+        Some(Command::Setgroup(args)) => settings::commit::run(&context, &Request::setgroup(args)),
+        Some(Command::Addgroup(args)) => settings::commit::run(&context, &Request::addgroup(args)),
+        Some(Command::Renamegroup(args)) => settings::commit::run(&context, &Request::renamegroup(args)),
+        Some(Command::Deletegroup(args)) => settings::commit::run(&context, &Request::deletegroup(args)),
+        Some(Command::Removemachine(args)) => settings::commit::run(&context, &Request::removemachine(args)),
+        Some(Command::Setname(args)) => settings::commit::run(&context, &Request::setname(args)),
+        Some(Command::Resolve(args)) => settings::commit::run(&context, &Request::resolve(args)),
         Some(Command::Config(args)) => config::run(&context, &args.command),
         Some(Command::Generate(args)) => generate::run(&args.command),
     }
@@ -158,7 +176,23 @@ fn dispatch(cli: Cli) -> anyhow::Result<Done> {
 /// Whether a command changes something, and so has the exit codes of actions.
 fn is_action(command: &Command) -> bool {
     match command {
-        Command::Trust(_) | Command::Disconnect(_) | Command::Reconnect(_) | Command::Maintenance(_) => true,
+        Command::Trust(_)
+        | Command::Disconnect(_)
+        | Command::Reconnect(_)
+        | Command::Maintenance(_)
+        | Command::Set(_)
+        | Command::Unset(_)
+        | Command::Copy(_)
+        | Command::Move(_)
+        | Command::Edit(_)
+        | Command::Apply(_)
+        | Command::Setgroup(_)
+        | Command::Addgroup(_)
+        | Command::Renamegroup(_)
+        | Command::Deletegroup(_)
+        | Command::Removemachine(_)
+        | Command::Setname(_)
+        | Command::Resolve(_) => true,
         Command::Lab(lab) => lab.command.is_some(),
         Command::Config(c) => match c.command {
             ConfigCommand::Check | ConfigCommand::Template(_) | ConfigCommand::Info => false,
@@ -168,6 +202,9 @@ fn is_action(command: &Command) -> bool {
         | Command::Status(_)
         | Command::Connstatus(_)
         | Command::List
+        | Command::Settings(_)
+        | Command::Check(_)
+        | Command::Commitdetail
         | Command::Diagnose(_)
         | Command::Events(_)
         | Command::Watch(_)
@@ -175,13 +212,34 @@ fn is_action(command: &Command) -> bool {
     }
 }
 
+/// Commands that have the exit codes of actions, beside `lab fault`.
+const ACTIONS: &[&str] = &[
+    "trust",
+    "disconnect",
+    "reconnect",
+    "maintenance",
+    "set",
+    "unset",
+    "copy",
+    "move",
+    "edit",
+    "apply",
+    "setgroup",
+    "addgroup",
+    "renamegroup",
+    "deletegroup",
+    "removemachine",
+    "setname",
+    "resolve",
+];
+
 /// The code of a command line that can't be read: by the command that it seems to be.
 fn usage_code(args: &[OsString]) -> Done {
     let words: Vec<&str> = args.iter().skip(1).filter_map(|a| a.to_str()).collect();
     let tree = command();
     let named = words.iter().find(|w| tree.find_subcommand(w).is_some());
     let acts = match named {
-        Some(&("trust" | "disconnect" | "reconnect" | "maintenance")) => true,
+        Some(&name) if ACTIONS.contains(&name) => true,
         Some(&"lab") => words.contains(&"fault"),
         Some(_) | None => false,
     };

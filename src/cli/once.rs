@@ -70,8 +70,18 @@ pub async fn look(observer: &Observer, clock: &dyn Clock, timeout: Duration, jud
 
 /// Looks on for a short while until `enough` holds: what only fellows can tell comes later than what is dialled.
 pub async fn look_on(observer: &Observer, clock: &dyn Clock, look: Look, enough: impl Fn(&Snapshot) -> bool) -> Look {
+    look_until(observer, clock, look, Instant::now() + RELAY, enough).await
+}
+
+/// As [`look_on`], at the longest to `deadline`.
+pub async fn look_until(
+    observer: &Observer,
+    clock: &dyn Clock,
+    look: Look,
+    deadline: Instant,
+    enough: impl Fn(&Snapshot) -> bool,
+) -> Look {
     let mut pictures = observer.snapshots.clone();
-    let deadline = Instant::now() + RELAY;
     let mut look = look;
     while !enough(&look.snapshot) {
         tokio::select! {

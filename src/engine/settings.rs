@@ -64,8 +64,11 @@ struct Building {
 
 /// How good a source is: the better one is the greater.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "compared as a whole, in the order of their weight")]
 struct Fitness {
     fresh: bool,
+    /// One that was removed gets no changes any more.
+    member: bool,
     /// Settings of a detached machine are its own.
     attached: bool,
     /// Peers of other levels don't synchronise (C15).
@@ -91,7 +94,7 @@ impl ClusterState {
         }
         let present = self.settings.source.clone().filter(|key| self.contacts.contains_key(key));
         let fitness = present.as_ref().and_then(|key| self.fitness(key, now));
-        if fitness == Some(Fitness { fresh: true, attached: true, level: true }) {
+        if fitness == Some(Fitness { fresh: true, member: true, attached: true, level: true }) {
             return;
         }
         let failed = |key: &EndpointKey| self.settings.failed.contains_key(key);
@@ -139,6 +142,7 @@ impl ClusterState {
         let peer = self.cluster.peer(contact.id.as_ref()?)?;
         (contact.belongs.as_ref() == Some(&membership.cluster_id)).then(|| Fitness {
             fresh: peer.is_row_fresh(&self.cluster.limits, now),
+            member: membership.machine(&peer.id).is_some(),
             attached: peer.detached().is_none(),
             level: peer.identity.as_ref().map(|i| i.level) == usual_level(&self.cluster),
         })
@@ -382,6 +386,8 @@ pub(super) fn observed(cluster: &Cluster, on: &PeerId, commit: &CommitId) -> Opt
         match has(peer, commit) {
             Has::Yes => with.push(peer),
             Has::No if peer.detached().is_some() => without.push((peer, "detached")),
+            // It gets no changes any more.
+            Has::No if is_removed(cluster, peer) => {}
             Has::No if other => without.push((peer, "another level")),
             Has::Unknown if !peer.is_reached() => without.push((peer, "not reached")),
             Has::No | Has::Unknown => return None,
@@ -400,10 +406,15 @@ pub(super) fn observed(cluster: &Cluster, on: &PeerId, commit: &CommitId) -> Opt
     Some(text)
 }
 
+/// Whether the settings say that a peer is no member, although it is still observed.
+fn is_removed(cluster: &Cluster, peer: &Peer) -> bool {
+    cluster.settings.as_ref().is_some_and(|s| s.tree.structure().member_of(&peer.id).is_none())
+}
+
 /// Who does not have a commit of those that should, in words, for a wait that came to nothing.
 pub(super) fn lacking(cluster: &Cluster, commit: &CommitId) -> Option<String> {
     let of = |p: &Peer| match has(p, commit) {
-        Has::No if p.detached().is_none() => Some(cluster.label(&p.id).to_owned()),
+        Has::No if p.detached().is_none() && !is_removed(cluster, p) => Some(cluster.label(&p.id).to_owned()),
         Has::Unknown if p.is_reached() => Some(format!("{} (does not say what it has)", cluster.label(&p.id))),
         Has::Yes | Has::No | Has::Unknown => None,
     };

@@ -7,9 +7,15 @@ pub mod action;
 pub mod check;
 pub mod connstatus;
 pub mod diagnose;
+pub mod edits;
 pub mod findings;
+#[cfg(test)]
+pub(crate) mod hand_made;
+pub mod history;
+pub mod inconsistencies;
 pub mod lines;
 pub mod list;
+pub mod settings;
 pub mod status;
 pub mod table;
 #[cfg(test)]

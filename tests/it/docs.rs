@@ -164,6 +164,15 @@ fn global_options_stand_before_and_after_every_command() {
             | "peerdeck disconnect"
             | "peerdeck reconnect"
             | "peerdeck maintenance off" => &["lab1"],
+            "peerdeck set" => &["cluster", "smtproutes", "{}"],
+            "peerdeck unset" | "peerdeck edit" => &["cluster", "smtproutes"],
+            "peerdeck copy" | "peerdeck move" => &["smtproutes", "--from", "lab1", "--to", "all-groups"],
+            "peerdeck apply" => &["changes.toml"],
+            "peerdeck setgroup" => &["lab1", "lab2", "Rome"],
+            "peerdeck addgroup" | "peerdeck deletegroup" | "peerdeck setname" => &["Oslo"],
+            "peerdeck renamegroup" => &["Paris", "Oslo"],
+            "peerdeck removemachine" => &["lab1"],
+            "peerdeck resolve" => &["cluster", "smtproutes", "--use", "lab2"],
             "peerdeck maintenance on" => &["lab1", "--for", "2h"],
             "peerdeck generate completions" => &["bash"],
             "peerdeck lab fault" => &["heal"],

@@ -16,6 +16,7 @@ mod keys;
 mod lab;
 mod layering;
 mod oneshot;
+mod oneshot_settings;
 mod reload;
 mod replica;
 mod settings;

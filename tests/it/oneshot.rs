@@ -12,14 +12,14 @@ use crate::support::PATIENCE;
 use crate::whole::{Whole, link, list, peerdeck, text};
 
 /// Long enough for a busy machine.
-const LONG: &str = "20s";
+pub const LONG: &str = "20s";
 
 impl Whole {
     fn audit(&self) -> PathBuf {
         self.dir.path().join(".local/state/peerdeck/audit.jsonl")
     }
 
-    fn audited(&self) -> Vec<Value> {
+    pub fn audited(&self) -> Vec<Value> {
         let text = std::fs::read_to_string(self.audit()).unwrap_or_default();
         text.lines().map(|l| serde_json::from_str(l).unwrap()).collect()
     }
@@ -30,11 +30,11 @@ impl Whole {
         self.audited().into_iter().rfind(about).unwrap_or_else(|| panic!("nothing about {peer}"))
     }
 
-    fn act(&self, args: &[&str]) -> (Value, i32) {
+    pub fn act(&self, args: &[&str]) -> (Value, i32) {
         self.json(&[args, &["--timeout", LONG]].concat())
     }
 
-    fn detached(&self, peer: &str) -> Option<bool> {
+    pub fn detached(&self, peer: &str) -> Option<bool> {
         let (doc, _) = self.json(&["connstatus"]);
         let of = |p: &&Value| p["peer"].as_str().unwrap().split('.').next() == Some(peer);
         list(&doc, "peers").iter().find(of).unwrap()["detached"].as_bool()
@@ -189,14 +189,14 @@ fn d7_what_cannot_be_written_down_is_not_done() {
 }
 
 /// A command on a terminal of its own.
-struct Typed {
+pub struct Typed {
     child: Box<dyn Child + Send + Sync>,
     keys: Box<dyn Write + Send>,
     said: Arc<Mutex<String>>,
 }
 
 impl Typed {
-    fn start(whole: &Whole, args: &[&str]) -> Self {
+    pub fn start(whole: &Whole, args: &[&str]) -> Self {
         let size = PtySize { rows: 40, cols: 200, pixel_width: 0, pixel_height: 0 };
         let pair = native_pty_system().openpty(size).unwrap();
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_peerdeck"));
@@ -222,7 +222,7 @@ impl Typed {
         Self { child, keys, said }
     }
 
-    fn until(&self, word: &str) {
+    pub fn until(&self, word: &str) {
         let end = Instant::now() + PATIENCE;
         loop {
             let said = self.said.lock().unwrap().clone();
@@ -234,12 +234,12 @@ impl Typed {
         }
     }
 
-    fn type_keys(&mut self, keys: &str) {
+    pub fn type_keys(&mut self, keys: &str) {
         self.keys.write_all(keys.as_bytes()).unwrap();
         self.keys.flush().unwrap();
     }
 
-    fn code(mut self) -> (u32, String) {
+    pub fn code(mut self) -> (u32, String) {
         let end = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
