@@ -2,8 +2,9 @@
 
 use std::collections::VecDeque;
 
+use super::dialog::About;
 use super::{App, Cmd, plural};
-use crate::domain::{ClusterName, Line, Outcome, OutcomeState, PeerAct, Plan, Severity, Time};
+use crate::domain::{ClusterName, Line, Outcome, OutcomeState, Plan, Severity, Time};
 use crate::engine::bulk::Bulk;
 
 pub use crate::engine::bulk::StepState;
@@ -19,7 +20,7 @@ pub struct Run {
     /// Of which cluster the peers are.
     pub cluster: ClusterName,
     /// What is done.
-    pub kind: PeerAct,
+    pub about: About,
     /// The names of the peers, as they were called then.
     pub names: Vec<String>,
     /// Since when.
@@ -32,10 +33,11 @@ impl Run {
     /// In a few words: `disconnect lab3`, `disconnect 3 peers`.
     #[must_use]
     pub fn title(&self) -> String {
-        let word: &str = self.kind.into();
-        match self.names.as_slice() {
-            [one] => format!("{word} {one}"),
-            several => format!("{word} {} {}", several.len(), plural(several.len(), "peer")),
+        let word = self.about.word();
+        match (&self.about, self.names.as_slice()) {
+            (About::Commit(draft), _) => format!("{word} {}", draft.about),
+            (About::Peers(_), [one]) => format!("{word} {one}"),
+            (About::Peers(_), several) => format!("{word} {} {}", several.len(), plural(several.len(), "peer")),
         }
     }
 
@@ -104,7 +106,7 @@ impl App {
     /// Starts carrying out `plans`, the first alone.
     pub(super) fn start(
         &mut self,
-        kind: PeerAct,
+        about: About,
         cluster: ClusterName,
         names: Vec<String>,
         plans: Vec<Plan>,
@@ -120,7 +122,8 @@ impl App {
         }
         let id = self.runs.next;
         self.runs.next += 1;
-        self.runs.runs.push_back(Run { id, cluster, kind, names, since: now, bulk: Bulk::new(plans) });
+        self.runs.runs.push_back(Run { id, cluster, about, names, since: now, bulk: Bulk::new(plans) });
+        self.stage_is_sent(id);
         self.advance(id)
     }
 
@@ -137,11 +140,13 @@ impl App {
         if run.bulk.is_over() {
             return Vec::new();
         }
+        let state = outcome.state;
         run.bulk.on_outcome(step, outcome);
         if run.bulk.is_over() {
             let (text, severity) = run.summary();
             self.toast(text, severity, now);
         }
+        self.stage_heard(id, state);
         self.advance(id)
     }
 
@@ -167,7 +172,7 @@ impl App {
     pub fn left_behind(&self) -> Vec<Line> {
         let mut lines = Vec::new();
         for run in self.runs.unfinished() {
-            let word: &str = run.kind.into();
+            let word = run.about.word();
             for (step, name) in run.bulk.steps().iter().zip(&run.names) {
                 match step.state {
                     StepState::Running(_) => {
