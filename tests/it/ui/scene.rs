@@ -9,7 +9,8 @@ use peerdeck::domain::mesh::link::Probe;
 use peerdeck::domain::mesh::verdict::Verdict;
 use peerdeck::domain::mesh::{DnsCheck, DnsResult, Pulse};
 use peerdeck::domain::observation::{Health, Identity};
-use peerdeck::domain::snapshot::Limits;
+use peerdeck::domain::settings::Tree;
+use peerdeck::domain::snapshot::{Limits, Settings};
 use peerdeck::domain::{
     BootId, Cause, Cluster, Finding, FindingId, FindingKind, GroupName, HostName, Line, Link, LinkState, Maintenance,
     Peer, PeerId, Reach, ReachState, Row, Snapshot, Subject, Time,
@@ -28,6 +29,7 @@ pub struct Scene {
     verdicts: Vec<Verdict>,
     findings: Vec<Finding>,
     events: Vec<Event>,
+    tree: Option<Arc<Tree>>,
 }
 
 #[derive(Clone, Default)]
@@ -65,6 +67,7 @@ impl Scene {
             verdicts: vec![],
             findings: vec![],
             events: vec![],
+            tree: None,
         };
         let n = scene.hosts.len();
         for i in 0..n {
@@ -85,6 +88,12 @@ impl Scene {
     pub fn id(&self, i: usize) -> PeerId {
         assert!(i < self.hosts.len(), "no such peer");
         PeerId::new(&format!("SN{i:04}"))
+    }
+
+    /// The peers tell these settings.
+    pub fn settings(&mut self, tree: &Arc<Tree>) -> &mut Self {
+        self.tree = Some(Arc::clone(tree));
+        self
     }
 
     pub fn link(&mut self, from: usize, to: usize, change: impl FnOnce(&mut Link)) -> &mut Self {
@@ -257,7 +266,10 @@ impl Scene {
             membership_revision: Some(7),
             verdicts: Arc::new(self.verdicts.clone()),
             findings: Arc::new(self.findings.clone()),
-            settings: None,
+            settings: self.tree.as_ref().map(|tree| {
+                let digest = Line::new(&format!("{:p}", Arc::as_ptr(tree)));
+                Arc::new(Settings { tree: Arc::clone(tree), source: self.id(0), digest, at: NOW })
+            }),
             limits: Limits::default(),
             changes,
         };
