@@ -4,9 +4,7 @@ use crate::app::field::TextField;
 use crate::app::keys::Key;
 use crate::app::question::TYPE_AHEAD;
 use crate::app::settings::Draft;
-use crate::app::settings::book::key_name;
 use crate::domain::maintenance::LASTING_MAX;
-use crate::domain::settings::rules;
 use crate::domain::{Cluster, ClusterName, Command, DangerClass, Line, PeerAct, PeerId, Plan, Time, span};
 use crate::engine::plans;
 
@@ -335,22 +333,12 @@ impl Dialog {
                         changes.push(change);
                     }
                 }
-                if changes.is_empty() {
-                    changes = self.moved(cluster);
-                }
             }
         }
         if !changes.is_empty() {
             self.changes = changes;
             self.top = 0;
         }
-    }
-
-    /// What of the settings was written since the plan was read.
-    fn moved(&self, cluster: &Cluster) -> Vec<Line> {
-        let (About::Commit(_), Some(settings)) = (&self.about, &cluster.settings) else { return Vec::new() };
-        let moved = self.plans.iter().flat_map(|p| rules::moved(&settings.tree, &p.basis.settings));
-        moved.map(|key| Line::new(&format!("{} was written meanwhile", key_name(&settings.tree, &key)))).collect()
     }
 
     fn command(&self, kind: PeerAct, peer: PeerId) -> Command {

@@ -51,7 +51,6 @@ use palette::{FaultKind, History, Palette};
 use panel::{Panel, PanelKind};
 use question::Questions;
 
-use crate::domain::settings::Catalogue;
 use crate::domain::{ClusterName, Event, FindingId, PeerId, Severity, Snapshot, Time};
 
 /// How long a toast stands.
@@ -78,8 +77,6 @@ pub struct Options {
     pub themes: ThemeList,
     /// Faults that can be brought into the lab of this process; none without one.
     pub faults: Vec<FaultKind>,
-    /// What is known of features.
-    pub catalogue: Arc<Catalogue>,
     /// What was typed into the palette in earlier sessions, oldest first.
     pub history: Vec<String>,
     /// Whether times are shown as UTC at the start.

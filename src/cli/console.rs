@@ -94,7 +94,6 @@ pub async fn run(
         lab: options.lab,
         read_only: commander.is_none(),
         themes: looks.list(),
-        catalogue: options.catalogue,
         faults: options.faults.as_ref().map(|f| f.kinds.clone()).unwrap_or_default(),
         history: options.history.as_deref().map(history::load).unwrap_or_default(),
         utc: options.utc,

@@ -15,7 +15,7 @@ use crate::domain::mesh::row::Row;
 use crate::domain::mesh::verdict::Verdict;
 use crate::domain::observation::{Health, Identity, OperatorSession};
 use crate::domain::reach::{Reach, ReachState};
-use crate::domain::settings::{Holding, Tree};
+use crate::domain::settings::{Catalogue, GOOD_MACHINES, Holding, Tree};
 use crate::domain::text::Line;
 use crate::domain::time::Time;
 
@@ -53,6 +53,8 @@ pub struct Cluster {
     pub findings: Arc<Vec<Finding>>,
     /// The settings, as the one peer that was asked tells them.
     pub settings: Option<Arc<Settings>>,
+    /// The features that are known, here and on the peers alike.
+    pub catalogue: Arc<Catalogue>,
     /// What counts as too old.
     pub limits: Limits,
     /// Rises when the picture changes in more than ages and round trips, so that a face need not compare all cells.
@@ -78,6 +80,12 @@ pub struct Limits {
     pub unknown: Duration,
     /// This many changes of a link's state within ten minutes are flapping.
     pub flap_changes: u32,
+    /// A peer that lacks a commit for longer is a finding.
+    pub propagation: Duration,
+    /// More machines than this are a finding (C28).
+    pub machines: usize,
+    /// A history of settings of so many MiB is a finding.
+    pub history_mib: u64,
 }
 
 impl Default for Limits {
@@ -91,6 +99,9 @@ impl Default for Limits {
             clock_skew: Duration::from_secs(5),
             unknown: Duration::from_secs(30),
             flap_changes: 10,
+            propagation: Duration::from_secs(30),
+            machines: GOOD_MACHINES,
+            history_mib: 256,
         }
     }
 }

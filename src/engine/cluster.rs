@@ -10,6 +10,7 @@ use super::findings::Tracker;
 use super::flaps::Flaps;
 use super::out::Out;
 use super::settings::Telling;
+use super::settings_rules::{Behind, Judged};
 use super::{relay, rules};
 use crate::domain::finding::FindingKind;
 use crate::domain::ids::{BootId, ClusterName, PeerId};
@@ -86,6 +87,8 @@ pub(super) struct Extra {
     pub places: Vec<Option<usize>>,
     /// The start of the peer and the newest line of its log since then that was taken.
     pub logged: Option<(BootId, u64)>,
+    /// What it lacks of the settings that others have.
+    pub behind: Behind,
 }
 
 impl Extra {
@@ -113,6 +116,7 @@ pub(super) struct ClusterState {
     pub tracker: Tracker,
     pub commands: Vec<Pending>,
     pub settings: Telling,
+    pub judged: Judged,
     /// When this console itself last had to drop observations.
     pub dropping: Option<Time>,
     /// Set when something changed that is shown.
@@ -142,6 +146,7 @@ impl ClusterState {
             verdicts: Arc::default(),
             findings: Arc::default(),
             settings: None,
+            catalogue: Arc::clone(&config.catalogue),
             limits: config.limits,
             changes: 0,
         };
@@ -154,6 +159,7 @@ impl ClusterState {
             tracker: Tracker::default(),
             commands: Vec::new(),
             settings: Telling::default(),
+            judged: Judged::default(),
             dropping: None,
             dirty: true,
             aged: false,
@@ -263,6 +269,7 @@ impl ClusterState {
     /// Verdicts and rules into findings.
     fn judge(&mut self, out: &mut Out<'_>) {
         let blind = self.cluster.verdicts.iter().any(|v| v.kind == FindingKind::WatcherBlind);
+        self.note_settings(out.now);
         let candidates = rules::candidates(self, out.now);
         let changed = self.tracker.update(candidates, blind, &self.cluster, out);
         if changed {
@@ -294,7 +301,7 @@ impl ClusterState {
         let known = self.extra.values().map(|e| e.known + relay::PATIENCE);
         let ripe = self.tracker.next(limits);
         let ends = self.cluster.peers.iter().filter_map(|p| Some(p.row.as_ref()?.maintenance.as_ref()?.until));
-        let soon = ages.chain(heard).chain(known).chain(ripe).chain(ends).filter(|t| *t > now);
+        let soon = ages.chain(heard).chain(known).chain(ripe).chain(ends).chain(self.behind_due()).filter(|t| *t > now);
         rounded(soon.chain([self.ticked + usual]).min().unwrap_or(now)).max(now)
     }
 

@@ -240,13 +240,13 @@ impl<'a> File<'a> {
         Some(match value.get_ref() {
             DeValue::String(text) => Value::text(text),
             DeValue::Boolean(yes) => Value::Bool(*yes),
-            DeValue::Integer(n) => match i64::from_str_radix(n.as_str(), n.radix()) {
-                Ok(n) => Value::Int(n),
-                Err(_) => {
+            DeValue::Integer(n) => {
+                let Ok(n) = i64::from_str_radix(n.as_str(), n.radix()) else {
                     self.complain(&value.span(), "a number that is too large");
                     return None;
-                }
-            },
+                };
+                Value::Int(n)
+            }
             DeValue::Float(n) => match f64::from_str(n.as_str()) {
                 Ok(n) if n.is_finite() => Value::Float(n),
                 Ok(_) | Err(_) => {

@@ -37,14 +37,7 @@ fn themes() -> ThemeList {
 
 /// The console over a scene, after some keys.
 pub fn app(snapshot: Snapshot, size: (u16, u16), keys: &str) -> App {
-    let options = Options {
-        lab: true,
-        themes: themes(),
-        catalogue: tree::catalogue(),
-        width: size.0,
-        height: size.1,
-        ..Options::default()
-    };
+    let options = Options { lab: true, themes: themes(), width: size.0, height: size.1, ..Options::default() };
     let mut app = App::new(options, Arc::new(snapshot), NOW);
     press(&mut app, keys, NOW);
     app

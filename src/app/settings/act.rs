@@ -10,6 +10,7 @@ use crate::app::acts::Targets;
 use crate::app::keys::Key as Press;
 use crate::app::panel::PanelKind;
 use crate::app::{Action, App, Cmd, Overlay, Scope, View, plural};
+use crate::domain::settings::words::called;
 use crate::domain::settings::{Edit, Key, ModeId, Past, Target, Value, Version, rules};
 use crate::domain::{ClusterName, FeatureName, GroupName, Line, MemberId, PeerId, Severity, Time};
 
@@ -482,7 +483,6 @@ impl App {
             machines,
             staged: None,
             on: draft::author(cluster)?,
-            catalogue: Arc::clone(&self.options.catalogue),
         })
     }
 
@@ -605,7 +605,7 @@ impl App {
             return Vec::new();
         };
         let Some(tree) = self.tree().cloned() else { return Vec::new() };
-        let about = format!("{} as {}", super::book::key_name(&tree, &register), by(&tree, &version));
+        let about = format!("{} as {}", called(&tree, &register), by(&tree, &version));
         let typed = match &register {
             Key::Feature(_, feature) => feature.to_string(),
             Key::ClusterName | Key::Addressing => "cluster".to_owned(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::domain::settings::catalogue::Catalogue;
 use crate::domain::settings::{Dangling, Entry, Key, Level, ModeId, Tree, rules};
-use crate::domain::{FeatureName, GroupId, Line};
+use crate::domain::{FeatureName, Line};
 
 /// What is counted of a mode.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -35,6 +35,7 @@ pub struct ModeLine {
 #[derive(Clone, Debug)]
 pub struct Book {
     tree: Arc<Tree>,
+    catalogue: Arc<Catalogue>,
     modes: Vec<ModeLine>,
     places: BTreeMap<ModeId, usize>,
     features: Vec<FeatureName>,
@@ -47,7 +48,7 @@ pub struct Book {
 impl Book {
     /// Of `tree`, with the features that `catalogue` knows and those that are set anyway.
     #[must_use]
-    pub fn new(tree: Arc<Tree>, catalogue: &Catalogue) -> Self {
+    pub fn new(tree: Arc<Tree>, catalogue: Arc<Catalogue>) -> Self {
         let modes = lines(&tree);
         let places: BTreeMap<ModeId, usize> = modes.iter().enumerate().map(|(at, m)| (m.id.clone(), at)).collect();
         let mut names: BTreeMap<FeatureName, usize> = catalogue.settings().map(|f| (f.name.clone(), 0)).collect();
@@ -65,7 +66,8 @@ impl Book {
             defined_at: vec![Vec::new(); names.len()],
             features: names.keys().cloned().collect(),
             conflicts: rules::conflicts(&tree),
-            dangling: rules::dangling(&tree, catalogue),
+            dangling: rules::dangling(&tree, &catalogue),
+            catalogue,
             modes,
             places,
             tree: Arc::clone(&tree),
@@ -132,6 +134,12 @@ impl Book {
         &self.tree
     }
 
+    /// What is known of features.
+    #[must_use]
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
+    }
+
     /// All modes: the cluster, then each group before its machines.
     #[must_use]
     pub fn modes(&self) -> &[ModeLine] {
@@ -196,22 +204,6 @@ pub fn mode_of(key: &Key) -> Option<ModeId> {
         Key::MachineIdentity(id) | Key::MachineGroup(id) | Key::MachineRemoved(id) => ModeId::Machine(id.clone()),
         Key::Feature(mode, _) => mode.clone(),
     })
-}
-
-/// A register in words: `smtproutes at Group Paris`, `the group of Machine lab1.example.com`.
-#[must_use]
-pub fn key_name(tree: &Tree, key: &Key) -> String {
-    let group = |id: &GroupId| tree.mode_name(&ModeId::Group(id.clone()));
-    match key {
-        Key::ClusterName => "the name of the cluster".to_owned(),
-        Key::Addressing => "how machines address each other".to_owned(),
-        Key::GroupName(id) => format!("the name of {}", group(id)),
-        Key::GroupDeleted(id) => format!("the deletion of {}", group(id)),
-        Key::MachineIdentity(id) => format!("the identity of Machine {}", tree.host(id)),
-        Key::MachineGroup(id) => format!("the group of Machine {}", tree.host(id)),
-        Key::MachineRemoved(id) => format!("the removal of Machine {}", tree.host(id)),
-        Key::Feature(mode, feature) => format!("{feature} at {}", tree.mode_name(mode)),
-    }
 }
 
 fn lines(tree: &Tree) -> Vec<ModeLine> {

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use super::staging::Told;
 use crate::app::plural;
-use crate::domain::settings::catalogue::Catalogue;
 use crate::domain::settings::{Edit, Seen, Tree, rules};
 use crate::domain::{Cluster, Command, Line, PeerId, Plan, Time};
 use crate::engine::plans;
@@ -26,8 +24,6 @@ pub struct Draft {
     pub staged: Option<Seen>,
     /// Who carries it out.
     pub on: PeerId,
-    /// What is known of features.
-    pub catalogue: Arc<Catalogue>,
 }
 
 impl Draft {
@@ -39,14 +35,9 @@ impl Draft {
         let Some(settings) = &cluster.settings else { return Err("no peer tells the settings now".to_owned()) };
         let command = Command::Commit { on: self.on.clone(), edits: Arc::clone(&self.edits), comment };
         let mut plan = plans::plan(cluster, command, now);
-        let told = Told::of(&settings.tree, &self.catalogue, &self.edits);
-        plan.evidence = told.lines();
-        plan.effects = told.effects.iter().chain(&told.notices).cloned().collect();
-        plan.basis.settings = self.staged.clone().unwrap_or_else(|| told.seen());
-        if let Some(why) = &told.refusal
-            && !plan.obstacles.contains(why)
-        {
-            plan.obstacles.push(why.clone());
+        if let Some(seen) = &self.staged {
+            // What was seen when it was staged, which may be longer ago than the dialog.
+            plan.basis.settings = seen.clone();
         }
         let moved = rules::moved(&settings.tree, &plan.basis.settings);
         if !moved.is_empty() {

@@ -1,9 +1,9 @@
 //! Lists of the Settings view: what is staged, inconsistencies, versions of a setting, modes and groups to pick from.
 
-use super::book::key_name;
 use crate::app::App;
 use crate::app::filter::contains;
 use crate::app::panel::PanelKind;
+use crate::domain::settings::words::called;
 use crate::domain::settings::{Entry, Key, Level, ModeId, Past, Target, VersionId};
 
 /// What is picked.
@@ -38,7 +38,7 @@ impl App {
     pub fn list_keys(&self, kind: PanelKind, query: &str) -> Vec<Key> {
         let low = query.trim().to_lowercase();
         let Some(book) = self.book() else { return Vec::new() };
-        let fits = |key: &&Key| low.is_empty() || contains(&key_name(book.tree(), key), &low);
+        let fits = |key: &&Key| low.is_empty() || contains(&called(book.tree(), key), &low);
         match kind {
             PanelKind::Changes => {
                 let stage = self.stage().into_iter();

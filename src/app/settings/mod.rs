@@ -4,7 +4,7 @@
 //! confirmed, which goes the way of all commands.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 pub mod act;
 pub mod book;
@@ -111,7 +111,8 @@ impl App {
     /// What is known of features.
     #[must_use]
     pub fn catalogue(&self) -> &Catalogue {
-        &self.options.catalogue
+        static NONE: LazyLock<Catalogue> = LazyLock::new(Catalogue::default);
+        self.book().map_or(&*NONE, |b| b.catalogue())
     }
 
     /// The settings on screen.
@@ -237,13 +238,14 @@ impl App {
 
     /// Makes the index of a new tree, and keeps selections on what is there.
     pub(super) fn settle_settings(&mut self) {
-        let tree = self.cluster().and_then(|c| c.settings.as_ref()).map(|s| Arc::clone(&s.tree));
-        let Some(tree) = tree else {
+        let told =
+            self.cluster().and_then(|c| Some((Arc::clone(&c.settings.as_ref()?.tree), Arc::clone(&c.catalogue))));
+        let Some((tree, catalogue)) = told else {
             self.desk.book = None;
             return;
         };
         if !self.desk.book.as_ref().is_some_and(|b| b.is_of(&tree)) {
-            self.desk.book = Some(Arc::new(Book::new(tree, &self.options.catalogue)));
+            self.desk.book = Some(Arc::new(Book::new(tree, catalogue)));
         }
         let Some(book) = self.desk.book.clone() else { return };
         let place = &mut self.desk.place;

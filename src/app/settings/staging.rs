@@ -1,14 +1,13 @@
-//! What staged or wanted changes would do: old and new of each register, who is affected, what to know.
+//! What staged changes would do: who is affected, and what to know.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::book::key_name;
-use super::rows::{brief, brief_content};
+use super::rows::brief;
 use crate::app::{App, plural};
 use crate::domain::settings::catalogue::Catalogue;
 use crate::domain::settings::rules;
-use crate::domain::settings::{Content, Edit, Key, Seen, Tree, Version};
+use crate::domain::settings::{Edit, Tree};
 use crate::domain::{FeatureName, GroupId, Line};
 
 /// Lines of each kind that are told; what is more is counted.
@@ -20,24 +19,11 @@ const NAMES_MAX: usize = 6;
 /// Characters of a value in one sentence.
 const VALUE_MAX: usize = 80;
 
-/// A register that would be written.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Change {
-    /// Which.
-    pub key: Key,
-    /// What it says now.
-    pub old: Option<Version>,
-    /// What it would say.
-    pub new: Content,
-}
-
 /// What changes would do to a tree.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Told {
     tree: Arc<Tree>,
     edits: Vec<Edit>,
-    /// What would be written.
-    pub changes: Vec<Change>,
     /// Which effective settings would change on which machines (B4).
     pub effects: Vec<Line>,
     /// What to know about it: overrides, blanks, references that would lead nowhere (C11, C12, C25).
@@ -53,7 +39,6 @@ impl Told {
         let mut told = Self {
             tree: Arc::clone(tree),
             edits: edits.to_vec(),
-            changes: Vec::new(),
             effects: Vec::new(),
             notices: Vec::new(),
             refusal: None,
@@ -74,10 +59,6 @@ impl Told {
         let after = rules::after(tree, &writes);
         told.effects = effects(tree, &after, catalogue);
         told.notices = bounded(rules::notices(tree, &after, catalogue, edits));
-        told.changes = writes
-            .into_iter()
-            .map(|(key, new)| Change { old: tree.entry(&key).map(|e| e.effective().clone()), key, new })
-            .collect();
         told
     }
 
@@ -85,23 +66,6 @@ impl Told {
     #[must_use]
     pub fn is_of(&self, tree: &Arc<Tree>, edits: &[Edit]) -> bool {
         Arc::ptr_eq(&self.tree, tree) && self.edits == edits
-    }
-
-    /// What the registers say now that would be written.
-    #[must_use]
-    pub fn seen(&self) -> Seen {
-        rules::seen(&self.tree, self.changes.iter().map(|c| &c.key))
-    }
-
-    /// Old and new of each register, a line each.
-    #[must_use]
-    pub fn lines(&self) -> Vec<Line> {
-        let line = |c: &Change| {
-            let old = c.old.as_ref().map_or_else(|| "never written".to_owned(), |v| short(&brief_content(&v.content)));
-            let new = short(&brief_content(&c.new));
-            Line::new(&format!("{}: {old}, becomes {new}", key_name(&self.tree, &c.key)))
-        };
-        bounded(self.changes.iter().map(line).collect())
     }
 }
 
@@ -166,6 +130,6 @@ impl App {
             return;
         }
         self.desk.told =
-            if edits.is_empty() { None } else { Some(Arc::new(Told::of(&tree, &self.options.catalogue, &edits))) };
+            if edits.is_empty() { None } else { Some(Arc::new(Told::of(&tree, self.catalogue(), &edits))) };
     }
 }

@@ -13,9 +13,7 @@ use crate::cli::follow::ThemesNow;
 use crate::cli::reload::Reload;
 use crate::cli::shell::Shells;
 use crate::config::Paths;
-use crate::domain::settings::Catalogue;
 use crate::engine::runtime::Historian;
-use crate::proto::features;
 use crate::ui::Themes;
 
 /// Finds out step by step why a peer is not reached.
@@ -60,8 +58,6 @@ pub struct ConsoleOptions {
     pub dumps: Option<PathBuf>,
     /// How a shell on a peer is opened; `None`: there is none.
     pub shells: Option<Shells>,
-    /// What is known of features.
-    pub catalogue: Arc<Catalogue>,
     /// Asks peers for the past of settings; `None`: nobody is asked.
     pub historian: Option<Historian>,
     /// When the process started, for the log.
@@ -106,7 +102,6 @@ impl Default for ConsoleOptions {
             patience: None,
             dumps: None,
             shells: None,
-            catalogue: features::built_in(),
             historian: None,
             started: Instant::now(),
         }

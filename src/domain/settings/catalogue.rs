@@ -160,6 +160,7 @@ impl Catalogue {
     }
 
     /// All of them, by name.
+    #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Feature> {
         self.features.values()
     }

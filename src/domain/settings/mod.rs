@@ -12,15 +12,17 @@ mod key;
 mod notices;
 mod references;
 pub mod rules;
+mod structure;
 mod transfer;
 mod tree;
 mod value;
+pub mod words;
 
 pub use catalogue::{Catalogue, Feature, Levels};
 pub use edit::{CommitId, EDITS_MAX, Edit, EditKind, Holding, Past, Seen};
 pub use effects::{Effect, show};
 pub use key::{Key, ModeId};
-pub use notices::{good_practice, sentence};
+pub use notices::{GOOD_MACHINES, good_practice, sentence};
 pub use references::{Dangling, Remedy};
 pub use transfer::Target;
 pub use tree::{Effective, Entry, Member, Mode, Origin, Structure, Tree};

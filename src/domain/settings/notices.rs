@@ -5,13 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::catalogue::Catalogue;
 use super::effects::effects;
 use super::references::{Dangling, Remedy, dangling};
-use super::{Edit, Level, ModeId, Tree};
+use super::{Edit, Key, Level, Mode, ModeId, Tree};
 use crate::domain::ids::{FeatureName, MemberId};
 use crate::domain::membership::Addressing;
 use crate::domain::text::Line;
 
 /// More machines than this in one cluster are not good practice (C28).
 pub const GOOD_MACHINES: usize = 20;
+
+/// Most edited settings whose overrides are looked up.
+const EDITED_MAX: usize = 200;
 
 /// Most names in one sentence.
 const NAMES_MAX: usize = 6;
@@ -36,12 +39,16 @@ fn id(d: Dangling) -> (MemberId, FeatureName, Line, Line) {
 
 /// C12: an edit above an override does not reach below it.
 fn overrides(after: &Tree, edits: &[Edit]) -> Vec<Line> {
-    let mut lines = Vec::new();
-    let mut told: BTreeSet<(&ModeId, &FeatureName)> = BTreeSet::new();
+    let mut edited: Vec<(&ModeId, &FeatureName)> = Vec::new();
     for edit in edits {
-        let (mode, feature) = match edit {
-            Edit::Set { mode, feature, .. } | Edit::Unset { mode, feature } => (mode, feature),
-            Edit::Resolve { key: super::Key::Feature(mode, feature), .. } => (mode, feature),
+        match edit {
+            Edit::Set { mode, feature, .. }
+            | Edit::Unset { mode, feature }
+            | Edit::Resolve { key: Key::Feature(mode, feature), .. } => {
+                if mode.level() != Level::Machine && !edited.contains(&(mode, feature)) {
+                    edited.push((mode, feature));
+                }
+            }
             Edit::Resolve { .. }
             | Edit::SetName { .. }
             | Edit::AddGroup { .. }
@@ -49,38 +56,45 @@ fn overrides(after: &Tree, edits: &[Edit]) -> Vec<Line> {
             | Edit::DeleteGroup { .. }
             | Edit::SetGroup { .. }
             | Edit::RemoveMachine { .. }
-            | Edit::SetHost { .. } => continue,
-        };
-        if mode.level() == Level::Machine || !told.insert((mode, feature)) {
-            continue;
+            | Edit::SetHost { .. } => {}
         }
-        let below = overriding(after, mode, feature);
-        if !below.is_empty() {
-            let (here, names) = (after.mode_name(mode), names(below));
-            lines.push(Line::new(&format!("{feature} at {here} does not affect {names}: overridden there")));
+        if edited.len() == EDITED_MAX {
+            break;
         }
     }
-    lines
+    if edited.is_empty() {
+        return Vec::new();
+    }
+    let modes = after.modes();
+    let tell = |(mode, feature): (&ModeId, &FeatureName)| {
+        let below = overriding(after, &modes, mode, feature);
+        let here = after.mode_name(mode);
+        (!below.is_empty())
+            .then(|| Line::new(&format!("{feature} at {here} will not affect {}, which override it", names(below))))
+    };
+    edited.into_iter().filter_map(tell).collect()
 }
 
-/// The modes below `mode` that have their own setting; of a group that has one its machines are not named.
-fn overriding(tree: &Tree, mode: &ModeId, feature: &FeatureName) -> Vec<String> {
-    let s = tree.structure();
-    let defines = |mode: &ModeId| tree.defined(mode, feature).is_some();
+/// The modes below `mode` that have their own setting; of a group that has one the machines are not named.
+fn overriding(tree: &Tree, modes: &[Mode], mode: &ModeId, feature: &FeatureName) -> Vec<String> {
     let mut found = Vec::new();
-    for (id, _) in &s.groups {
-        let group = ModeId::Group(id.clone());
-        match mode {
-            ModeId::Group(edited) if edited == id => {}
-            ModeId::Group(_) | ModeId::Machine(_) => continue,
-            ModeId::Cluster if defines(&group) => {
-                found.push(tree.mode_name(&group));
-                continue;
+    let mut told = false;
+    for below in modes {
+        let within = match (mode, &below.id) {
+            (ModeId::Cluster, ModeId::Group(_)) => {
+                told = false;
+                true
             }
-            ModeId::Cluster => {}
+            (ModeId::Cluster, ModeId::Machine(_)) => !told,
+            (ModeId::Group(group), ModeId::Machine(id)) => {
+                tree.structure().member(id).is_some_and(|m| m.group == *group)
+            }
+            (ModeId::Cluster | ModeId::Group(_) | ModeId::Machine(_), _) => false,
+        };
+        if within && tree.defined(&below.id, feature).is_some() {
+            told |= below.id.level() == Level::Group;
+            found.push(tree.mode_name(&below.id));
         }
-        let machines = s.members.iter().filter(|m| m.group == *id).map(|m| ModeId::Machine(m.id.clone()));
-        found.extend(machines.filter(|m| defines(m)).map(|m| tree.mode_name(&m)));
     }
     found
 }

@@ -122,15 +122,13 @@ pub fn may_define(tree: &Tree, catalogue: &Catalogue, mode: &ModeId, feature: &F
     if known.levels.allow(mode.level()) {
         return Ok(());
     }
+    let cluster = tree.mode_name(&ModeId::Cluster);
     let there = match (known.levels, mode) {
-        (Levels::ClusterOnly, _) => tree.mode_name(&ModeId::Cluster),
         (Levels::ClusterOrGroup, ModeId::Machine(id)) => match tree.structure().member(id) {
-            Some(m) => {
-                format!("{} or {}", tree.mode_name(&ModeId::Group(m.group.clone())), tree.mode_name(&ModeId::Cluster))
-            }
-            None => tree.mode_name(&ModeId::Cluster),
+            Some(m) => format!("{} or {cluster}", tree.mode_name(&ModeId::Group(m.group.clone()))),
+            None => cluster,
         },
-        (Levels::ClusterOrGroup | Levels::Any, _) => tree.mode_name(&ModeId::Cluster),
+        (Levels::ClusterOnly | Levels::ClusterOrGroup | Levels::Any, _) => cluster,
         (Levels::MachineOnly | Levels::LoginHost, _) => {
             let group = match mode {
                 ModeId::Group(id) => Some(id),

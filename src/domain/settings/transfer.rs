@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::catalogue::{Catalogue, Levels};
+use super::catalogue::Catalogue;
 use super::rules::{may_define, refuse};
 use super::{Edit, Level, ModeId, Tree, Value};
 use crate::domain::ids::{FeatureName, MemberId};
@@ -107,20 +107,15 @@ fn defined(tree: &Tree, catalogue: &Catalogue, feature: &FeatureName, from: &Mod
         may_define(tree, catalogue, from, feature)?;
     }
     let here = tree.mode_name(from);
-    match tree.applies(from, feature) {
-        Some((source, _)) => {
-            let there = tree.mode_name(&source);
-            refuse(format!("{feature} is not defined at {here}, which inherits it from {there}: take it from there"))
-        }
-        None => match catalogue.feature(feature).map(|f| (f.levels, &f.factory)) {
-            Some((Levels::LoginHost, _)) | Some((_, None)) | None => {
-                refuse(format!("{feature} is not defined at {here}, nor above it"))
-            }
-            Some((_, Some(_))) => {
-                refuse(format!("{feature} is not defined at {here}, nor above it: the factory default applies"))
-            }
-        },
+    if let Some((source, _)) = tree.applies(from, feature) {
+        let there = tree.mode_name(&source);
+        return refuse(format!(
+            "{feature} is not defined at {here}, which inherits it from {there}: take it from there"
+        ));
     }
+    let factory = catalogue.feature(feature).is_some_and(|f| f.factory.is_some());
+    let applies = if factory { ": the factory default applies" } else { "" };
+    refuse(format!("{feature} is not defined at {here}, nor above it{applies}"))
 }
 
 fn targets(tree: &Tree, feature: &FeatureName, from: &ModeId, to: &Target) -> Result<Vec<ModeId>, Line> {

@@ -5,11 +5,11 @@ use ratatui::layout::Rect;
 use super::value::blame;
 use super::{standing_look, zone};
 use crate::app::panel::{Panel, PanelKind};
-use crate::app::settings::book::key_name;
 use crate::app::settings::lists::PickFor;
 use crate::app::settings::{Book, Stage, json, rows};
 use crate::app::{App, plural};
 use crate::domain::Time;
+use crate::domain::settings::words::called;
 use crate::domain::settings::{Content, Edit, Entry, Key, ModeId, Target};
 use crate::ui::list::{self, Column, Shape};
 use crate::ui::pen::{Pen, Piece, above, below, piece};
@@ -33,7 +33,7 @@ pub fn title(app: &App, kind: PanelKind) -> String {
             format!("{n} {}", if n == 1 { "inconsistency" } else { "inconsistencies" })
         }
         PanelKind::Versions => match (app.asked(), app.book()) {
-            (Some(asked), Some(book)) => format!("History of {}", key_name(book.tree(), &asked.key)),
+            (Some(asked), Some(book)) => format!("History of {}", called(book.tree(), &asked.key)),
             _ => "History".to_owned(),
         },
         PanelKind::Pick(pick) => app.pick_title(pick),
@@ -126,7 +126,7 @@ fn changes(pen: &mut Pen<'_>, area: Rect, app: &App, book: &Book, panel: &Panel,
         let old = tree.entry(key).map_or_else(|| "not set".to_owned(), |e| rows::brief_content(&e.effective().content));
         vec![
             piece(word, role),
-            piece(key_name(tree, key), Role::Text),
+            piece(called(tree, key), Role::Text),
             piece(format!("{old} {} {}", g.arrow, new_words(&staged.edit)), Role::Muted),
         ]
     });
@@ -248,7 +248,7 @@ fn conflicts(pen: &mut Pen<'_>, area: Rect, app: &App, book: &Book, panel: &Pane
     let columns = [column("setting", 52, 0), column("versions", 10, 60), column("newest", 30, 70)];
     let shape = Shape { cursor: Some(place), ..Shape::new(&columns) };
     let entry_of = |key: &Key| book.tree().entry(key);
-    let names: Vec<String> = keys.iter().map(|k| key_name(book.tree(), k)).collect();
+    let names: Vec<String> = keys.iter().map(|k| called(book.tree(), k)).collect();
     let newest: Vec<String> = {
         let pen = &*pen;
         keys.iter()

@@ -314,6 +314,7 @@ fn c32_two_clusters_of_one_name_never_mix() {
         endpoints: vec![endpoint(&name.into(), "lab1")],
         discover: true,
         limits: Limits::default(),
+        catalogue: Arc::default(),
     };
     let (mut engine, effects) = Engine::new(Config { clusters: vec![config("east"), config("west")] }, now);
     assert_eq!(effects.len(), 2);

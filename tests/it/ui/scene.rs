@@ -270,6 +270,7 @@ impl Scene {
                 let digest = Line::new(&format!("{:p}", Arc::as_ptr(tree)));
                 Arc::new(Settings { tree: Arc::clone(tree), source: self.id(0), digest, at: NOW })
             }),
+            catalogue: super::tree::catalogue(),
             limits: Limits::default(),
             changes,
         };
