@@ -16,6 +16,7 @@ mod lab;
 mod layering;
 mod oneshot;
 mod reload;
+mod settings;
 mod ssh;
 mod support;
 mod terminal;

@@ -180,6 +180,11 @@ fn remedies(
     dependent: &ModeId,
     name: &Line,
 ) -> Vec<Remedy> {
+    // Where it is defined beside what names it already, somebody below overrides it: only there it can be mended.
+    let beside = super::effects::at(tree, catalogue, dependent, &reference.to).value;
+    if beside.is_some_and(|v| names_of(&v, &reference.items).contains(name.as_str())) {
+        return Vec::new();
+    }
     let allow = |name: &FeatureName, level| catalogue.feature(name).is_some_and(|f| f.levels.allow(level));
     // Where the name exists, below the mode that defines the dependent item; groups first.
     let below = |mode: &ModeId| match (dependent, mode) {

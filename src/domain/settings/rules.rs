@@ -160,6 +160,26 @@ pub fn check_value(feature: &FeatureName, value: &Value) -> Result<(), Line> {
     Ok(())
 }
 
+/// Whether settings can be at `mode` at all.
+///
+/// # Errors
+/// There is no such group or member (any more).
+pub fn check_mode(tree: &Tree, mode: &ModeId) -> Result<(), Line> {
+    match mode {
+        ModeId::Group(id) if tree.structure().group(id).is_none() => no_group(id),
+        ModeId::Machine(id) if tree.structure().member(id).is_none() => no_member(tree, id),
+        ModeId::Cluster | ModeId::Group(_) | ModeId::Machine(_) => Ok(()),
+    }
+}
+
+fn no_group<T>(id: &GroupId) -> Result<T, Line> {
+    refuse(format!("there is no group {id} (any more): look at the list of groups"))
+}
+
+fn no_member<T>(tree: &Tree, id: &MemberId) -> Result<T, Line> {
+    refuse(format!("{} is not a member of this cluster (any more)", tree.host(id)))
+}
+
 pub(super) fn refuse<T>(why: impl AsRef<str>) -> Result<T, Line> {
     Err(Line::new(why.as_ref()))
 }
@@ -286,14 +306,14 @@ impl<'t> Draft<'t> {
     fn group(&self, id: &GroupId) -> Result<GroupName, Line> {
         match self.groups.get(id) {
             Some(name) => Ok(name.clone()),
-            None => refuse(format!("there is no group {id} (any more): look at the list of groups")),
+            None => no_group(id),
         }
     }
 
     fn member(&self, id: &MemberId) -> Result<GroupId, Line> {
         match self.members.get(id) {
             Some(group) => Ok(group.clone()),
-            None => refuse(format!("{} is not a member of this cluster (any more)", self.tree.host(id))),
+            None => no_member(self.tree, id),
         }
     }
 

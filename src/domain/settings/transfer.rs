@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::catalogue::Catalogue;
-use super::rules::{may_define, refuse};
+use super::rules::{check_mode, may_define, refuse};
 use super::{Edit, Level, ModeId, Tree, Value};
 use crate::domain::ids::{FeatureName, MemberId};
 use crate::domain::text::Line;
@@ -32,6 +32,7 @@ pub fn copy(
     let set = |mode: ModeId| Edit::Set { mode, feature: feature.clone(), value: value.clone() };
     let targets = targets(tree, feature, from, to)?;
     for mode in &targets {
+        check_mode(tree, mode)?;
         may_define(tree, catalogue, mode, feature)?;
     }
     Ok(targets.into_iter().map(set).collect())
@@ -69,6 +70,7 @@ pub fn publish(
     features: &[FeatureName],
 ) -> Result<Vec<Edit>, Line> {
     let own = ModeId::Machine(machine.clone());
+    check_mode(tree, &own)?;
     let mut chosen = features.to_vec();
     if chosen.is_empty() {
         let fits = |f: &FeatureName| {
@@ -92,6 +94,7 @@ pub fn publish(
 /// # Errors
 /// The feature has no factory default, or may not be defined there (C17).
 pub fn start_fresh(tree: &Tree, catalogue: &Catalogue, feature: &FeatureName, mode: &ModeId) -> Result<Edit, Line> {
+    check_mode(tree, mode)?;
     may_define(tree, catalogue, mode, feature)?;
     match catalogue.feature(feature).and_then(|f| f.factory.clone()) {
         Some(value) => Ok(Edit::Set { mode: mode.clone(), feature: feature.clone(), value }),
@@ -100,6 +103,7 @@ pub fn start_fresh(tree: &Tree, catalogue: &Catalogue, feature: &FeatureName, mo
 }
 
 fn defined(tree: &Tree, catalogue: &Catalogue, feature: &FeatureName, from: &ModeId) -> Result<Arc<Value>, Line> {
+    check_mode(tree, from)?;
     if let Some(value) = tree.defined(from, feature).and_then(|v| v.content.value()) {
         return Ok(value.clone());
     }
