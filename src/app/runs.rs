@@ -4,10 +4,13 @@ use std::collections::VecDeque;
 
 use super::dialog::About;
 use super::{App, Cmd, plural};
+use crate::domain::settings::{CommitId, Key, Past};
 use crate::domain::{ClusterName, Line, Outcome, OutcomeState, Plan, Severity, Time};
 use crate::engine::bulk::Bulk;
+use crate::engine::settings::spread;
 
 pub use crate::engine::bulk::StepState;
+pub use crate::engine::settings::Has;
 
 /// Runs that are kept.
 const KEPT: usize = 32;
@@ -27,6 +30,8 @@ pub struct Run {
     pub since: Time,
     /// Where each of them stands.
     pub bulk: Bulk,
+    /// Of a commit: its name, once that is known.
+    pub commit: Option<CommitId>,
 }
 
 impl Run {
@@ -122,7 +127,7 @@ impl App {
         }
         let id = self.runs.next;
         self.runs.next += 1;
-        self.runs.runs.push_back(Run { id, cluster, about, names, since: now, bulk: Bulk::new(plans) });
+        self.runs.runs.push_back(Run { id, cluster, about, names, since: now, bulk: Bulk::new(plans), commit: None });
         self.stage_is_sent(id);
         self.advance(id)
     }
@@ -147,7 +152,51 @@ impl App {
             self.toast(text, severity, now);
         }
         self.stage_heard(id, state);
-        self.advance(id)
+        let mut cmds = self.advance(id);
+        cmds.extend(self.ask_for_name(id, state));
+        cmds
+    }
+
+    /// Asks for the past of one register that a commit has written: it tells the commit's name, by which peers say
+    /// whether they have it.
+    fn ask_for_name(&self, id: u64, state: OutcomeState) -> Option<Cmd> {
+        match state {
+            OutcomeState::Accepted | OutcomeState::Observed => {}
+            OutcomeState::Sent
+            | OutcomeState::Running
+            | OutcomeState::Refused
+            | OutcomeState::Failed
+            | OutcomeState::Unknown => return None,
+        }
+        let run = self.runs.runs.iter().find(|r| r.id == id && r.commit.is_none())?;
+        let (About::Commit(_), step) = (&run.about, run.bulk.steps().first()?) else { return None };
+        let key = step.plan.basis.settings.keys().next()?.clone();
+        Some(Cmd::History { cluster: run.cluster.clone(), key })
+    }
+
+    /// The past of a register, newest first: commits of ours whose name it tells.
+    pub(super) fn name_commits(&mut self, cluster: &ClusterName, key: &Key, past: &[Past]) {
+        for run in self.runs.runs.iter_mut().filter(|r| r.commit.is_none() && r.cluster == *cluster) {
+            let (About::Commit(_), Some(step)) = (&run.about, run.bulk.steps().first()) else { continue };
+            let Some(seen) = step.plan.basis.settings.get(key) else { continue };
+            // What came after what was seen; of those the first with our comment is ours.
+            let newer = past.iter().take_while(|p| !seen.contains(&p.version.id));
+            let ours = newer.filter(|p| p.comment == *step.plan.command.reason()).last();
+            run.commit = ours.map(|p| p.commit.clone());
+        }
+    }
+
+    /// Who has a commit (`commitdetail`, C16): the names of the peers by what they say.
+    #[must_use]
+    pub fn spread(&self, run: &Run) -> Vec<(Has, Vec<String>)> {
+        let cluster = self.live.clusters.iter().find(|c| c.name == run.cluster);
+        let (Some(cluster), Some(commit)) = (cluster, &run.commit) else { return Vec::new() };
+        let all = spread(cluster, commit);
+        let those = |has: Has| {
+            let names = all.iter().filter(|(_, h)| *h == has).map(|(id, _)| cluster.label(id).to_owned());
+            (has, names.collect::<Vec<_>>())
+        };
+        [Has::Yes, Has::No, Has::Unknown].map(those).into_iter().filter(|(_, names)| !names.is_empty()).collect()
     }
 
     /// Nothing more is sent of what still waits; what is on its way goes on.

@@ -12,7 +12,7 @@ use super::lists::{List, ListSort, about};
 use super::question::Questions;
 use super::runs::Run;
 use super::settings::Pane;
-use super::{Action, App, Keymap, Options, Overlay, Toast, View, action, acts};
+use super::{Action, App, Keymap, Options, Overlay, Scope, Toast, View, action, acts};
 use crate::app::keys::Key;
 use crate::domain::settings::ModeId;
 use crate::domain::{Cluster, DangerClass, Event, Finding, Line, LinkState, Peer, Severity, Snapshot, Subject, Time};
@@ -504,6 +504,8 @@ impl App {
             (Action::Pause, _) if self.held.is_some() => "resume",
             (Action::FaultsOnly, _) if self.faults_only => "show all",
             (Action::Open, _) if self.overview().is_some() => "go in",
+            (Action::Open, _) if self.scope() == Scope::Conflicts => "resolve",
+            (Action::Open, _) if self.scope() == Scope::Pick => "take it",
             (Action::Open, _) if self.panel().is_some() => "on/off",
             (Action::Open, View::Mesh) => "connections",
             (Action::Open, View::Settings) => "go in",

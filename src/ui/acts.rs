@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 use crate::app::acts::command_of;
 use crate::app::acts::{Choice, Menu};
 use crate::app::dialog::{About, Dialog, Focus};
-use crate::app::runs::{Run, StepState};
+use crate::app::runs::{Has, Run, StepState};
 use crate::app::{App, plural};
 use crate::domain::{DangerClass, OutcomeState, PeerAct, Time, span, time};
 use crate::ui::pen::{Pen, Piece, piece};
@@ -285,13 +285,15 @@ pub fn results(pen: &mut Pen<'_>, area: Rect, app: &App, top: usize, now: Time) 
         if !lines.is_empty() {
             lines.push(Vec::new());
         }
-        run_lines(pen, run, usize::from(WIDTH.min(area.width).saturating_sub(4)), now, &mut lines);
+        let columns = usize::from(WIDTH.min(area.width).saturating_sub(4));
+        run_lines(pen, run, columns, now, &mut lines);
+        spread_lines(pen, app, run, columns, &mut lines);
     }
     if lines.is_empty() {
         lines.push(vec![piece("Nothing was done from here yet.", Role::Muted)]);
     }
     // The newest run and a little more: older ones are scrolled to.
-    let newest = app.runs().newest_first().next().map_or(1, |r| r.names.len() + 1);
+    let newest = app.runs().newest_first().next().map_or(1, |r| r.names.len() + 1 + app.spread(r).len());
     let inner = panel(pen, area, lines.len().min(newest + 6), "Results", Role::Border);
     let room = usize::from(inner.height);
     let top = top.min(lines.len().saturating_sub(room));
@@ -332,6 +334,25 @@ fn run_lines(pen: &Pen<'_>, run: &Run, columns: usize, now: Time, lines: &mut Ve
         ]);
         for more in detail {
             lines.push(vec![piece(" ".repeat(names + 15), Role::Text), piece(more, Role::Muted)]);
+        }
+    }
+}
+
+/// Who has a commit already, by their own word.
+fn spread_lines(pen: &Pen<'_>, app: &App, run: &Run, columns: usize, lines: &mut Vec<Vec<Piece>>) {
+    let g = pen.glyphs();
+    for (has, names) in app.spread(run) {
+        let (sign, word, role) = match has {
+            Has::Yes => (g.connected, "has it", Role::Ok),
+            Has::No => (g.connecting, "not yet", Role::Connecting),
+            Has::Unknown => (g.unknown, "not known", Role::Unknown),
+        };
+        const WORD: usize = 14;
+        let names = format!("{}: {}", names.len(), names.join(", "));
+        let parts = text::wrap(&names, columns.saturating_sub(WORD), 6, g.ellipsis);
+        for (n, part) in parts.into_iter().enumerate() {
+            let head = if n == 0 { format!("  {sign} {word:<9} ") } else { " ".repeat(WORD) };
+            lines.push(vec![piece(head, role), piece(part, Role::Text)]);
         }
     }
 }

@@ -325,7 +325,8 @@ fn c24_all_of_one_machine_are_resolved_by_their_typed_count() {
     press(&mut app, "a p", NOW);
     let cmds = press(&mut app, "2 <Enter>", ms(900));
     let edits = commits(&cmds)[0].1.clone();
-    let keys: Vec<Key> = edits.iter().map(|e| if let Edit::Resolve { key, .. } = e { key.clone() } else { panic!() }).collect();
+    let keys: Vec<Key> =
+        edits.iter().map(|e| if let Edit::Resolve { key, .. } = e { key.clone() } else { panic!() }).collect();
     let wanted = [Key::Feature(ModeId::Cluster, "dnsconfig".into()), Key::Feature(group(1), "smtproutes".into())];
     assert_eq!(keys, wanted, "those of which that machine wrote a version, and no others");
 }

@@ -411,6 +411,9 @@ impl App {
 
     /// What was told of a register's past.
     pub(in crate::app) fn history_came(&mut self, cluster: &ClusterName, key: &Key, past: Result<Vec<Past>, Line>) {
+        if let Ok(past) = &past {
+            self.name_commits(cluster, key, past);
+        }
         if let Some(asked) = &mut self.desk.asked
             && asked.cluster == *cluster
             && asked.key == *key
@@ -432,6 +435,9 @@ impl App {
         match (pick, target) {
             (PickFor::SideBySide, Target::Mode(other)) => {
                 self.desk.place.beside = Some(other);
+                // To the first that differs.
+                self.desk.place.feature = None;
+                self.desk.place.feature_at = 0;
                 self.desk.place.pane = Pane::Features;
             }
             (PickFor::Copy | PickFor::Move, target) => {

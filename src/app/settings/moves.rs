@@ -98,6 +98,20 @@ impl App {
         };
     }
 
+    /// This order of the features.
+    pub(in crate::app) fn sort_features(&mut self, order: FeatureOrder) {
+        self.desk.place.order = order;
+    }
+
+    /// Selects the machine of a peer; whether it is a member.
+    pub(in crate::app) fn go_to_machine(&mut self, peer: &crate::domain::PeerId) -> bool {
+        let member = self.tree().and_then(|t| t.structure().member_of(peer)).map(|m| m.id.clone());
+        if let Some(id) = member.clone() {
+            self.go_to_mode(ModeId::Machine(id));
+        }
+        member.is_some()
+    }
+
     /// To the next feature in conflict, around the end.
     pub(in crate::app) fn jump_to_conflict(&mut self, forward: bool, now: Time) {
         let Some(book) = self.book().cloned() else { return };

@@ -70,14 +70,14 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, app: &App, book: &Book, _now: Time) {
     let inner = below(lower, 1);
     let half = inner.width / 2;
     for (n, mode) in [(0u16, &here), (1, other)] {
-        let place = Rect { x: inner.x + 1 + n * half, width: half.saturating_sub(2), ..inner };
+        let place = Rect { x: inner.x + 1 + n * (half + 1), width: half.saturating_sub(3), ..inner };
         let lines = value::short_lines(app, book, mode, feature);
         let top = app.value_top().min(lines.len().saturating_sub(usize::from(place.height)));
         for (y, (line, role)) in (place.y..place.bottom()).zip(lines.iter().skip(top)) {
             pen.put_cut(place.x, y, place.width, line, *role);
         }
         if n == 1 {
-            pen.upright(Rect { x: place.x.saturating_sub(1), width: 1, ..place });
+            pen.upright(Rect { x: place.x.saturating_sub(2), width: 1, ..place });
         }
     }
 }

@@ -31,6 +31,8 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, app: &App, book: &Book) {
     let widest = visible.iter().map(|at| text::width(book.features()[*at].as_str())).max().unwrap_or(8);
     let names = widest.clamp(8, usize::from(area.width / 2).max(12));
     let focused = app.pane() == Pane::Features;
+    // Where there is no room for both, how it stands is told in words and what is wrong with it by signs.
+    let wordy = area.width >= 40;
     let g = pen.glyphs();
     for (y, (n, place)) in (area.y..area.bottom()).zip(visible.iter().enumerate()) {
         let feature = &book.features()[*place];
@@ -44,10 +46,15 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, app: &App, book: &Book) {
         let below = book.defined_below(&mode, feature);
         let mut notes = Vec::new();
         if shown.is_conflict() {
-            notes.push(piece(format!(" {}conflict", g.finding), Role::Warn));
+            let word = if wordy { "conflict" } else { "" };
+            notes.push(piece(format!(" {}{word}", g.finding), Role::Warn));
         }
         if let Some(staged) = app.staged_at(&mode, feature) {
-            let word = if staged.sent.is_some() { "sent" } else { "staged" };
+            let word = match (wordy, staged.sent.is_some()) {
+                (false, _) => "",
+                (true, true) => "sent",
+                (true, false) => "staged",
+            };
             notes.push(piece(format!(" {}{word}", g.staged), Role::Connecting));
         }
         if below > 0 {

@@ -169,10 +169,8 @@ fn diff(pen: &Pen<'_>, app: &App, book: &Book, key: &Key, stage: &Stage, now: Ti
     let entry = book.tree().entry(key);
     if stage.is_moved(key, book.tree()) {
         let who = entry.map(|e| blame(pen, app, book, e.effective(), now)).unwrap_or_default();
-        lines.push(vec![
-            piece(format!("written meanwhile {who}: "), Role::Crit),
-            piece("x discard mine   s keep it staged   o override theirs", Role::Key),
-        ]);
+        lines.push(vec![piece(format!("written meanwhile {who}"), Role::Crit)]);
+        lines.push(vec![piece("x discard mine   s keep mine staged   o override theirs", Role::Key)]);
     }
     let old = entry.map(Entry::effective);
     let old_text = match old.map(|v| &v.content) {

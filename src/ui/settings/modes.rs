@@ -50,7 +50,7 @@ fn mode_line(pen: &mut Pen<'_>, row: Rect, app: &App, book: &Book, line: &ModeLi
         Level::Machine => 2,
     };
     let (name, marked) = match &line.id {
-        ModeId::Cluster => (format!("Cluster {}", line.name), false),
+        ModeId::Cluster => (line.name.to_string(), false),
         ModeId::Group(_) => (line.name.to_string(), false),
         ModeId::Machine(id) => {
             let peer = book.tree().structure().member(id).map(|m| &m.machine.id);

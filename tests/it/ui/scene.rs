@@ -9,7 +9,7 @@ use peerdeck::domain::mesh::link::Probe;
 use peerdeck::domain::mesh::verdict::Verdict;
 use peerdeck::domain::mesh::{DnsCheck, DnsResult, Pulse};
 use peerdeck::domain::observation::{Health, Identity};
-use peerdeck::domain::settings::Tree;
+use peerdeck::domain::settings::{Holding, Tree};
 use peerdeck::domain::snapshot::{Limits, Settings};
 use peerdeck::domain::{
     BootId, Cause, Cluster, Finding, FindingId, FindingKind, GroupName, HostName, Line, Link, LinkState, Maintenance,
@@ -41,6 +41,7 @@ struct Tweak {
     lost: bool,
     silent: bool,
     maintenance: Option<Maintenance>,
+    holding: Option<Arc<Holding>>,
 }
 
 pub fn ago(seconds: u64) -> Time {
@@ -134,6 +135,13 @@ impl Scene {
     /// Nothing was ever heard of `i`.
     pub fn silent(&mut self, i: usize) -> &mut Self {
         self.tweak(i).silent = true;
+        self
+    }
+
+    /// `i` has so many commits of this actor.
+    pub fn holds(&mut self, i: usize, actor: &str, seq: u64) -> &mut Self {
+        let have = [(Line::new(actor), seq)].into_iter().collect();
+        self.tweak(i).holding = Some(Arc::new(Holding { have, ..Holding::default() }));
         self
     }
 
@@ -334,7 +342,7 @@ impl Scene {
             row: (!tweak.silent).then(|| Arc::new(row)),
             confirmed: Time::ZERO,
             pulses,
-            holding: None,
+            holding: tweak.holding.clone(),
             health: Health { clock_offset_ms: 3, late: tweak.late, dropped: 0 },
             sessions: Arc::new([]),
         }

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use peerdeck::app::{App, Msg};
-use peerdeck::domain::Snapshot;
-use peerdeck::domain::settings::{CommitId, Key, ModeId, Past};
-use peerdeck::domain::{ClusterName, Line};
+use peerdeck::app::{App, Cmd, Msg};
+use peerdeck::domain::settings::{CommitId, Content, Key, ModeId, Past, Version, VersionId};
+use peerdeck::domain::{ClusterName, Line, Outcome, OutcomeState, Snapshot};
 use peerdeck::ui::Depth;
 
 use super::scene::{NOW, Scene};
@@ -41,10 +40,11 @@ fn c2_empty_and_not_set_differ_by_word_and_sign_in_every_look() {
         [(false, "terminal", Depth::True), (true, "terminal", Depth::Sixteen), (true, "mono", Depth::None)]
     {
         let shown = text(&render(&on((120, 40), "j j j j"), (120, 40), &look(theme, ascii, depth), NOW));
+        // The pane in the middle: sign, name, words.
+        let middle = |l: &str| l.split(['│', '|']).nth(1).map(|m| m.trim_start_matches(['▸', '>', ' ']).to_owned());
         let line = |feature: &str| {
-            let line = shown.lines().find(|l| l.contains(&format!("{feature} "))).unwrap_or_else(|| panic!("{shown}"));
-            let at = line.find(feature).unwrap();
-            line[..at].trim_end().chars().next_back().unwrap().to_string() + &line[at..]
+            let mut lines = shown.lines().skip(4).filter_map(middle);
+            lines.find(|l| l.contains(&format!("{feature} "))).unwrap_or_else(|| panic!("{feature}\n{shown}"))
         };
         let (set, empty, not_set) = (line("bounceconfig"), line("smtproutes"), line("addressconfig"));
         assert!(set.contains("set here") && empty.contains("empty here") && not_set.contains("not set"), "{shown}");
@@ -53,6 +53,39 @@ fn c2_empty_and_not_set_differ_by_word_and_sign_in_every_look() {
         let distinct: std::collections::BTreeSet<char> = signs.into_iter().collect();
         assert_eq!(distinct.len(), 4, "{signs:?}\n{shown}");
     }
+}
+
+#[test]
+fn c16_the_results_tell_peer_by_peer_who_has_the_commit() {
+    let mut scene = Scene::lab(6);
+    scene.settings(&TreeScene::lab().build());
+    let size = (120, 40);
+    let mut app = app(scene.build(), size, "2 j j j j <Tab> G k x a c");
+    let later = NOW + Duration::from_secs(1);
+    let cmds = press(&mut app, "<Shift-Tab> routes <Tab> y", later);
+    let Some(Cmd::Submit { run, .. }) = cmds.first() else { panic!("{cmds:?}") };
+    let outcome = Outcome { state: OutcomeState::Accepted, at: later, detail: Line::new("on disk at lab1") };
+    let cmds = app.update(Msg::Outcome { run: *run, step: 0, outcome }, later);
+    let [Cmd::History { cluster, key }] = cmds.as_slice() else { panic!("{cmds:?}") };
+    let tree = TreeScene::lab().build();
+    let seen = tree.entry(key).unwrap().effective().clone();
+    let past = |version: Version, seq, comment| Past {
+        key: key.clone(),
+        version,
+        commit: CommitId { actor: Line::new("a"), seq },
+        comment: Line::new(comment),
+        stands: seq == 8,
+    };
+    let ours = Version { id: VersionId::new("ours"), content: Content::Inherits, ..seen.clone() };
+    let past = Ok(vec![past(ours, 8, "routes"), past(seen, 7, "routes")]);
+    app.update(Msg::History { cluster: cluster.clone(), key: key.clone(), past }, later);
+    scene.holds(0, "a", 8).holds(1, "a", 9).holds(2, "a", 7).stale(3, 20).holds(4, "b", 8);
+    app.update(Msg::Snapshot(Arc::new(scene.build())), later);
+    check_app("settings-spread", &app, size, &terminal());
+    let shown = text(&render(&app, size, &terminal(), later));
+    assert!(shown.contains("has it    2: lab1, lab2"), "{shown}");
+    assert!(shown.contains("not yet   2: lab3, lab5"), "{shown}");
+    assert!(shown.contains("not known 2: lab4, lab6"), "{shown}");
 }
 
 #[test]
