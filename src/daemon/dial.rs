@@ -72,12 +72,13 @@ pub(super) async fn dial(shared: &Shared, machine: &Machine, last_good: Option<S
         Ok(addresses) => addresses,
         Err((cause, detail)) => return Err(DialError { cause, detail, address: None, dns }),
     };
-    let Some(member) = shared.members.get(&machine.id) else {
+    let roster = shared.roster();
+    let Some(member) = roster.members.get(&machine.id) else {
         let detail = format!("{} is not in the membership", machine.id);
         return Err(DialError { cause: Cause::NotInCluster, detail, address: None, dns });
     };
     let policy =
-        Arc::new(Pinned { key: member.host_key.clone(), members: shared.members.clone(), other: OnceLock::new() });
+        Arc::new(Pinned { key: member.host_key.clone(), members: roster.members.clone(), other: OnceLock::new() });
     let target = Target {
         host: machine.host.to_string(),
         port: machine.port,
@@ -105,7 +106,7 @@ pub(super) async fn dial(shared: &Shared, machine: &Machine, last_good: Option<S
     if let Some(other) = policy.other.get().filter(|_| dns.forward == DnsResult::Ok) {
         dns.forward = DnsResult::Wrong;
         cause = Cause::DnsForward;
-        let host = shared.membership.machine(other).map_or_else(|| other.to_string(), |m| m.host.to_string());
+        let host = roster.membership.machine(other).map_or_else(|| other.to_string(), |m| m.host.to_string());
         detail = format!("{} leads to {}, where {host} answers", machine.address, address.ip());
     }
     // The name leads elsewhere than to where the machine was: the look-up is what is wrong.
@@ -148,7 +149,7 @@ async fn addresses(
     dns: &mut DnsCheck,
 ) -> Result<Vec<IpAddr>, (Cause, String)> {
     if let Ok(ip) = machine.address.as_str().parse::<IpAddr>() {
-        if shared.membership.addressing == Addressing::Ip {
+        if shared.roster().membership.addressing == Addressing::Ip {
             dns.reverse = reverse(shared, ip, machine, deadline, &mut dns.answer).await;
             if dns.reverse != DnsResult::Ok {
                 return Err((Cause::DnsReverse, dns.answer.to_string()));
@@ -180,11 +181,12 @@ async fn reverse(shared: &Shared, ip: IpAddr, machine: &Machine, deadline: Durat
 
 /// The look-ups on a live link: only reported.
 pub(super) async fn check(shared: &Shared, peer: &PeerId, address: SocketAddr) -> Option<DnsCheck> {
-    let machine = shared.membership.machine(peer)?;
+    let roster = shared.roster();
+    let machine = roster.membership.machine(peer)?;
     let deadline = deadlines(shared).resolve;
     let mut dns = DnsCheck::default();
     let literal = machine.address.as_str().parse::<IpAddr>().is_ok();
-    if literal && shared.membership.addressing == Addressing::HostName {
+    if literal && roster.membership.addressing == Addressing::HostName {
         return Some(dns); // Nothing depends on DNS here.
     }
     let mut answer = Line::default();

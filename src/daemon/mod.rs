@@ -2,6 +2,8 @@
 
 pub mod cluster;
 pub mod config;
+pub mod disk;
+pub mod replica;
 pub mod runtime;
 pub mod store;
 
@@ -12,6 +14,7 @@ mod server;
 mod session;
 mod shared;
 mod shell;
+mod signing;
 mod udp;
 mod wire;
 

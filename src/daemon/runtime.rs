@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use russh::keys::PublicKey;
@@ -13,12 +13,16 @@ use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
 use super::cluster::{self, ConnId, Core, Effect, Event, RequestId};
+use super::disk::Disk;
+use super::replica::{self, Replica, StoredChange};
 use super::shared::{DialOutcome, Input, Requests, Shared};
-use super::store::{self, StoreError};
+use super::signing::MachineKey;
+use super::store::{self, Keys, StoreError};
 use super::wire::{self, Outgoing};
 use super::{Environment, Setup, dial, server, udp};
 use crate::domain::ids::PeerId;
 use crate::domain::mesh::Cause;
+use crate::domain::settings::Catalogue;
 use crate::domain::text::Line;
 use crate::domain::time::Time;
 use crate::proto::frame::Frame;
@@ -49,6 +53,17 @@ pub enum StartError {
         /// What the system said.
         error: std::io::Error,
     },
+    /// A bug.
+    #[error("the settings could not be opened: {0}")]
+    Panicked(String),
+    /// Files of `features.d`.
+    #[error("the features that the site adds can't be read:\n{0}")]
+    Features(String),
+    /// What it has kept of the settings makes no sense.
+    #[error(
+        "the settings that were kept can't be read: {0}; restore the state directory from a backup, or remove `settings.db` to take everything from the fellows anew"
+    )]
+    Settings(#[from] replica::ReplicaError),
     /// A user or member has a key that can't be read.
     #[error("{whose} has a key that can't be read: {why}; it must be an OpenSSH public key (`ssh-ed25519 AAAA...`)")]
     Key {
@@ -131,13 +146,25 @@ impl Drop for Running {
 pub async fn start(setup: Setup, env: Environment) -> Result<Running, StartError> {
     store::provision(&setup.state_dir, &setup.host)?;
     let keys = store::read_keys(&setup.state_dir)?;
-    let membership = Arc::new(store::read_membership(&setup.state_dir)?.unwrap_or_else(cluster::alone));
+    let settings = {
+        let (setup, keys) = (setup.clone(), keys.clone());
+        // Another process may hold the database for a moment.
+        let open = tokio::task::spawn_blocking(move || open_settings(&setup, &keys));
+        open.await.map_err(|e| StartError::Panicked(e.to_string()))??
+    };
+    let membership = Arc::new(match &settings {
+        Some((replica, _)) if replica.tree().structure().member_of(&keys.id).is_some() => {
+            replica.tree().membership(replica.revision())
+        }
+        Some(_) | None => cluster::alone(),
+    });
     let detached = store::read_detached(&setup.state_dir)?;
     let maintenance = store::read_maintenance(&setup.state_dir)?;
     let boot = store::begin_boot(&setup.state_dir, env.clock.wall_ms())?;
+    let catalogue = features(&setup)?;
     let (inbox, inputs) = mpsc::channel(INBOX);
     let listen = setup.listen;
-    let shared = Arc::new(Shared::new(setup, env, keys, boot, membership, inbox)?);
+    let shared = Arc::new(Shared::new(setup, env, keys, boot, membership, catalogue, inbox)?);
 
     let refused = |error| StartError::Listen { on: listen, error };
     let listener = shared.net.listen(listen).await.map_err(refused)?;
@@ -158,25 +185,61 @@ pub async fn start(setup: Setup, env: Environment) -> Result<Running, StartError
         level: setup.level,
         ping_interval: setup.ping_interval,
         ping_failures: setup.ping_failures,
-        membership: shared.membership.clone(),
+        membership: shared.roster().membership.clone(),
         detached,
         maintenance,
         unfit: own_key_fault(&shared),
         seed: setup.seed.unwrap_or_else(rand::random),
     };
-    let (counts, links) = watch::channel(LinkCounts { connected: 0, total: shared.members.len() });
+    let (counts, links) = watch::channel(LinkCounts { connected: 0, total: shared.roster().members.len() });
     if let Some(socket) = &socket {
         tokio::spawn(udp::receive(shared.clone(), socket.clone()));
     }
     tokio::spawn(server::accept(shared.clone(), listener));
-    tokio::spawn(run(shared.clone(), config, inputs, socket, counts));
+    let settings = settings.map(|(replica, disk)| (replica, Arc::new(Mutex::new(disk))));
+    tokio::spawn(run(shared.clone(), config, inputs, socket, counts, settings));
     info!(host = %setup.host, serial = %shared.keys.id, %addr, "peer started");
     Ok(Running { shared, addr, links })
 }
 
+/// What can be configured: the built-in features and those that the site has put into `features.d`.
+fn features(setup: &Setup) -> Result<Arc<Catalogue>, StartError> {
+    let site = store::read_features(&setup.state_dir)?;
+    if site.is_empty() {
+        return Ok(crate::proto::features::built_in());
+    }
+    let texts: Vec<(&str, &str)> = site.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    let told = |problems: Vec<crate::proto::features::FeatureProblem>| {
+        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        StartError::Features(lines.join("\n"))
+    };
+    crate::proto::features::catalogue(&texts).map(Arc::new).map_err(told)
+}
+
+/// The settings that this peer has kept; at its first start they are founded on the membership that it was given.
+fn open_settings(setup: &Setup, keys: &Keys) -> Result<Option<(Replica, Disk)>, StartError> {
+    let (mut disk, kept) = Disk::open(&setup.state_dir)?;
+    let Some(signing) = MachineKey::new(&keys.machine) else { return Ok(None) };
+    let config = replica::Config {
+        peer: keys.id.clone(),
+        host: setup.host.clone(),
+        actor: kept.actor,
+        seed: rand::random(),
+        signing: Arc::new(signing),
+    };
+    if !kept.changes.is_empty() {
+        return Ok(Some((Replica::load(config, kept.changes)?, disk)));
+    }
+    let Some(membership) = store::read_membership(&setup.state_dir)? else { return Ok(None) };
+    let (mut replica, batch) = Replica::found(config, &membership)?;
+    disk.append(&batch.changes, Some(&replica.actor()))?;
+    replica.kept(batch.id);
+    Ok(Some((replica, disk)))
+}
+
 /// Fellows would refuse our host key: coming in over connections that we dial would only hide that from them.
 fn own_key_fault(shared: &Shared) -> Option<(Cause, Line)> {
-    let pinned = shared.membership.machine(&shared.keys.id)?.host_key.clone();
+    let pinned = shared.roster().membership.machine(&shared.keys.id)?.host_key.clone();
     let own = shared.keys.host.public_key();
     let same = PublicKey::from_openssh(pinned.as_str()).is_ok_and(|key| key.key_data() == own.key_data());
     (!same).then(|| {
@@ -190,7 +253,7 @@ fn own_key_fault(shared: &Shared) -> Option<(Cause, Line)> {
 struct Loop {
     shared: Arc<Shared>,
     socket: Option<Arc<dyn Datagrams>>,
-    signer: Option<udp::Signer>,
+    signer: Option<Arc<MachineKey>>,
     queues: BTreeMap<ConnId, mpsc::Sender<Outgoing>>,
     dials: BTreeMap<ConnId, AbortHandle>,
     answers: BTreeMap<RequestId, oneshot::Sender<Result<ExecuteResult, String>>>,
@@ -199,6 +262,8 @@ struct Loop {
     /// Connections that write what is left.
     carriers: Vec<tokio::task::JoinHandle<()>>,
     next_accepted: u64,
+    /// Where the settings are kept.
+    disk: Option<Arc<Mutex<Disk>>>,
     /// The frame that was encoded last: one row goes to many.
     encoded: Option<(Arc<Frame>, Outgoing)>,
 }
@@ -209,9 +274,11 @@ async fn run(
     mut inputs: mpsc::Receiver<Input>,
     socket: Option<Arc<dyn Datagrams>>,
     counts: watch::Sender<LinkCounts>,
+    settings: Option<(Replica, Arc<Mutex<Disk>>)>,
 ) {
+    let (replica, disk) = settings.unzip();
     let mut this = Loop {
-        signer: udp::Signer::new(&shared.keys.machine),
+        signer: MachineKey::new(&shared.keys.machine).map(Arc::new),
         socket,
         queues: BTreeMap::new(),
         dials: BTreeMap::new(),
@@ -220,12 +287,15 @@ async fn run(
         room: Arc::new(Semaphore::new(DIALS)),
         carriers: Vec::new(),
         next_accepted: 1,
+        disk,
         encoded: None,
         shared,
     };
     let clock = this.shared.env.clock.clone();
     let over = this.shared.over.clone();
-    let (mut core, effects) = Core::new(config, clock.now());
+    let catalogue = this.shared.catalogue.clone();
+    let (mut core, effects) = Core::with_settings(config, replica.map(|r| (r, catalogue)), clock.now());
+    core.set_wall(Time::from_millis(clock.wall_ms()));
     this.carry_out(effects);
     loop {
         let wait = core.next_wake().since(clock.now());
@@ -242,6 +312,7 @@ async fn run(
         }
         let Some(input) = input else { return };
         let now = clock.now();
+        core.set_wall(Time::from_millis(clock.wall_ms()));
         if let Input::Stop(done) = input {
             let effects = core.step(now, Event::Stop);
             this.carry_out(effects);
@@ -344,7 +415,7 @@ impl Loop {
                 }
                 Effect::Probe { peer, address, n } => {
                     if let (Some(socket), Some(signer)) = (&self.socket, &self.signer) {
-                        let datagram = signer.sign(&udp::body(&self.shared, &peer, n));
+                        let datagram = udp::signed(signer, &udp::body(&self.shared, &peer, n));
                         udp::send(&self.shared, socket, datagram, address);
                     }
                 }
@@ -360,6 +431,12 @@ impl Loop {
                         warn!(%error, "can't keep the maintenance of this peer; a restart would forget it");
                     }
                 }
+                Effect::Keep { ticket, changes, forget, actor } => self.keep(ticket, changes, forget, actor),
+                Effect::Roster(membership) => {
+                    for error in self.shared.set_roster(membership) {
+                        warn!(%error, "a member is left out");
+                    }
+                }
                 Effect::Answer { request, result } => {
                     if let Some(answer) = self.answers.remove(&request) {
                         // The session may have gone.
@@ -372,6 +449,7 @@ impl Loop {
     }
 
     fn send(&mut self, conn: ConnId, frame: Arc<Frame>) {
+        let vital = matches!(&*frame, Frame::Sync(_) | Frame::SyncCredit { .. });
         let Some(queue) = self.queues.get(&conn) else { return };
         let outgoing = match &self.encoded {
             Some((last, outgoing)) if Arc::ptr_eq(last, &frame) => outgoing.clone(),
@@ -384,11 +462,47 @@ impl Loop {
         // A closed queue belongs to a connection that has ended: nothing was dropped for want of room.
         if let Err(mpsc::error::TrySendError::Full(_)) = queue.try_send(outgoing) {
             self.shared.count_drop();
+            if vital {
+                self.choked(conn);
+            }
         }
     }
 
+    /// What the settings say to each other must not have gaps: a connection that takes no more is given up.
+    fn choked(&mut self, conn: ConnId) {
+        self.queues.remove(&conn);
+        let detail = "it did not take what was sent".to_owned();
+        let closed = Event::Closed { conn, cause: Cause::Dropped, detail };
+        let inbox = self.shared.inbox.clone();
+        // The loop that empties the inbox is the one that is here.
+        tokio::spawn(async move { inbox.send(Input::Event(closed)).await });
+    }
+
+    /// Writes on a thread of its own: a slow disk must not hold up the pings.
+    fn keep(&self, ticket: u64, changes: Arc<[StoredChange]>, forget: Arc<[[u8; 32]]>, actor: Option<Vec<u8>>) {
+        let (disk, inbox, over) = (self.disk.clone(), self.shared.inbox.clone(), self.shared.over.clone());
+        tokio::spawn(async move {
+            let write = move || match disk {
+                Some(disk) => {
+                    let mut disk = disk.lock().unwrap_or_else(PoisonError::into_inner);
+                    disk.replace(&forget, &changes, actor.as_deref()).map_err(|e| e.to_string())
+                }
+                None => Err("there is no place to keep it".to_owned()),
+            };
+            let result = match tokio::task::spawn_blocking(write).await {
+                Ok(result) => result,
+                Err(error) => Err(error.to_string()),
+            };
+            tokio::select! {
+                () = over.cancelled() => {}
+                // The loop has ended when it takes no more.
+                _ = inbox.send(Input::Event(Event::Kept { ticket, result })) => {}
+            }
+        });
+    }
+
     fn dial(&mut self, conn: ConnId, peer: &PeerId, last_good: Option<SocketAddr>) {
-        let Some(machine) = self.shared.membership.machine(peer).cloned() else { return };
+        let Some(machine) = self.shared.roster().membership.machine(peer).cloned() else { return };
         let (shared, room) = (self.shared.clone(), self.room.clone());
         let task = tokio::spawn(async move {
             let work = async {

@@ -98,7 +98,8 @@ impl SessionHandler {
         if let Some(login) = login {
             return Some(Who::User { name: login.name.clone(), role: login.role });
         }
-        let member = self.shared.members.get(&PeerId::new(user))?;
+        let roster = self.shared.roster();
+        let member = roster.members.get(&PeerId::new(user))?;
         (member.machine_key == *key).then(|| Who::Member(member.id.clone()))
     }
 

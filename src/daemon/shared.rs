@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use russh::keys::PublicKey;
 use russh::keys::ssh_key::public::KeyData;
@@ -18,6 +18,7 @@ use super::{Environment, Role, Setup};
 use crate::domain::ids::{BootId, PeerId};
 use crate::domain::membership::Membership;
 use crate::domain::mesh::Route;
+use crate::domain::settings::Catalogue;
 use crate::domain::settings::{Key, Past};
 use crate::domain::text::Line;
 use crate::domain::time::Time;
@@ -72,14 +73,38 @@ pub(super) struct Member {
     pub host_key: KeyData,
 }
 
+/// Who belongs to the cluster at one moment, with keys that are read.
+pub(super) struct Roster {
+    pub membership: Arc<Membership>,
+    /// The others.
+    pub members: Arc<BTreeMap<PeerId, Member>>,
+}
+
+impl Roster {
+    fn new(membership: Arc<Membership>, me: &PeerId) -> (Self, Vec<StartError>) {
+        let (mut members, mut unread) = (BTreeMap::new(), Vec::new());
+        for machine in membership.machines.iter().filter(|m| m.id != *me) {
+            let key = |text: &str| parse_key(&machine.host.to_string(), text);
+            match (key(machine.machine_key.as_str()), key(machine.host_key.as_str())) {
+                (Ok(machine_key), Ok(host_key)) => {
+                    members.insert(machine.id.clone(), Member { id: machine.id.clone(), machine_key, host_key });
+                }
+                (Err(error), _) | (_, Err(error)) => unread.push(error),
+            }
+        }
+        (Self { membership, members: Arc::new(members) }, unread)
+    }
+}
+
 pub(super) struct Shared {
     pub setup: Setup,
     pub env: Environment,
     pub net: LifeNet,
     pub keys: Keys,
     pub boot: BootId,
-    pub membership: Arc<Membership>,
-    pub members: Arc<BTreeMap<PeerId, Member>>,
+    /// What can be configured.
+    pub catalogue: Arc<Catalogue>,
+    roster: RwLock<Arc<Roster>>,
     pub logins: Vec<Login>,
     pub inbox: mpsc::Sender<Input>,
     /// Rises when observers want to look at once.
@@ -104,18 +129,13 @@ impl Shared {
         keys: Keys,
         boot: BootId,
         membership: Arc<Membership>,
+        catalogue: Arc<Catalogue>,
         inbox: mpsc::Sender<Input>,
     ) -> Result<Self, StartError> {
         let over = CancellationToken::new();
-        let mut members = BTreeMap::new();
-        for machine in membership.machines.iter().filter(|m| m.id != keys.id) {
-            let key = |text: &str| parse_key(&machine.host.to_string(), text);
-            let member = Member {
-                id: machine.id.clone(),
-                machine_key: key(machine.machine_key.as_str())?,
-                host_key: key(machine.host_key.as_str())?,
-            };
-            members.insert(machine.id.clone(), member);
+        let (roster, unread) = Roster::new(membership, &keys.id);
+        if let Some(error) = unread.into_iter().next() {
+            return Err(error);
         }
         let mut logins = Vec::new();
         for user in &setup.users {
@@ -132,8 +152,8 @@ impl Shared {
             env,
             keys,
             boot,
-            membership,
-            members: Arc::new(members),
+            catalogue,
+            roster: RwLock::new(Arc::new(roster)),
             logins,
             inbox,
             changed: watch::Sender::new(0),
@@ -145,6 +165,18 @@ impl Shared {
             operators: Mutex::default(),
             next_operator: AtomicU64::new(1),
         })
+    }
+
+    /// Who belongs to the cluster now.
+    pub fn roster(&self) -> Arc<Roster> {
+        self.roster.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Others belong to the cluster from now on. Who has a key that can't be read is left out and told.
+    pub fn set_roster(&self, membership: Arc<Membership>) -> Vec<StartError> {
+        let (roster, unread) = Roster::new(membership, &self.keys.id);
+        *self.roster.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(roster);
+        unread
     }
 
     /// Waits while the peer is frozen.

@@ -27,6 +27,7 @@ const MACHINE_KEY: &str = "machine_key";
 const HOST_KEY: &str = "host_key";
 const MEMBERSHIP: &str = "membership.json";
 const STATE: &str = "state.json";
+const FEATURES: &str = "features.d";
 
 /// Why the state directory can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +54,47 @@ pub enum StoreError {
         /// Which file.
         path: PathBuf,
         /// What is wrong with it.
+        why: String,
+    },
+    /// A store of settings that has lost or changed something.
+    #[error(
+        "{path} is damaged: {why}; nothing was changed: put {path} and {path}-wal back from a backup, or move both away, \
+         to take all settings from the other machines of the cluster"
+    )]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A store of settings of a later version.
+    #[error("{path} was written by a newer peerdeck (schema {schema}, this one knows {known}): run that version")]
+    Newer {
+        /// Which file.
+        path: PathBuf,
+        /// What it has.
+        schema: i64,
+        /// What this version knows.
+        known: i64,
+    },
+    /// Another process has it open.
+    #[error(
+        "{path} is in use by another process: a peer runs on this folder already; stop that one, or give each peer a \
+         state directory of its own"
+    )]
+    InUse {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// Something could not be kept; nothing of it is.
+    #[error(
+        "{path} can't be written: {why}; nothing was changed: check room and health of the disk (`df`, kernel log), then \
+         do it again"
+    )]
+    Refused {
+        /// Which file.
+        path: PathBuf,
+        /// What SQLite or the system said.
         why: String,
     },
 }
@@ -206,17 +248,38 @@ pub fn write_maintenance(state_dir: &Path, maintenance: Option<&Maintenance>) ->
     write_json(&state_dir.join(STATE), &state)
 }
 
+/// What the site adds to the features: name and text of each `features.d/*.toml`, in the order of their names.
+///
+/// # Errors
+/// [`StoreError`] when one can't be read.
+pub fn read_features(state_dir: &Path) -> Result<Vec<(String, String)>, StoreError> {
+    let dir = state_dir.join(FEATURES);
+    if !dir.exists() {
+        return Ok(Vec::new());
+    }
+    let mut files = Vec::new();
+    for entry in fs::read_dir(&dir).map_err(|error| io_error(&dir, error))? {
+        let path = entry.map_err(|error| io_error(&dir, error))?.path();
+        if path.extension().is_some_and(|e| e == "toml") {
+            let text = fs::read_to_string(&path).map_err(|error| io_error(&path, error))?;
+            files.push((path.display().to_string(), text));
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
 fn read_state(state_dir: &Path) -> Result<State, StoreError> {
     let path = state_dir.join(STATE);
     if path.exists() { read_json(&path) } else { Ok(State::default()) }
 }
 
-fn make_dir(dir: &Path) -> Result<(), StoreError> {
+pub(super) fn make_dir(dir: &Path) -> Result<(), StoreError> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| io_error(dir, error))?;
     refuse_open(dir)
 }
 
-fn refuse_open(path: &Path) -> Result<(), StoreError> {
+pub(super) fn refuse_open(path: &Path) -> Result<(), StoreError> {
     let mode = fs::metadata(path).map_err(|error| io_error(path, error))?.permissions().mode() & 0o777;
     let others = mode & 0o077;
     if others == 0 { Ok(()) } else { Err(StoreError::Open { path: path.to_owned(), mode }) }

@@ -3,43 +3,27 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use ring::signature::{ED25519, Ed25519KeyPair, UnparsedPublicKey};
-use russh::keys::PrivateKey;
-use russh::keys::ssh_key::public::KeyData;
-
 use super::cluster::Event;
 use super::shared::{Input, Shared};
+use super::signing::{MachineKey, SIGNATURE, is_signed_by};
 use crate::domain::ids::{BootId, PeerId};
 use crate::proto::probe::{PROBE_MAX, ProbeBody};
 use crate::proto::{VERSION, check_version};
 use crate::ssh::net::Datagrams;
 
-const SIGNATURE: usize = 64;
-
-/// Signs with the machine key.
-pub(super) struct Signer(Ed25519KeyPair);
-
-impl Signer {
-    /// `None` for a key that is not ed25519, which the store refuses anyway.
-    pub fn new(key: &PrivateKey) -> Option<Self> {
-        let pair = key.key_data().ed25519()?;
-        Ed25519KeyPair::from_seed_and_public_key(pair.private.as_ref(), pair.public.as_ref()).ok().map(Self)
-    }
-
-    /// The datagram.
-    pub fn sign(&self, body: &ProbeBody) -> Vec<u8> {
-        let text = crate::proto::write(body);
-        let mut datagram = self.0.sign(&text).as_ref().to_vec();
-        datagram.extend_from_slice(&text);
-        datagram
-    }
+/// The datagram.
+pub(super) fn signed(key: &MachineKey, body: &ProbeBody) -> Vec<u8> {
+    let text = crate::proto::write(body);
+    let mut datagram = key.sign(&text);
+    datagram.extend_from_slice(&text);
+    datagram
 }
 
 /// The probe to `peer` with number `n`.
 pub(super) fn body(shared: &Shared, peer: &PeerId, n: u64) -> ProbeBody {
     ProbeBody {
         v: VERSION,
-        cluster_id: shared.membership.cluster_id.to_string(),
+        cluster_id: shared.roster().membership.cluster_id.to_string(),
         from: shared.keys.id.to_string(),
         to: peer.to_string(),
         boot: shared.boot.0,
@@ -52,12 +36,14 @@ pub(super) fn verify(shared: &Shared, datagram: &[u8]) -> Option<(PeerId, BootId
     let (signature, text) = datagram.split_at_checked(SIGNATURE)?;
     let body: ProbeBody = crate::proto::read(text).ok()?;
     check_version(body.v).ok()?;
-    if body.to != shared.keys.id.as_str() || body.cluster_id != shared.membership.cluster_id.as_str() {
+    let roster = shared.roster();
+    if body.to != shared.keys.id.as_str() || body.cluster_id != roster.membership.cluster_id.as_str() {
         return None;
     }
-    let member = shared.members.get(&PeerId::new(&body.from))?;
-    let KeyData::Ed25519(key) = &member.machine_key else { return None };
-    UnparsedPublicKey::new(&ED25519, key.as_ref()).verify(text, signature).ok()?;
+    let member = roster.members.get(&PeerId::new(&body.from))?;
+    if !is_signed_by(&member.machine_key, text, signature) {
+        return None;
+    }
     Some((member.id.clone(), BootId(body.boot), body.n))
 }
 

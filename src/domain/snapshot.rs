@@ -15,7 +15,7 @@ use crate::domain::mesh::row::Row;
 use crate::domain::mesh::verdict::Verdict;
 use crate::domain::observation::{Health, Identity, OperatorSession};
 use crate::domain::reach::{Reach, ReachState};
-use crate::domain::settings::{Catalogue, GOOD_MACHINES, Holding, Tree};
+use crate::domain::settings::{Catalogue, CommitId, GOOD_MACHINES, Holding, Tree};
 use crate::domain::text::Line;
 use crate::domain::time::Time;
 
@@ -53,6 +53,9 @@ pub struct Cluster {
     pub findings: Arc<Vec<Finding>>,
     /// The settings, as the one peer that was asked tells them.
     pub settings: Option<Arc<Settings>>,
+    /// The newest commits that peers have taken from this console, the newest last; bounded. Who has one already:
+    /// `engine::settings::spread`.
+    pub commits: Arc<Vec<Committed>>,
     /// The features that are known, here and on the peers alike.
     pub catalogue: Arc<Catalogue>,
     /// What counts as too old.
@@ -104,6 +107,21 @@ impl Default for Limits {
             history_mib: 256,
         }
     }
+}
+
+/// A commit that a peer has taken from this console.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Committed {
+    /// Names the command in this run, as it was submitted.
+    pub id: u64,
+    /// Its name for everybody.
+    pub commit: CommitId,
+    /// By which peer.
+    pub on: PeerId,
+    /// When.
+    pub at: Time,
+    /// The author's comment.
+    pub comment: Line,
 }
 
 /// A complete settings tree, and who told it.

@@ -146,6 +146,7 @@ impl ClusterState {
             verdicts: Arc::default(),
             findings: Arc::default(),
             settings: None,
+            commits: Arc::default(),
             catalogue: Arc::clone(&config.catalogue),
             limits: config.limits,
             changes: 0,

@@ -25,6 +25,12 @@ const NAMES: usize = 6;
 /// Characters of a value that are shown.
 const VALUE_SHOWN: usize = 80;
 
+/// Authors of commits that a peer lacks, as far as they are remembered.
+const BEHIND_MAX: usize = 16;
+
+/// From so many peers on that lack commits, those that have them are named instead, if those that lack them are most.
+const MANY_BEHIND: usize = 3;
+
 const MIB: u64 = 1024 * 1024;
 
 /// What was found in a tree, kept as long as it is the tree that is shown.
@@ -78,7 +84,7 @@ impl ClusterState {
                     let waits = known.and_then(|k| k.get(actor)).filter(|(seq, _)| has < *seq);
                     (has < *n).then(|| (actor.clone(), waits.copied().unwrap_or((*n, now))))
                 });
-                (p.id.clone(), lacking.collect())
+                (p.id.clone(), lacking.take(BEHIND_MAX).collect())
             })
             .collect();
         self.extra.values_mut().for_each(|e| e.behind.clear());
@@ -99,10 +105,8 @@ pub(super) fn candidates(state: &ClusterState, now: Time) -> Vec<Candidate> {
     let mut found = state.judged.found.clone();
     found.extend(too_many_machines(state, now));
     found.extend(history_size(state, now));
-    for peer in &state.cluster.peers {
-        found.extend(not_propagated(state, peer, now));
-        found.extend(not_kept(state, peer, now));
-    }
+    found.extend(all_not_propagated(state, now));
+    found.extend(state.cluster.peers.iter().filter_map(|p| not_kept(state, p, now)));
     found
 }
 
@@ -130,6 +134,36 @@ fn history_size(state: &ClusterState, now: Time) -> Option<Candidate> {
     })
 }
 
+fn all_not_propagated(state: &ClusterState, now: Time) -> Vec<Candidate> {
+    let cluster = &state.cluster;
+    let found: Vec<Candidate> = cluster.peers.iter().filter_map(|p| not_propagated(state, p, now)).collect();
+    if found.len() < MANY_BEHIND || found.len() * 2 <= cluster.peers.len() {
+        return found;
+    }
+    let lack: BTreeSet<&PeerId> = found.iter().flat_map(|c| c.subject.peers()).collect();
+    let ahead = cluster.peers.iter().filter(|p| p.is_reached() && p.holding.is_some() && !lack.contains(&p.id));
+    let ahead = holders(ahead.map(|p| cluster.label(&p.id)).collect());
+    let limit = human(cluster.limits.propagation);
+    let text = if ahead.is_empty() {
+        format!("{} peers each lack commits that others have for longer than {limit}", found.len())
+    } else {
+        format!("{} peers lack commits that {ahead} for longer than {limit}", found.len())
+    };
+    let since = found.iter().map(|c| c.since).min().unwrap_or(now);
+    let mut c = Candidate::new(FindingKind::CommitNotPropagated, Subject::Cluster, since, &text);
+    c.evidence = found.iter().filter_map(|c| c.evidence.first().cloned()).take(LINES).collect();
+    vec![c]
+}
+
+/// `lab1 has`, `lab1, lab2 have`; nothing for nobody.
+fn holders(names: Vec<&str>) -> String {
+    match names.len() {
+        0 => String::new(),
+        1 => format!("{} has", names[0]),
+        _ => format!("{} have", listed(names, NAMES)),
+    }
+}
+
 fn not_propagated(state: &ClusterState, peer: &Peer, now: Time) -> Option<Candidate> {
     let cluster = &state.cluster;
     let behind = &state.extra.get(&peer.id)?.behind;
@@ -144,12 +178,12 @@ fn not_propagated(state: &ClusterState, peer: &Peer, now: Time) -> Option<Candid
     let mut c = Candidate::new(FindingKind::CommitNotPropagated, subject, since, &text);
     let holds = |actor: &Line, seq: u64| {
         let has = |p: &&Arc<Peer>| p.holding.as_ref().and_then(|h| h.have.get(actor)).is_some_and(|n| *n >= seq);
-        listed(cluster.peers.iter().filter(has).map(|p| cluster.label(&p.id)), NAMES)
+        holders(cluster.peers.iter().filter(has).map(|p| cluster.label(&p.id)).collect())
     };
     let has = |actor: &Line| peer.holding.as_ref().and_then(|h| h.have.get(actor)).copied().unwrap_or(0);
     let line = |(actor, (seq, _)): (&Line, &(u64, Time))| {
         let author = clean(actor.as_str(), 16);
-        Line::new(&format!("commit {seq} of {author}, which {} have; {name} has {}", holds(actor, *seq), has(actor)))
+        Line::new(&format!("commit {seq} of {author}, which {}; {name} has {}", holds(actor, *seq), has(actor)))
     };
     c.evidence = behind.iter().take(LINES).map(line).collect();
     Some(c)

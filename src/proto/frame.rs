@@ -53,6 +53,9 @@ pub enum Frame {
         state: String,
         /// For the reader.
         detail: String,
+        /// Of a commit that was accepted: its actor and sequence number.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        commit: Option<(String, u64)>,
     },
     /// A part of a message of the settings' synchronisation; whole messages may be longer than a frame should be.
     Sync(Sync),
@@ -102,6 +105,11 @@ pub struct Hello {
 pub struct Sync {
     /// Random id of the cluster: documents of two clusters never meet.
     pub cluster_id: String,
+    /// Number of the sender's session: another one means that it began anew.
+    pub session: u64,
+    /// The receiver's session that the sender knows of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<u64>,
     /// Base64 of the part.
     pub data: String,
     /// The message is complete with this part.

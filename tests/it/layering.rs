@@ -44,6 +44,7 @@ const LAYERS: &[Layer] = &[
     Layer { at: "drivers", ours: &["domain", "proto", "ssh", "dns", "clock"], outside: IO },
     Layer { at: "daemon", ours: &["domain", "proto", "ssh", "dns", "clock"], outside: IO },
     Layer { at: "daemon/cluster", ours: &["domain", "proto"], outside: &["serde"] },
+    Layer { at: "daemon/replica", ours: &["domain", "proto"], outside: &["serde"] },
     Layer { at: "report", ours: &["domain"], outside: &["serde"] },
     Layer { at: "app", ours: &["domain"], outside: &[] },
     Layer { at: "ui", ours: &["app", "domain"], outside: &["ratatui", "serde"] },

@@ -17,6 +17,7 @@ mod lab;
 mod layering;
 mod oneshot;
 mod reload;
+mod replica;
 mod settings;
 mod ssh;
 mod support;

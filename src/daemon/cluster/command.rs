@@ -6,6 +6,7 @@ use std::sync::Arc;
 use strum::IntoEnumIterator;
 
 use super::asked::Waiting;
+use super::settings::Asker;
 use super::{Core, Effect, RequestId};
 use crate::domain::command::{CommandKind, OutcomeState};
 use crate::domain::ids::PeerId;
@@ -49,6 +50,10 @@ impl Core {
     ) {
         let target = PeerId::new(&params.peer);
         if target == self.config.id {
+            if is_commit(&params) {
+                self.on_commit(now, Asker::Session(request), by, params, out);
+                return;
+            }
             let result = self.carry_out(now, by, &params, out);
             let result =
                 result.map(|detail| ExecuteResult { state: word(OutcomeState::Accepted), detail, commit: None });
@@ -87,6 +92,10 @@ impl Core {
         let from = &came.from;
         let by = if came.by.is_empty() { Line::new(&format!("a session on {from}")) } else { came.by.clone() };
         let what = format!("{} {target}", clean(&params.command, 20));
+        if *target == self.config.id && is_commit(&params) {
+            self.on_commit(now, Asker::Fellow { id: from.clone(), n: came.n }, &by, params, out);
+            return;
+        }
         let result = if *target == self.config.id {
             self.carry_out(now, &by, &params, out).map(Some)
         } else {
@@ -106,7 +115,7 @@ impl Core {
             Err(why) => (OutcomeState::Refused, why),
         };
         if let Some(n) = came.n {
-            self.answer_fellow(from, n, &word(answer.0), answer.1, out);
+            self.answer_fellow(from, n, &word(answer.0), answer.1, None, out);
         }
     }
 
@@ -118,19 +127,17 @@ impl Core {
         n: u64,
         state: &str,
         detail: &str,
+        commit: Option<(String, u64)>,
         out: &mut Vec<Effect>,
     ) {
         let detail = Line::new(detail).to_string();
         match self.asked.take(n, from) {
-            Some(Waiting::Session { request, .. }) => {
-                let result = if state == word(OutcomeState::Accepted) {
-                    Ok(ExecuteResult { state: state.to_owned(), detail, commit: None })
-                } else {
-                    Err(detail)
-                };
-                out.push(Effect::Answer { request, result });
+            Some(waiting) => {
+                let accepted = state == word(OutcomeState::Accepted);
+                let commit = commit.map(|(actor, seq)| (clean(&actor, 80), seq));
+                let result = ExecuteResult { state: state.to_owned(), detail, commit };
+                self.answer_waiting(waiting, result, accepted, out);
             }
-            Some(Waiting::Fellow { id, n }) => self.answer_fellow(&id, n, state, detail, out),
             // Nobody waits any more; a refusal must not get lost without a trace.
             None if state == word(OutcomeState::Refused) => {
                 self.log.push(now, Some(from), &format!("a refusal came too late from {from}: {detail}"));
@@ -155,10 +162,18 @@ impl Core {
         }
     }
 
-    fn answer_fellow(&self, to: &PeerId, n: u64, state: &str, detail: String, out: &mut Vec<Effect>) {
+    pub(super) fn answer_fellow(
+        &self,
+        to: &PeerId,
+        n: u64,
+        state: &str,
+        detail: String,
+        commit: Option<(String, u64)>,
+        out: &mut Vec<Effect>,
+    ) {
         let Some(conn) = self.fellows.get(to).and_then(|f| f.active()).map(|c| c.id) else { return };
         let state = clean(state, 20);
-        out.push(Effect::Send { conn, frame: Arc::new(Frame::Outcome { n, state, detail }) });
+        out.push(Effect::Send { conn, frame: Arc::new(Frame::Outcome { n, state, detail, commit }) });
     }
 
     /// Where to send a command for `target`, if it may be sent by what this peer knows.
@@ -214,7 +229,7 @@ impl Core {
             CommandKind::Reconnect => self.set_detached(now, by, &reason, false, out),
             CommandKind::MaintenanceOn => self.begin_maintenance(now, by, &reason, params.lasting, out),
             CommandKind::MaintenanceOff => self.finish_maintenance(now, by, &reason, out),
-            CommandKind::Commit => Err(format!("{} holds no settings", self.config.host)),
+            CommandKind::Commit => Err("a commit is not carried out like this".into()), // See `on_commit`.
         }
     }
 
@@ -267,6 +282,10 @@ fn kind_of(command: &str) -> Result<CommandKind, String> {
         let known: Vec<&str> = CommandKind::iter().map(Into::into).collect();
         format!("this peer can't do \"{}\"; it can: {}", clean(command, 40), known.join(", "))
     })
+}
+
+fn is_commit(params: &ExecuteParams) -> bool {
+    params.command == <&str>::from(CommandKind::Commit)
 }
 
 fn word(state: OutcomeState) -> String {

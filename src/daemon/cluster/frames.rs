@@ -30,7 +30,9 @@ impl Core {
                 let came = Came { from: id, n, ttl, by: Line::new(&by) };
                 self.on_command(now, &came, &PeerId::new(&to), command, out);
             }
-            Frame::Outcome { n, state, detail } => self.on_outcome(now, &id, n, &state, &detail, out),
+            Frame::Outcome { n, state, detail, commit } => {
+                self.on_outcome(now, &id, n, &state, &detail, commit, out);
+            }
             Frame::Bye { cause, detail } => {
                 let detail = clean(&detail, DETAIL_MAX);
                 out.push(Effect::Close { conn });
@@ -39,7 +41,8 @@ impl Core {
                     Err(_) => self.on_closed(now, conn, Cause::Unlisted, &format!("{}: {detail}", clean(&cause, 40))),
                 }
             }
-            Frame::Sync(_) | Frame::SyncCredit { .. } => {}
+            Frame::Sync(sync) => self.on_sync(now, &id, conn, sync, out),
+            Frame::SyncCredit { parts } => self.on_sync_credit(&id, conn, parts, out),
             // Pongs come as events of their own, with the round trip; unknown kinds are ignored.
             Frame::Pong { .. } | Frame::Unknown => {}
         }

@@ -12,6 +12,7 @@ mod frames;
 mod log;
 mod maintenance;
 mod rows;
+mod settings;
 mod types;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -26,10 +27,11 @@ pub use log::LOG_LEN;
 use log::Log;
 pub use types::{Config, ConnId, DialError, Dialled, Effect, Event, LogLine, PingCount, RequestId, View};
 
+use super::replica::Replica;
 use crate::domain::ids::{BootId, PeerId};
 use crate::domain::membership::Membership;
 use crate::domain::mesh::{Cause, Link, LinkState, Row};
-use crate::domain::settings::{Key, Past};
+use crate::domain::settings::{Catalogue, Key, Past};
 use crate::domain::text::Line;
 use crate::domain::time::{Time, millis};
 use crate::proto::frame::{Frame, Hello};
@@ -73,6 +75,10 @@ pub struct Core {
     /// The own row as it was pushed last; what fellows are told is the difference.
     pushed: Arc<Row>,
     asks: rows::Asks,
+    /// The settings; a peer in no cluster has none.
+    settings: Option<settings::Settings>,
+    /// The wall clock, as the runtime told it last.
+    wall: Time,
     /// Commands that were passed on and are not answered.
     asked: asked::Asked,
     /// Rows of these are, for those that don't hear them.
@@ -92,6 +98,22 @@ impl Core {
     /// A core that begins at `now`, with what to do first.
     #[must_use]
     pub fn new(config: Config, now: Time) -> (Self, Vec<Effect>) {
+        Self::with_settings(config, None, now)
+    }
+
+    /// As [`Core::new`], with the settings that this peer has kept and the features that they are of.
+    #[must_use]
+    pub fn with_settings(
+        config: Config,
+        settings: Option<(Replica, Arc<Catalogue>)>,
+        now: Time,
+    ) -> (Self, Vec<Effect>) {
+        let settings = settings.map(|(replica, catalogue)| settings::Settings::new(replica, catalogue));
+        let mut config = config;
+        if let Some(settings) = &settings {
+            // What is replicated counts, whatever the peer was started with.
+            config.membership = Arc::new(settings.membership(&config.id));
+        }
         let rng = StdRng::seed_from_u64(config.seed);
         let mut core = Self {
             rng,
@@ -104,6 +126,8 @@ impl Core {
             flood_at: None,
             own_news: false,
             asks: rows::Asks::default(),
+            settings,
+            wall: now,
             asked: asked::Asked::default(),
             pushed: Arc::new(Row {
                 origin: config.id.clone(),
@@ -140,6 +164,17 @@ impl Core {
         self.wake
     }
 
+    /// The wall clock, which may step; settings are stamped with it. Told before each step.
+    pub fn set_wall(&mut self, wall: Time) {
+        self.wall = wall;
+    }
+
+    /// What a register was, newest first; of all registers without one.
+    #[must_use]
+    pub fn history(&self, key: Option<&Key>, limit: usize) -> Vec<Past> {
+        self.settings.as_ref().map(|s| s.history(key, limit)).unwrap_or_default()
+    }
+
     /// Takes one event.
     pub fn step(&mut self, now: Time, event: Event) -> Vec<Effect> {
         let mut out = Vec::new();
@@ -163,6 +198,7 @@ impl Core {
                 }
             }
             Event::Execute { request, by, params } => self.on_execute(now, request, &by, params, &mut out),
+            Event::Kept { ticket, result } => self.on_kept(now, ticket, result, &mut out),
             Event::SetLevel(level) => {
                 self.config.level = level;
                 self.log.push(now, None, &format!("speaks level {level} from now on"));
@@ -177,8 +213,16 @@ impl Core {
             }
             Event::Stop => self.on_stop(&mut out),
         }
-        if !self.stopped && (about.is_none() || self.wake <= now) {
+        if self.stopped {
+            return out;
+        }
+        let any = about.is_none() || self.wake <= now;
+        if any {
             self.run_timers(now, &mut out);
+        }
+        // Last: sessions follow the links as they are now.
+        self.run_settings(now, about.as_ref().filter(|_| !any), &mut out);
+        if any {
             self.schedule(now);
         } else {
             self.schedule_sooner(about.as_ref());
@@ -193,17 +237,17 @@ impl Core {
             Event::Pong { conn, .. }
             | Event::Frame {
                 conn,
-                frame: Frame::Hello(_) | Frame::Ping(_) | Frame::Pong { .. } | Frame::Rows { .. },
+                frame:
+                    Frame::Hello(_)
+                    | Frame::Ping(_)
+                    | Frame::Pong { .. }
+                    | Frame::Rows { .. }
+                    | Frame::Sync(_)
+                    | Frame::SyncCredit { .. },
             } => self.fellow_of(*conn),
             Event::Probe { peer, .. } | Event::Dns { peer, .. } => Some(peer.clone()),
             Event::Frame {
-                frame:
-                    Frame::Command { .. }
-                    | Frame::Outcome { .. }
-                    | Frame::Sync(_)
-                    | Frame::SyncCredit { .. }
-                    | Frame::Bye { .. }
-                    | Frame::Unknown,
+                frame: Frame::Command { .. } | Frame::Outcome { .. } | Frame::Bye { .. } | Frame::Unknown,
                 ..
             }
             | Event::Tick
@@ -211,6 +255,7 @@ impl Core {
             | Event::Accepted { .. }
             | Event::Closed { .. }
             | Event::Execute { .. }
+            | Event::Kept { .. }
             | Event::SetLevel(_)
             | Event::Membership(_)
             | Event::Stop => None,
@@ -237,15 +282,9 @@ impl Core {
             log: self.log.lines(),
             late: self.late.iter().copied().collect(),
             dropped,
-            tree: Arc::default(),
-            holding: Arc::default(),
+            tree: self.settings.as_ref().map_or_else(Arc::default, |s| s.tree().clone()),
+            holding: self.settings.as_ref().map_or_else(Arc::default, settings::Settings::holding),
         }
-    }
-
-    /// The newest `limit` versions that a register had, newest first; of all registers without a key.
-    #[must_use]
-    pub fn history(&self, _key: Option<&Key>, _limit: usize) -> Vec<Past> {
-        Vec::new()
     }
 
     /// Takes the fellows from the membership: new ones are dialled, those that are gone are let go.
@@ -351,7 +390,8 @@ impl Core {
         let far = now + Duration::from_hours(1);
         let fellows = self.fellows.values();
         let maintenance = self.config.maintenance.as_ref().map(|m| m.until);
-        let own = [self.flush_at, self.flood_at, maintenance, self.asked.due()];
+        let retry = self.settings.as_ref().and_then(settings::Settings::due);
+        let own = [self.flush_at, self.flood_at, maintenance, self.asked.due(), retry];
         let timers = fellows.flat_map(|f| [Some(f.beat_at), f.dial_at]).chain(own);
         self.wake = timers.flatten().min().unwrap_or(far);
     }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::daemon::replica::StoredChange;
 use crate::domain::ids::{BootId, HostName, PeerId};
 use crate::domain::maintenance::Maintenance;
 use crate::domain::membership::Membership;
@@ -143,6 +144,13 @@ pub enum Event {
         /// What.
         params: ExecuteParams,
     },
+    /// What [`Effect::Keep`] asked for is on disk, or can't be written: why.
+    Kept {
+        /// As in [`Effect::Keep`].
+        ticket: u64,
+        /// How it went.
+        result: Result<(), String>,
+    },
     /// Speak another level from now on.
     SetLevel(u32),
     /// Another membership.
@@ -195,6 +203,19 @@ pub enum Effect {
     KeepDetached(Option<Time>),
     /// Keep on disk what maintenance is announced for this peer.
     KeepMaintenance(Option<Maintenance>),
+    /// Keep changes of the settings on disk, all or none; answered by [`Event::Kept`]. One at a time.
+    Keep {
+        /// Names the answer.
+        ticket: u64,
+        /// The changes, in order.
+        changes: Arc<[StoredChange]>,
+        /// Changes that no longer count, to be taken off the disk.
+        forget: Arc<[[u8; 32]]>,
+        /// The actor that this peer writes as from now on; kept with them.
+        actor: Option<Vec<u8>>,
+    },
+    /// Others belong to the cluster from now on.
+    Roster(Arc<Membership>),
     /// Answer a session.
     Answer {
         /// As in [`Event::Execute`].

@@ -234,7 +234,7 @@ fn an_outcome_from_somebody_who_was_not_asked_counts_for_nothing() {
     let command = params("maintenance-on", 1, Some(60 * SECOND), WireBasis::default());
     sim.event(0, Event::Execute { request: RequestId(1), by: Line::new("admin"), params: command });
     sim.run(Duration::from_millis(100));
-    sim.say(2, 0, &Frame::Outcome { n: 1, state: "refused".into(), detail: "by a liar".into() });
+    sim.say(2, 0, &Frame::Outcome { n: 1, state: "refused".into(), detail: "by a liar".into(), commit: None });
     sim.run(Duration::from_millis(100));
     assert!(sim.nodes[0].answers.is_empty(), "{:?}", sim.nodes[0].answers);
     sim.thaw(1);

@@ -2,11 +2,13 @@
 
 mod config;
 mod core;
+pub mod disk;
 mod dns;
 mod maintenance;
 mod openssh;
 mod real;
 mod rpc;
 mod session;
+mod settings;
 mod sim;
 mod store;

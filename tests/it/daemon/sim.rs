@@ -6,12 +6,16 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use peerdeck::daemon::cluster::{Config, ConnId, Core, DialError, Dialled, Effect, Event, View};
+use peerdeck::daemon::cluster::{Config, ConnId, Core, DialError, Dialled, Effect, Event, RequestId, View};
+use peerdeck::daemon::replica::{self, Replica, Signing, StoredChange};
 use peerdeck::domain::maintenance::Maintenance;
 use peerdeck::domain::membership::{Addressing, Machine, Membership};
 use peerdeck::domain::mesh::{Cause, DnsCheck, Link, LinkState};
+use peerdeck::domain::settings::{Catalogue, Edit, Seen, Tree};
 use peerdeck::domain::{BootId, ClusterName, GroupName, HostName, Line, PeerId, Time};
 use peerdeck::proto::frame::Frame;
+use peerdeck::proto::rpc::{ExecuteParams, WireBasis};
+use peerdeck::proto::settings::{WireEdit, wire_seen};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -25,10 +29,28 @@ pub const SETTLED: Duration = Duration::from_secs(9);
 #[derive(Debug)]
 enum Parcel {
     Event(Event),
-    Dial { conn: ConnId, from: usize, to: usize },
-    Open { pipe: usize },
-    Frame { pipe: usize, to: usize, frame: Arc<Frame> },
-    Fin { pipe: usize, to: usize },
+    /// Only for this start of the node.
+    Boot(u64, Box<Parcel>),
+    Written {
+        ticket: u64,
+    },
+    Dial {
+        conn: ConnId,
+        from: usize,
+        to: usize,
+    },
+    Open {
+        pipe: usize,
+    },
+    Frame {
+        pipe: usize,
+        to: usize,
+        frame: Arc<Frame>,
+    },
+    Fin {
+        pipe: usize,
+        to: usize,
+    },
 }
 
 #[derive(Debug)]
@@ -41,7 +63,52 @@ struct Pipe {
     pings: BTreeMap<(usize, u64), Time>,
 }
 
+/// What shall be written.
+#[derive(Clone)]
+struct Write {
+    changes: Arc<[StoredChange]>,
+    forget: Arc<[[u8; 32]]>,
+    actor: Option<Vec<u8>>,
+}
+
+/// What a node has on disk.
+#[derive(Default)]
+pub struct Disk {
+    pub changes: Vec<StoredChange>,
+    pub actor: Option<Vec<u8>>,
+    /// Being written: kept, lost or kept without a word when the node is killed now.
+    pending: Vec<(u64, Write)>,
+    /// Why nothing can be written now.
+    pub full: Option<String>,
+    backup: Option<Vec<StoredChange>>,
+}
+
+/// What can be wrong with a runtime: each must be found by the invariants.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Bug {
+    /// Says that it is on disk before it is.
+    AnswersEarly,
+    /// Says that it is on disk and never writes.
+    NeverWrites,
+    /// Writes all but the last change of a batch.
+    WritesTheFirstOnly,
+    /// Loses frames of a connection that stands, without a word.
+    LosesFrames,
+    /// After a write that failed says that it went well.
+    HidesFailures,
+}
+
+/// A commit that was answered with success.
+#[derive(Clone, Debug)]
+pub struct Promised {
+    pub node: usize,
+    pub commit: (String, u64),
+}
+
 pub struct Node {
+    pub disk: Disk,
+    /// Its wall clock less the true one, in milliseconds.
+    pub skew: i64,
     pub core: Option<Core>,
     pub boot: u64,
     frozen: Option<VecDeque<Event>>,
@@ -71,6 +138,17 @@ pub struct Sim {
     pub opened: usize,
     /// Frames of link rows that were sent so far.
     pub row_frames: usize,
+    /// Peers hold settings.
+    settings: bool,
+    pub bug: Option<Bug>,
+    /// The effect before which the node that has it dies.
+    pub crash_in: Option<(usize, u32)>,
+    pub promised: Vec<Promised>,
+    /// What must never happen and did.
+    pub violations: Vec<String>,
+    /// A settings frame is delivered twice with this probability.
+    pub doubled: f64,
+    next_request: u64,
 }
 
 pub fn id(n: usize) -> PeerId {
@@ -85,7 +163,7 @@ fn members(n: usize) -> Membership {
             group: GroupName::new("Main_Group"),
             address: HostName::new(&format!("127.0.1.{i}")),
             port: 2022,
-            machine_key: Line::default(),
+            machine_key: Line::new(&format!("key {i}")),
             host_key: Line::default(),
         })
     };
@@ -101,6 +179,15 @@ fn members(n: usize) -> Membership {
 
 impl Sim {
     pub fn new(n: usize, seed: u64) -> Self {
+        Self::make(n, seed, false)
+    }
+
+    /// The same, with peers that hold settings.
+    pub fn with_settings(n: usize, seed: u64) -> Self {
+        Self::make(n, seed, true)
+    }
+
+    fn make(n: usize, seed: u64, settings: bool) -> Self {
         let mut sim = Self {
             now: Time::from_millis(1_700_000_000_000),
             nodes: Vec::new(),
@@ -116,9 +203,19 @@ impl Sim {
             accepted: 1,
             opened: 0,
             row_frames: 0,
+            settings: false,
+            bug: None,
+            crash_in: None,
+            promised: Vec::new(),
+            violations: Vec::new(),
+            doubled: 0.0,
+            next_request: 0,
         };
+        sim.settings = settings;
         for _ in 0..n {
             sim.nodes.push(Node {
+                disk: Disk::default(),
+                skew: 0,
                 core: None,
                 boot: 0,
                 frozen: None,
@@ -155,13 +252,112 @@ impl Sim {
             unfit: None,
             seed: self.rng.random(),
         };
-        let (core, effects) = Core::new(config, self.now);
-        node.core = Some(core);
+        let replica = self.settings.then(|| (self.open(i), catalogue()));
+        let (core, effects) = Core::with_settings(config, replica, self.now);
+        self.nodes[i].core = Some(core);
         self.carry_out(i, effects);
+    }
+
+    /// What a node finds on its disk; at its first start the membership that it was given.
+    fn open(&mut self, i: usize) -> Replica {
+        let seed = self.rng.random();
+        let node = &mut self.nodes[i];
+        let host = HostName::new(&format!("lab{i}.example.com"));
+        let actor = node.disk.actor.clone();
+        let config = replica::Config { peer: id(i), host, actor, seed, signing: Arc::new(FakeKey(i)) };
+        if node.disk.changes.is_empty() {
+            let (mut replica, batch) = Replica::found(config, &self.membership).unwrap();
+            node.disk.changes.extend(batch.changes.iter().cloned());
+            node.disk.actor = Some(replica.actor());
+            replica.kept(batch.id);
+            replica
+        } else {
+            match Replica::load(config.clone(), node.disk.changes.clone()) {
+                Ok(replica) => replica,
+                Err(error) => {
+                    self.violations.push(format!("peer {i} can't read its own disk: {error}"));
+                    Replica::found(config, &self.membership).unwrap().0
+                }
+            }
+        }
+    }
+
+    /// Somebody at node `i` wants this; what he is answered is checked for ever.
+    pub fn commit(&mut self, i: usize, edits: &[Edit], seen: &Seen) {
+        self.next_request += 1;
+        let params = ExecuteParams {
+            command: "commit".into(),
+            peer: id(i).to_string(),
+            edits: edits.iter().map(WireEdit::from).collect(),
+            basis: WireBasis { settings: wire_seen(seen), ..WireBasis::default() },
+            ..ExecuteParams::default()
+        };
+        let request = RequestId(self.next_request);
+        self.step(i, Event::Execute { request, by: Line::new("admin from 127.0.0.1"), params });
+    }
+
+    pub fn tree(&self, i: usize) -> Arc<Tree> {
+        self.view(i).tree
+    }
+
+    /// All connections of two break, as when a router forgets them.
+    pub fn break_connections(&mut self, a: usize, b: usize) {
+        for pipe in 0..self.pipes.len() {
+            if self.pipes[pipe].ends.iter().all(|e| e.0 == a || e.0 == b) {
+                self.close(pipe, 0);
+                self.close(pipe, 1);
+            }
+        }
+    }
+
+    fn keep(&mut self, i: usize, ticket: u64, write: Write) {
+        let early = self.bug == Some(Bug::AnswersEarly);
+        assert!(early || self.nodes[i].disk.pending.is_empty(), "one write at a time");
+        self.nodes[i].disk.pending.push((ticket, write));
+        let mut wait = Duration::from_millis(self.rng.random_range(1..12));
+        if early {
+            let kept = Event::Kept { ticket, result: Ok(()) };
+            self.post(Duration::ZERO, i, Parcel::Boot(self.nodes[i].boot, Box::new(Parcel::Event(kept))));
+            wait += Duration::from_millis(20);
+        }
+        self.post(wait, i, Parcel::Boot(self.nodes[i].boot, Box::new(Parcel::Written { ticket })));
+    }
+
+    /// The disk has written.
+    fn written(&mut self, i: usize, ticket: u64) {
+        let Some(at) = self.nodes[i].disk.pending.iter().position(|p| p.0 == ticket) else { return };
+        let (_, write) = self.nodes[i].disk.pending.remove(at);
+        for change in write.changes.iter() {
+            // A change that its author has not kept must be nowhere else: it would use the same number again.
+            let author = (0..self.nodes.len()).find(|k| *k != i && self.member(*k) == change.signer.as_str());
+            if let Some(author) = author
+                && self.nodes[author].disk.changes.iter().all(|c| c.hash != change.hash)
+            {
+                self.violations.push(format!("peer {i} was told a change of peer {author} before that had kept it"));
+            }
+        }
+        let disk = &mut self.nodes[i].disk;
+        let result = match &disk.full {
+            Some(why) if self.bug == Some(Bug::HidesFailures) => Ok(why.clone()).map(drop),
+            Some(why) => Err(why.clone()),
+            None => {
+                disk.write(&write, self.bug);
+                Ok(())
+            }
+        };
+        if self.bug != Some(Bug::AnswersEarly) {
+            self.step(i, Event::Kept { ticket, result });
+        }
     }
 
     /// As SIGKILL: connections end, nothing is said.
     pub fn kill(&mut self, i: usize) {
+        for (_, write) in std::mem::take(&mut self.nodes[i].disk.pending) {
+            // It may have come through without anybody being told.
+            if self.nodes[i].disk.full.is_none() && self.rng.random_bool(0.5) {
+                self.nodes[i].disk.write(&write, self.bug);
+            }
+        }
         self.nodes[i].core = None;
         self.nodes[i].frozen = None;
         for pipe in 0..self.pipes.len() {
@@ -169,6 +365,21 @@ impl Sim {
                 if self.pipes[pipe].ends[end].0 == i {
                     self.close(pipe, end);
                 }
+            }
+        }
+    }
+
+    /// Copies the disk of a node, or puts the copy in its place: the peer notices and goes on as another actor.
+    pub fn back_up_or_restore(&mut self, i: usize) {
+        match self.nodes[i].disk.backup.take() {
+            None => self.nodes[i].disk.backup = Some(self.nodes[i].disk.changes.clone()),
+            Some(old) => {
+                self.kill(i);
+                self.nodes[i].disk.changes = old;
+                self.nodes[i].disk.actor = None;
+                // What it alone had is gone with its disk.
+                self.promised.retain(|p| p.node != i);
+                self.start(i);
             }
         }
     }
@@ -297,6 +508,12 @@ impl Sim {
     fn deliver(&mut self, node: usize, parcel: Parcel) {
         match parcel {
             Parcel::Event(event) => self.step(node, event),
+            Parcel::Boot(boot, parcel) => {
+                if self.nodes[node].boot == boot && self.nodes[node].core.is_some() {
+                    self.deliver(node, *parcel);
+                }
+            }
+            Parcel::Written { ticket } => self.written(node, ticket),
             Parcel::Dial { conn, from, to } => self.dial(conn, from, to),
             Parcel::Open { pipe } => {
                 for end in [1, 0] {
@@ -339,9 +556,18 @@ impl Sim {
             held.push_back(event);
             return;
         }
+        let skew = self.nodes[i].skew;
         let Some(core) = &mut self.nodes[i].core else { return };
+        core.set_wall(Time::from_millis(self.now.as_millis().saturating_add_signed(skew)));
         let effects = core.step(self.now, event);
         self.carry_out(i, effects);
+    }
+
+    /// The membership id of a node, by its own tree.
+    fn member(&self, i: usize) -> String {
+        let tree = self.nodes[i].core.as_ref().map(|c| c.view(self.now, 0).tree);
+        let member = tree.and_then(|t| t.structure().member_of(&id(i)).map(|m| m.id.to_string()));
+        member.unwrap_or_default()
     }
 
     fn blocked(&self, a: usize, b: usize) -> bool {
@@ -411,6 +637,16 @@ impl Sim {
 
     fn carry_out(&mut self, i: usize, effects: Vec<Effect>) {
         for effect in effects {
+            if let Some((node, left)) = &mut self.crash_in
+                && *node == i
+            {
+                if *left == 0 {
+                    self.crash_in = None;
+                    self.kill(i);
+                    return;
+                }
+                *left -= 1;
+            }
             match effect {
                 Effect::Dial { conn, peer, .. } => {
                     let to = (0..self.nodes.len()).find(|n| id(*n) == peer).unwrap();
@@ -425,6 +661,13 @@ impl Sim {
                             self.pipes[pipe].pings.insert((end, ping.n), self.now);
                         }
                         self.row_frames += usize::from(matches!(&*frame, Frame::Rows { .. }));
+                        let sync = matches!(&*frame, Frame::Sync(_));
+                        if sync && self.bug == Some(Bug::LosesFrames) && self.rng.random_bool(0.2) {
+                            continue;
+                        }
+                        if sync && self.doubled > 0.0 && self.rng.random_bool(self.doubled) {
+                            self.send_item(pipe, 1 - end, Some(frame.clone()));
+                        }
                         self.send_item(pipe, 1 - end, Some(frame));
                     }
                 }
@@ -444,10 +687,57 @@ impl Sim {
                 }
                 Effect::KeepDetached(since) => self.nodes[i].detached = since,
                 Effect::KeepMaintenance(maintenance) => self.nodes[i].maintenance = maintenance,
-                Effect::Answer { result, .. } => self.nodes[i].answers.push(result.map(|r| r.state)),
-                Effect::CheckDns { .. } | Effect::Changed => {}
+                Effect::Answer { result, .. } => {
+                    if let Ok(result) = &result
+                        && let Some(commit) = result.commit.clone()
+                    {
+                        self.promised.push(Promised { node: i, commit });
+                    }
+                    self.nodes[i].answers.push(result.map(|r| r.state));
+                }
+                Effect::Keep { ticket, changes, forget, actor } => {
+                    self.keep(i, ticket, Write { changes, forget, actor })
+                }
+                Effect::CheckDns { .. } | Effect::Roster(_) | Effect::Changed => {}
             }
         }
+    }
+}
+
+impl Disk {
+    fn write(&mut self, write: &Write, bug: Option<Bug>) {
+        let changes: &[StoredChange] = match bug {
+            Some(Bug::NeverWrites) => &[],
+            Some(Bug::WritesTheFirstOnly) => &write.changes[..write.changes.len().min(1)],
+            _ => &write.changes,
+        };
+        for change in changes {
+            if self.changes.iter().all(|c| c.hash != change.hash) {
+                self.changes.push(change.clone());
+            }
+        }
+        self.changes.retain(|c| !write.forget.contains(&c.hash));
+        if let Some(actor) = &write.actor {
+            self.actor = Some(actor.clone());
+        }
+    }
+}
+
+/// The features of a real peer.
+pub fn catalogue() -> Arc<Catalogue> {
+    peerdeck::proto::features::built_in()
+}
+
+/// Signs by name: whoever knows the name could forge it, which is not what these tests are about.
+pub struct FakeKey(pub usize);
+
+impl Signing for FakeKey {
+    fn sign(&self, message: &[u8]) -> Vec<u8> {
+        [format!("key {} ", self.0).as_bytes(), message].concat()
+    }
+
+    fn verify(&self, public_key: &str, message: &[u8], signature: &[u8]) -> bool {
+        signature == [format!("{public_key} ").as_bytes(), message].concat()
     }
 }
 

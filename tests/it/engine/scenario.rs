@@ -204,7 +204,7 @@ fn limits(given: &BTreeMap<String, f64>) -> Result<Limits, String> {
             "clock-skew" => limits.clock_skew = span,
             "unknown" => limits.unknown = span,
             "propagation" => limits.propagation = span,
-            "machines" => limits.machines = span.as_secs() as usize,
+            "machines" => limits.machines = usize::try_from(span.as_secs()).unwrap(),
             "history-mib" => limits.history_mib = span.as_secs(),
             other => return Err(format!("no limit {other}")),
         }

@@ -22,6 +22,7 @@ use peerdeck::engine::{ClusterConfig, Config, Effect, Engine, Event};
 pub const START: u64 = 1_000_000_000;
 
 /// One peer, as it is and as it talks.
+#[expect(clippy::struct_excessive_bools, reason = "facts that hold independently of each other")]
 pub struct Actor {
     pub host: String,
     pub group: String,

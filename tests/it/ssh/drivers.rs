@@ -28,6 +28,9 @@ use tokio::time::{Instant, timeout};
 use super::net::MemNet;
 use super::server::{Behaviour, Channels, Login, key};
 
+#[path = "drivers_settings.rs"]
+mod settings;
+
 fn at() -> SocketAddr {
     "127.0.0.1:2222".parse().unwrap()
 }

@@ -279,6 +279,7 @@ impl Scene {
                 Arc::new(Settings { tree: Arc::clone(tree), source: self.id(0), digest, at: NOW })
             }),
             catalogue: super::tree::catalogue(),
+            commits: Arc::default(),
             limits: Limits::default(),
             changes,
         };
