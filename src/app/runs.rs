@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::dialog::About;
 use super::{App, Cmd, plural};
-use crate::domain::settings::{CommitId, Key, Past};
+use crate::domain::settings::CommitId;
 use crate::domain::{ClusterName, Line, Outcome, OutcomeState, Plan, Severity, Time};
 use crate::engine::bulk::Bulk;
 use crate::engine::settings::spread;
@@ -152,37 +152,33 @@ impl App {
             self.toast(text, severity, now);
         }
         self.stage_heard(id, state);
-        let mut cmds = self.advance(id);
-        cmds.extend(self.ask_for_name(id, state));
-        cmds
+        self.advance(id)
     }
 
-    /// Asks for the past of one register that a commit has written: it tells the commit's name, by which peers say
-    /// whether they have it.
-    fn ask_for_name(&self, id: u64, state: OutcomeState) -> Option<Cmd> {
-        match state {
-            OutcomeState::Accepted | OutcomeState::Observed => {}
-            OutcomeState::Sent
-            | OutcomeState::Running
-            | OutcomeState::Refused
-            | OutcomeState::Failed
-            | OutcomeState::Unknown => return None,
-        }
-        let run = self.runs.runs.iter().find(|r| r.id == id && r.commit.is_none())?;
-        let (About::Commit(_), step) = (&run.about, run.bulk.steps().first()?) else { return None };
-        let key = step.plan.basis.settings.keys().next()?.clone();
-        Some(Cmd::History { cluster: run.cluster.clone(), key })
-    }
-
-    /// The past of a register, newest first: commits of ours whose name it tells.
-    pub(super) fn name_commits(&mut self, cluster: &ClusterName, key: &Key, past: &[Past]) {
-        for run in self.runs.runs.iter_mut().filter(|r| r.commit.is_none() && r.cluster == *cluster) {
-            let (About::Commit(_), Some(step)) = (&run.about, run.bulk.steps().first()) else { continue };
-            let Some(seen) = step.plan.basis.settings.get(key) else { continue };
-            // What came after what was seen; of those the first with our comment is ours.
-            let newer = past.iter().take_while(|p| !seen.contains(&p.version.id));
-            let ours = newer.filter(|p| p.comment == *step.plan.command.reason()).last();
-            run.commit = ours.map(|p| p.commit.clone());
+    /// The names of commits of ours, by which peers say whether they have them: each belongs to the first run that it
+    /// can be of.
+    pub(super) fn name_commits(&mut self) {
+        let live = std::sync::Arc::clone(&self.live);
+        let runs = &mut self.runs.runs;
+        for cluster in &live.clusters {
+            for told in cluster.commits.iter() {
+                if runs.iter().any(|r| r.commit.as_ref() == Some(&told.commit)) {
+                    continue;
+                }
+                let fits = |r: &&mut Run| {
+                    let step = r.bulk.steps().first();
+                    r.commit.is_none()
+                        && r.cluster == cluster.name
+                        && r.since <= told.at
+                        && matches!(r.about, About::Commit(_))
+                        && step.is_some_and(|s| {
+                            *s.plan.command.target() == told.on && *s.plan.command.reason() == told.comment
+                        })
+                };
+                if let Some(run) = runs.iter_mut().find(fits) {
+                    run.commit = Some(told.commit.clone());
+                }
+            }
         }
     }
 

@@ -39,6 +39,7 @@ impl App {
                 let live = Arc::clone(&self.live);
                 self.questions.keep(|q| is_asked(&live, q), now);
                 self.compare_basis(&live, now);
+                self.name_commits();
                 Vec::new()
             }
             Msg::Alert(transition, finding) => self.alert(transition, &finding, now),

@@ -431,8 +431,3 @@ fn n_goes_from_conflict_to_conflict() {
     press(&mut app, "N", NOW);
     assert_eq!(at(&app), (ModeId::Cluster, "dnsconfig".to_owned()));
 }
-
-#[test]
-fn zz_write_readme() {
-    std::fs::write("/tmp/console_keys.md", peerdeck::app::action::keys_markdown()).unwrap();
-}

@@ -411,9 +411,6 @@ impl App {
 
     /// What was told of a register's past.
     pub(in crate::app) fn history_came(&mut self, cluster: &ClusterName, key: &Key, past: Result<Vec<Past>, Line>) {
-        if let Ok(past) = &past {
-            self.name_commits(cluster, key, past);
-        }
         if let Some(asked) = &mut self.desk.asked
             && asked.cluster == *cluster
             && asked.key == *key

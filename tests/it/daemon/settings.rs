@@ -216,13 +216,7 @@ fn a_seed_replays_exactly() {
 /// Each way in which a runtime can be wrong is found within some seeds.
 #[test]
 fn planted_bugs_are_caught() {
-    let bugs = [
-        Bug::AnswersEarly,
-        Bug::NeverWrites,
-        Bug::WritesTheFirstOnly,
-        Bug::LosesFrames,
-        Bug::HidesFailures,
-    ];
+    let bugs = [Bug::AnswersEarly, Bug::NeverWrites, Bug::WritesTheFirstOnly, Bug::LosesFrames, Bug::HidesFailures];
     for bug in bugs {
         let caught = (0..120).find_map(|seed| play(seed, Some(bug)).err().map(|why| (seed, why)));
         let (seed, why) = caught.unwrap_or_else(|| panic!("{bug:?} was not caught"));

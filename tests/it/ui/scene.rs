@@ -9,8 +9,8 @@ use peerdeck::domain::mesh::link::Probe;
 use peerdeck::domain::mesh::verdict::Verdict;
 use peerdeck::domain::mesh::{DnsCheck, DnsResult, Pulse};
 use peerdeck::domain::observation::{Health, Identity};
-use peerdeck::domain::settings::{Holding, Tree};
-use peerdeck::domain::snapshot::{Limits, Settings};
+use peerdeck::domain::settings::{CommitId, Holding, Tree};
+use peerdeck::domain::snapshot::{Committed, Limits, Settings};
 use peerdeck::domain::{
     BootId, Cause, Cluster, Finding, FindingId, FindingKind, GroupName, HostName, Line, Link, LinkState, Maintenance,
     Peer, PeerId, Reach, ReachState, Row, Snapshot, Subject, Time,
@@ -30,6 +30,7 @@ pub struct Scene {
     findings: Vec<Finding>,
     events: Vec<Event>,
     tree: Option<Arc<Tree>>,
+    commits: Vec<Committed>,
 }
 
 #[derive(Clone, Default)]
@@ -69,6 +70,7 @@ impl Scene {
             findings: vec![],
             events: vec![],
             tree: None,
+            commits: vec![],
         };
         let n = scene.hosts.len();
         for i in 0..n {
@@ -135,6 +137,13 @@ impl Scene {
     /// Nothing was ever heard of `i`.
     pub fn silent(&mut self, i: usize) -> &mut Self {
         self.tweak(i).silent = true;
+        self
+    }
+
+    /// The first peer has taken this commit of actor `a` from here.
+    pub fn commit(&mut self, seq: u64, comment: &str, at: Time) -> &mut Self {
+        let (commit, on) = (CommitId { actor: Line::new("a"), seq }, self.id(0));
+        self.commits.push(Committed { id: seq, commit, on, at, comment: Line::new(comment) });
         self
     }
 
@@ -279,7 +288,7 @@ impl Scene {
                 Arc::new(Settings { tree: Arc::clone(tree), source: self.id(0), digest, at: NOW })
             }),
             catalogue: super::tree::catalogue(),
-            commits: Arc::default(),
+            commits: Arc::new(self.commits.clone()),
             limits: Limits::default(),
             changes,
         };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use peerdeck::app::{App, Cmd, Msg};
-use peerdeck::domain::settings::{CommitId, Content, Key, ModeId, Past, Version, VersionId};
+use peerdeck::domain::settings::{CommitId, Key, ModeId, Past};
 use peerdeck::domain::{ClusterName, Line, Outcome, OutcomeState, Snapshot};
 use peerdeck::ui::Depth;
 
@@ -65,20 +65,9 @@ fn c16_the_results_tell_peer_by_peer_who_has_the_commit() {
     let cmds = press(&mut app, "<Shift-Tab> routes <Tab> y", later);
     let Some(Cmd::Submit { run, .. }) = cmds.first() else { panic!("{cmds:?}") };
     let outcome = Outcome { state: OutcomeState::Accepted, at: later, detail: Line::new("on disk at lab1") };
-    let cmds = app.update(Msg::Outcome { run: *run, step: 0, outcome }, later);
-    let [Cmd::History { cluster, key }] = cmds.as_slice() else { panic!("{cmds:?}") };
-    let tree = TreeScene::lab().build();
-    let seen = tree.entry(key).unwrap().effective().clone();
-    let past = |version: Version, seq, comment| Past {
-        key: key.clone(),
-        version,
-        commit: CommitId { actor: Line::new("a"), seq },
-        comment: Line::new(comment),
-        stands: seq == 8,
-    };
-    let ours = Version { id: VersionId::new("ours"), content: Content::Inherits, ..seen.clone() };
-    let past = Ok(vec![past(ours, 8, "routes"), past(seen, 7, "routes")]);
-    app.update(Msg::History { cluster: cluster.clone(), key: key.clone(), past }, later);
+    app.update(Msg::Outcome { run: *run, step: 0, outcome }, later);
+    // Another's commit at the same time, and ours.
+    scene.commit(7, "others", later).commit(8, "routes", later);
     scene.holds(0, "a", 8).holds(1, "a", 9).holds(2, "a", 7).stale(3, 20).holds(4, "b", 8);
     app.update(Msg::Snapshot(Arc::new(scene.build())), later);
     check_app("settings-spread", &app, size, &terminal());
