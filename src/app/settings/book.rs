@@ -37,6 +37,8 @@ pub struct Book {
     tree: Arc<Tree>,
     catalogue: Arc<Catalogue>,
     modes: Vec<ModeLine>,
+    /// By place: that of the mode above; the cluster's is its own.
+    above: Vec<usize>,
     places: BTreeMap<ModeId, usize>,
     features: Vec<FeatureName>,
     /// By feature: places of the modes that define it, in their order.
@@ -49,7 +51,7 @@ impl Book {
     /// Of `tree`, with the features that `catalogue` knows and those that are set anyway.
     #[must_use]
     pub fn new(tree: Arc<Tree>, catalogue: Arc<Catalogue>) -> Self {
-        let modes = lines(&tree);
+        let (modes, above) = lines(&tree);
         let places: BTreeMap<ModeId, usize> = modes.iter().enumerate().map(|(at, m)| (m.id.clone(), at)).collect();
         let mut names: BTreeMap<FeatureName, usize> = catalogue.settings().map(|f| (f.name.clone(), 0)).collect();
         for (key, _) in tree.registers() {
@@ -69,6 +71,7 @@ impl Book {
             dangling: rules::dangling(&tree, &catalogue),
             catalogue,
             modes,
+            above,
             places,
             tree: Arc::clone(&tree),
         };
@@ -104,22 +107,11 @@ impl Book {
     /// Counts something at a mode, and below those above it.
     fn count(&mut self, at: usize, add: impl Fn(&mut Counts)) {
         add(&mut self.modes[at].own);
-        let level = self.modes[at].id.level();
-        if level == Level::Machine
-            && let Some(group) = self.group_place(at)
-        {
-            add(&mut self.modes[group].below);
+        let mut at = at;
+        while self.above[at] != at {
+            at = self.above[at];
+            add(&mut self.modes[at].below);
         }
-        if level != Level::Cluster {
-            add(&mut self.modes[0].below);
-        }
-    }
-
-    /// The place of the group of the machine at `at`: the next group above it.
-    fn group_place(&self, at: usize) -> Option<usize> {
-        let ModeId::Machine(machine) = &self.modes[at].id else { return None };
-        let group = self.tree.above(&ModeId::Machine(machine.clone())).into_iter().nth(1)?;
-        self.places.get(&group).copied()
     }
 
     /// Whether it is the index of this very tree.
@@ -206,7 +198,8 @@ pub fn mode_of(key: &Key) -> Option<ModeId> {
     })
 }
 
-fn lines(tree: &Tree) -> Vec<ModeLine> {
+/// All modes, and by place that of the mode above each.
+fn lines(tree: &Tree) -> (Vec<ModeLine>, Vec<usize>) {
     let line = |id, name: &str| ModeLine {
         id,
         name: Line::new(name),
@@ -215,14 +208,29 @@ fn lines(tree: &Tree) -> Vec<ModeLine> {
         dangling: 0,
     };
     let s = tree.structure();
-    let mut out = vec![line(ModeId::Cluster, s.name.as_str())];
+    let (mut out, mut above) = (vec![line(ModeId::Cluster, s.name.as_str())], vec![0]);
     // Members stand in the order of their groups: one walk for all.
     let mut members = s.members.iter().peekable();
     for (id, name) in &s.groups {
+        let group = out.len();
         out.push(line(ModeId::Group(id.clone()), name.as_str()));
+        above.push(0);
         while let Some(member) = members.next_if(|m| m.group == *id) {
             out.push(line(ModeId::Machine(member.id.clone()), member.machine.host.as_str()));
+            above.push(group);
         }
     }
-    out
+    (out, above)
+}
+
+impl ModeLine {
+    /// `Group Paris`, as [`Tree::mode_name`] says it.
+    #[must_use]
+    pub fn full_name(&self) -> String {
+        match self.id {
+            ModeId::Cluster => format!("Cluster {}", self.name),
+            ModeId::Group(_) => format!("Group {}", self.name),
+            ModeId::Machine(_) => format!("Machine {}", self.name),
+        }
+    }
 }

@@ -107,8 +107,7 @@ impl App {
             };
             let level: &str = line.id.level().into();
             if wanted && (contains(line.name.as_str(), &low) || contains(level, &low)) {
-                let name = book.tree().mode_name(&line.id);
-                picks.push(Pick { target: Target::Mode(line.id.clone()), name, place: Some(place) });
+                picks.push(Pick { target: Target::Mode(line.id.clone()), name: line.full_name(), place: Some(place) });
             }
         }
         picks

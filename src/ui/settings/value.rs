@@ -128,7 +128,7 @@ fn defined_at(out: &mut Vec<(String, Role)>, book: &Book, mode: &ModeId, feature
     out.push((String::new(), Role::Text));
     out.push((format!("defined at {n} {}", crate::app::plural(n, "mode")), Role::Muted));
     for line in modes.take(DEFINED_MAX) {
-        let name = book.tree().mode_name(&line.id);
+        let name = line.full_name();
         let empty =
             book.tree().defined(&line.id, feature).and_then(|v| v.content.value()).is_some_and(|v| v.is_empty());
         let here = line.id == *mode;
