@@ -50,10 +50,62 @@ pub enum Action {
     Redial,
     /// The Mesh view.
     Mesh,
+    /// The Settings view.
+    Settings,
     /// The Findings view.
     Findings,
     /// The Events view.
     Events,
+    /// The next pane of the view.
+    NextPane,
+    /// The pane before.
+    PreviousPane,
+    /// A value, typed in a form; only staged.
+    Set,
+    /// A value in `$EDITOR`; only staged.
+    Edit,
+    /// An empty override; only staged.
+    SetEmpty,
+    /// Inherit again; only staged.
+    Unset,
+    /// The value to another mode as well; only staged.
+    Copy,
+    /// The value to another mode instead; only staged.
+    Move,
+    /// A second mode beside the first.
+    SideBySide,
+    /// Former and present versions of a setting.
+    History,
+    /// What is staged, as a diff.
+    Review,
+    /// Take the selected change out of the stage.
+    Discard,
+    /// Leave the selected change staged, and out of this commit.
+    KeepStaged,
+    /// Commit the selected change over what somebody else has written meanwhile.
+    Override,
+    /// Drop the whole stage.
+    ClearChanges,
+    /// Write what is staged.
+    Commit,
+    /// Move machines to another group.
+    Setgroup,
+    /// Settle an inconsistency.
+    Resolve,
+    /// Settle all inconsistencies with what one machine wrote.
+    ResolveAll,
+    /// A new group.
+    Addgroup,
+    /// Another name for a group.
+    Renamegroup,
+    /// Take a group away.
+    Deletegroup,
+    /// End a membership.
+    Removemachine,
+    /// Another name for the cluster.
+    Setname,
+    /// The form's value as JSON text, or as fields.
+    AsJson,
     /// The next view.
     NextView,
     /// The previous view.
@@ -160,6 +212,8 @@ pub enum Scope {
     Mesh,
     /// The connections of one peer.
     Connections,
+    /// The Settings view.
+    Settings,
     /// The Findings view.
     Findings,
     /// The Events view.
@@ -188,6 +242,16 @@ pub enum Scope {
     Choice,
     /// What became of commands.
     Outcomes,
+    /// A value or a name that is being typed.
+    Form,
+    /// What is staged.
+    Changes,
+    /// Inconsistencies.
+    Conflicts,
+    /// Modes or groups to pick one of.
+    Pick,
+    /// Versions of a setting.
+    Versions,
 }
 
 /// One row of the table.
@@ -208,16 +272,17 @@ pub struct Spec {
 }
 
 use Scope::{
-    Choice, Columns, Connections, Dialog, Events, Findings, Help, Log, Mesh, Notices, Outcomes, Overview, Palette,
-    Question, Result, Sessions,
+    Changes, Choice, Columns, Conflicts, Connections, Dialog, Events, Findings, Form, Help, Log, Mesh, Notices,
+    Outcomes, Overview, Palette, Pick, Question, Result, Sessions, Settings, Versions,
 };
 
-const VIEWS: &[Scope] = &[Mesh, Connections, Findings, Events];
-const LISTS: &[Scope] =
-    &[Mesh, Connections, Findings, Events, Help, Result, Outcomes, Overview, Log, Notices, Sessions, Columns];
-const SCROLLS: &[Scope] = &[
+const VIEWS: &[Scope] = &[Mesh, Connections, Settings, Findings, Events];
+/// Views without panes: there Tab goes to the next view.
+const PLAIN_VIEWS: &[Scope] = &[Mesh, Connections, Findings, Events];
+const LISTS: &[Scope] = &[
     Mesh,
     Connections,
+    Settings,
     Findings,
     Events,
     Help,
@@ -228,18 +293,75 @@ const SCROLLS: &[Scope] = &[
     Notices,
     Sessions,
     Columns,
+    Changes,
+    Conflicts,
+    Pick,
+    Versions,
+];
+const SCROLLS: &[Scope] = &[
+    Mesh,
+    Connections,
+    Settings,
+    Findings,
+    Events,
+    Help,
+    Result,
+    Outcomes,
+    Overview,
+    Log,
+    Notices,
+    Sessions,
+    Columns,
+    Changes,
+    Conflicts,
+    Pick,
+    Versions,
     Dialog,
     Choice,
 ];
-const SEARCHED: &[Scope] = &[Mesh, Connections, Findings, Events, Help, Overview, Log, Notices, Sessions, Columns];
+const SEARCHED: &[Scope] = &[
+    Mesh,
+    Connections,
+    Settings,
+    Findings,
+    Events,
+    Help,
+    Overview,
+    Log,
+    Notices,
+    Sessions,
+    Columns,
+    Changes,
+    Conflicts,
+    Pick,
+    Versions,
+];
 /// What can be asked from wherever one is.
-const GENERAL: &[Scope] =
-    &[Mesh, Connections, Findings, Events, Result, Outcomes, Overview, Log, Notices, Sessions, Columns];
+const GENERAL: &[Scope] = &[
+    Mesh,
+    Connections,
+    Settings,
+    Findings,
+    Events,
+    Result,
+    Outcomes,
+    Overview,
+    Log,
+    Notices,
+    Sessions,
+    Columns,
+    Changes,
+    Conflicts,
+    Versions,
+];
 const LINKS: &[Scope] = &[Mesh, Connections];
+/// Where machines can be marked.
+const MACHINES: &[Scope] = &[Mesh, Connections, Settings];
 const LOOK_AND_CLOSE: &[Scope] = &[Help, Result, Outcomes, Log, Notices, Sessions];
 const EVERYWHERE: &[Scope] = &[
     Mesh,
     Connections,
+    Settings,
     Findings,
     Events,
     Help,
@@ -254,6 +376,11 @@ const EVERYWHERE: &[Scope] = &[
     Notices,
     Sessions,
     Columns,
+    Form,
+    Changes,
+    Conflicts,
+    Pick,
+    Versions,
 ];
 
 const fn look(
@@ -271,13 +398,42 @@ const fn change(action: Action, class: DangerClass, keys: &'static [&'static str
     Spec { action, hint: "", help, scopes: LINKS, class: Some(class), keys }
 }
 
+/// One that commits a change of settings or structure: behind the leader.
+const fn commit(
+    action: Action,
+    class: DangerClass,
+    keys: &'static [&'static str],
+    scopes: &'static [Scope],
+    help: &'static str,
+) -> Spec {
+    Spec { action, hint: "", help, scopes, class: Some(class), keys }
+}
+
 /// The table, in the order in which hints are dropped from the end when the screen is narrow.
 pub const TABLE: &[Spec] = &[
-    look(Action::Quit, &["q"], &[Mesh, Connections, Findings, Events, Overview], "quit", "leave peerdeck"),
+    look(Action::Quit, &["q"], &[Mesh, Connections, Settings, Findings, Events, Overview], "quit", "leave peerdeck"),
     look(
         Action::Help,
         &["?"],
-        &[Mesh, Connections, Findings, Events, Result, Outcomes, Palette, Overview, Log, Notices, Sessions, Columns],
+        &[
+            Mesh,
+            Connections,
+            Settings,
+            Findings,
+            Events,
+            Result,
+            Outcomes,
+            Palette,
+            Overview,
+            Log,
+            Notices,
+            Sessions,
+            Columns,
+            Changes,
+            Conflicts,
+            Pick,
+            Versions,
+        ],
         "help",
         "all keys of this place; / searches them; in the palette while it is empty",
     ),
@@ -295,19 +451,38 @@ pub const TABLE: &[Spec] = &[
     look(
         Action::Back,
         &["Esc"],
-        &[Mesh, Connections, Findings, Events, Palette, Overview, Columns],
+        &[
+            Mesh,
+            Connections,
+            Settings,
+            Findings,
+            Events,
+            Palette,
+            Overview,
+            Columns,
+            Changes,
+            Conflicts,
+            Pick,
+            Versions,
+        ],
         "back",
         "one step back: filter, detail, list, marks",
     ),
     look(
         Action::Open,
         &["Enter"],
-        &[Mesh, Findings, Overview, Columns],
+        &[Mesh, Settings, Findings, Overview, Columns, Conflicts, Pick],
         "open",
-        "connections of the row's peer; evidence and advice of a finding; a cluster; a column on or off",
+        "connections of the row's peer; the next pane; evidence of a finding; a cluster; a column on or off; pick",
     ),
-    look(Action::NextFault, &["n"], LINKS, "next fault", "to the next link that is down"),
-    look(Action::PreviousFault, &["N"], LINKS, "", "to the previous link that is down"),
+    look(
+        Action::NextFault,
+        &["n"],
+        MACHINES,
+        "next fault",
+        "to the next link that is down; in Settings: to the next inconsistency",
+    ),
+    look(Action::PreviousFault, &["N"], MACHINES, "", "to the previous link that is down, or inconsistency"),
     look(Action::Diagnose, &["d"], LINKS, "diagnose", "find out why: DNS, TCP, keys, login, version, in steps"),
     Spec {
         action: Action::Disconnect,
@@ -330,7 +505,100 @@ pub const TABLE: &[Spec] = &[
         &["a M"],
         "end the maintenance: its alerts are raised again",
     ),
-    look(Action::Mark, &["Space"], LINKS, "mark", "mark or unmark the row's peer: a acts on all marked ones"),
+    look(Action::NextPane, &["Tab"], &[Settings], "next pane", "to the next pane: modes, features, value"),
+    look(Action::PreviousPane, &["Shift-Tab"], &[Settings], "", "to the pane before"),
+    look(
+        Action::Set,
+        &["e"],
+        &[Settings],
+        "set",
+        "type a value for this mode in a form; it is staged, nothing is sent",
+    ),
+    look(Action::Edit, &["E"], &[Settings], "", "the value in $EDITOR; it is staged, nothing is sent"),
+    look(Action::SetEmpty, &["0"], &[Settings], "", "an empty override at this mode; it is staged, nothing is sent"),
+    look(
+        Action::Unset,
+        &["x", "Delete"],
+        &[Settings],
+        "unset",
+        "inherit again at this mode; it is staged, nothing is sent",
+    ),
+    look(Action::Copy, &["p"], &[Settings], "", "the value to another mode, or all groups, as well; it is staged"),
+    look(Action::Move, &["m"], &[Settings], "", "the value to another mode, or all groups, instead; it is staged"),
+    look(Action::Review, &["r"], &[Settings], "review", "what is staged, as a diff, and what it would change where"),
+    look(Action::SideBySide, &["v"], &[Settings], "compare", "a second mode beside this one; again: one mode"),
+    look(Action::History, &["b"], &[Settings], "history", "all versions of this setting: who, when, where, and why"),
+    look(Action::Discard, &["x", "Delete"], &[Changes], "discard", "take the selected change out of the stage"),
+    look(
+        Action::KeepStaged,
+        &["s"],
+        &[Changes],
+        "keep staged",
+        "leave the selected change staged and out of this commit, or take it in again",
+    ),
+    look(
+        Action::Override,
+        &["o"],
+        &[Changes],
+        "override",
+        "commit the selected change over what somebody else has written meanwhile",
+    ),
+    look(Action::ClearChanges, &["X"], &[Settings, Changes], "", "drop everything that is staged"),
+    Spec {
+        action: Action::Commit,
+        hint: "commit",
+        help: "write what is staged, with a comment, for everybody",
+        scopes: &[Settings, Changes],
+        class: Some(DangerClass::Disruptive),
+        keys: &["a c"],
+    },
+    commit(
+        Action::Setgroup,
+        DangerClass::Disruptive,
+        &["a g"],
+        MACHINES,
+        "move the machine, or all marked ones, to another group; shows what changes on which",
+    ),
+    commit(
+        Action::Resolve,
+        DangerClass::Critical,
+        &["a x"],
+        &[Mesh, Connections, Settings, Conflicts],
+        "settle an inconsistency: versions side by side, pick the one that shall stand",
+    ),
+    commit(
+        Action::ResolveAll,
+        DangerClass::Critical,
+        &["a p"],
+        &[Conflicts],
+        "settle all inconsistencies with what the machine of the chosen version wrote",
+    ),
+    Spec {
+        action: Action::Addgroup,
+        hint: "act",
+        help: "a new group",
+        scopes: &[Settings],
+        class: Some(DangerClass::Reversible),
+        keys: &["a n"],
+    },
+    commit(Action::Renamegroup, DangerClass::Reversible, &["a e"], &[Settings], "another name for the group"),
+    commit(
+        Action::Deletegroup,
+        DangerClass::Disruptive,
+        &["a k"],
+        &[Settings],
+        "take the group away; its machines move to another one",
+    ),
+    commit(
+        Action::Removemachine,
+        DangerClass::Critical,
+        &["a R"],
+        &[Settings],
+        "end the machine's membership; what it inherits becomes its own",
+    ),
+    commit(Action::Setname, DangerClass::Reversible, &["a N"], &[Settings], "another name for the cluster"),
+    look(Action::AsJson, &["Ctrl-e"], &[Form], "fields/JSON", "the value as one JSON text, or a field each"),
+    look(Action::Mark, &["Space"], MACHINES, "mark", "mark or unmark the row's peer: a acts on all marked ones"),
     look(Action::Results, &["A"], VIEWS, "results", "what became of the last commands, a line for each peer"),
     look(
         Action::Filter,
@@ -367,8 +635,8 @@ pub const TABLE: &[Spec] = &[
         "equal rows as one line, or each by itself; above 60 rows they are one",
     ),
     look(Action::Pause, &["P"], VIEWS, "pause", "the display stands still; collecting goes on"),
-    look(Action::NextView, &["Tab"], VIEWS, "next view", "the next view"),
-    look(Action::PreviousView, &["Shift-Tab"], VIEWS, "", "the previous view"),
+    look(Action::NextView, &["Tab"], PLAIN_VIEWS, "next view", "the next view"),
+    look(Action::PreviousView, &["Shift-Tab"], PLAIN_VIEWS, "", "the previous view"),
     look(Action::Overview, &["O"], VIEWS, "clusters", "the clusters of the fleet, a line each; Enter goes into one"),
     look(Action::NextCluster, &["C"], VIEWS, "next cluster", "the next cluster of the fleet"),
     look(Action::CommandLog, &["L"], VIEWS, "log", "commands that were sent, by whom, and what became of them"),
@@ -384,12 +652,13 @@ pub const TABLE: &[Spec] = &[
     look(Action::Dump, &["S"], EVERYWHERE, "", "write the screen to a file, as text and with its colours"),
     look(Action::Mouse, &["M"], VIEWS, "", "the mouse on or off; off, the terminal selects text"),
     look(Action::Mesh, &["1"], VIEWS, "", "the Mesh view: who sees whom"),
+    look(Action::Settings, &["2"], VIEWS, "", "the Settings view: what applies where"),
     look(Action::Findings, &["4"], VIEWS, "", "the Findings view: what is wrong now"),
     look(Action::Events, &["5"], VIEWS, "", "the Events view: what changed, newest at the bottom"),
     look(Action::Up, &["k", "Up"], SCROLLS, "", "up"),
     look(Action::Down, &["j", "Down"], SCROLLS, "", "down"),
-    look(Action::Left, &["h", "Left"], &[Mesh], "", "left"),
-    look(Action::Right, &["l", "Right"], &[Mesh], "", "right"),
+    look(Action::Left, &["h", "Left"], &[Mesh, Settings, Conflicts], "", "left; the pane before; the version before"),
+    look(Action::Right, &["l", "Right"], &[Mesh, Settings, Conflicts], "", "right; the next pane; the next version"),
     look(Action::Top, &["g g", "Home"], LISTS, "", "to the first row"),
     look(Action::Bottom, &["G", "End"], LISTS, "", "to the last row; in Events: follow again"),
     look(Action::PageUp, &["Ctrl-u", "PageUp"], SCROLLS, "", "half a screen up"),
@@ -403,7 +672,7 @@ pub const TABLE: &[Spec] = &[
         class: Some(DangerClass::Reversible),
         keys: &["y"],
     },
-    look(Action::Cancel, &["Esc", "n", "q"], &[Dialog, Choice], "cancel", "change nothing"),
+    look(Action::Cancel, &["Esc", "n", "q"], &[Dialog, Choice, Form], "cancel", "change nothing"),
     Spec {
         action: Action::Confirm,
         hint: "confirm",
@@ -419,17 +688,17 @@ pub const TABLE: &[Spec] = &[
     look(
         Action::SwitchButton,
         &["Tab", "Left", "Right", "h", "l"],
-        &[Question, Dialog],
+        &[Question, Dialog, Form],
         "other button",
         "to the next field or button",
     ),
-    look(Action::SwitchBack, &["Shift-Tab"], &[Dialog], "", "to the field or button before"),
+    look(Action::SwitchBack, &["Shift-Tab"], &[Dialog, Form], "", "to the field or button before"),
     look(
         Action::Press,
         &["Enter"],
-        &[Question, Dialog, Choice],
+        &[Question, Dialog, Choice, Form],
         "",
-        "press the chosen button; does nothing before one was chosen",
+        "press the chosen button; does nothing before one was chosen; in a form: take what was typed",
     ),
     look(Action::Reload, &["Ctrl-r"], VIEWS, "", "read keymap, themes and fleet file again now"),
     look(Action::Redraw, &["Ctrl-l"], EVERYWHERE, "", "draw the whole screen anew"),
@@ -457,6 +726,7 @@ impl Scope {
     pub fn title(self) -> &'static str {
         match self {
             Self::Mesh => "Mesh",
+            Self::Settings => "Settings",
             Self::Connections => "Connections of a peer",
             Self::Findings => "Findings",
             Self::Events => "Events",
@@ -472,6 +742,11 @@ impl Scope {
             Self::Dialog => "Confirmation",
             Self::Choice => "Which of two peers",
             Self::Outcomes => "Results",
+            Self::Form => "Form",
+            Self::Changes => "Staged changes",
+            Self::Conflicts => "Inconsistencies",
+            Self::Pick => "Pick one",
+            Self::Versions => "History of a setting",
         }
     }
 }
@@ -484,7 +759,7 @@ pub fn keys_markdown() -> String {
         let keys: Vec<String> = spec.keys.iter().map(|k| format!("`{k}`")).collect();
         let scopes = if spec.scopes.len() == Scope::iter().count() {
             "everywhere".to_owned()
-        } else if spec.scopes == VIEWS {
+        } else if spec.scopes == VIEWS || spec.scopes == PLAIN_VIEWS {
             "views".to_owned()
         } else if spec.scopes == SCROLLS {
             "views, lists and dialogs".to_owned()

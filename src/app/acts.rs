@@ -6,11 +6,12 @@ use std::sync::Arc;
 use strum::IntoEnumIterator;
 
 use super::action::{self, Action, Scope};
-use super::dialog::{Dialog, Focus, refusal};
+use super::dialog::{About, Dialog, Focus, refusal};
 use super::field::Edit;
 use super::keymap::Match;
 use super::keys::{self, Key};
 use super::question::TYPE_AHEAD;
+use super::settings::{Draft, act};
 use super::{App, Cmd, Overlay, View, plural};
 use crate::domain::{Cluster, DangerClass, PeerAct, PeerId, Severity, Snapshot, Time};
 
@@ -40,7 +41,7 @@ pub enum Targets {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Choice {
     /// What would be done.
-    pub kind: PeerAct,
+    pub action: Action,
     /// Who observes, who is observed.
     pub peers: [PeerId; 2],
     /// Which of the two Enter takes.
@@ -91,7 +92,13 @@ pub fn command_of(action: Action) -> Option<PeerAct> {
 #[must_use]
 pub(super) fn is_for_acting(action: Action) -> bool {
     let changes = action::TABLE.iter().any(|s| s.action == action && s.class.is_some());
-    changes || [Action::Mark, Action::Results, Action::StopRest].contains(&action)
+    changes || act::stages(action) || [Action::Mark, Action::Results, Action::StopRest].contains(&action)
+}
+
+/// Whether `action` ends in a command: such ones stand behind the leader.
+#[must_use]
+pub fn leads(action: Action) -> bool {
+    command_of(action).is_some() || act::commits(action)
 }
 
 impl App {
@@ -111,11 +118,29 @@ impl App {
     }
 
     /// Why nothing can be done from here at all.
-    fn hindrance(&self) -> Option<&'static str> {
+    pub(super) fn hindrance(&self) -> Option<&'static str> {
         if self.options.read_only {
             return Some(READ_ONLY);
         }
         self.paused_at().map(|_| PAUSED)
+    }
+
+    /// Why `action`, which ends in a command, can't be done now.
+    #[must_use]
+    pub fn refusal_of(&self, action: Action, now: Time) -> Option<String> {
+        match command_of(action) {
+            Some(kind) => self.refusal(kind, now),
+            None => self.settings_refusal(action),
+        }
+    }
+
+    /// Why `action` can't be done to one of the two peers of a cell.
+    #[must_use]
+    pub fn refusal_for(&self, action: Action, peer: &PeerId, now: Time) -> Option<String> {
+        match command_of(action) {
+            Some(kind) => self.cluster().and_then(|c| refusal(kind, c, peer, now)),
+            None => None,
+        }
     }
 
     /// Why `kind` can't be done to anybody that it would be about.
@@ -145,7 +170,7 @@ impl App {
     /// Whether anything can be done to anybody now: only then is the leader hinted.
     #[must_use]
     pub(super) fn can_act(&self) -> bool {
-        self.hindrance().is_none() && self.targets() != Targets::Nobody
+        self.hindrance().is_none() && (self.targets() != Targets::Nobody || self.view == View::Settings)
     }
 
     /// The keys that can follow those typed so far, what they do, and what stands against it.
@@ -157,10 +182,9 @@ impl App {
         let mut items = Vec::new();
         let mut changes = false;
         for (chord, action) in self.keymap.after(self.scope(), &self.pending) {
-            let kind = command_of(action);
-            changes |= kind.is_some();
+            changes |= leads(action);
             let help = action::TABLE.iter().find(|s| s.action == action).map_or("", |s| s.help);
-            let refusal = kind.and_then(|kind| self.refusal(kind, now));
+            let refusal = if leads(action) { self.refusal_of(action, now) } else { None };
             let keys = keys::print(&chord[self.pending.len()..]);
             items.push(MenuItem { keys, word: action.name(), help, refusal });
         }
@@ -172,6 +196,9 @@ impl App {
     /// Whom an action would be about, in words.
     fn about(&self) -> String {
         let Some(cluster) = self.cluster() else { return "nobody".to_owned() };
+        if self.view == View::Settings && self.marks.is_empty() {
+            return self.book().map_or_else(|| "nobody".to_owned(), |b| b.tree().mode_name(&self.mode()));
+        }
         match self.targets() {
             Targets::Nobody => "nobody".to_owned(),
             Targets::OneOf { observer, observed } => {
@@ -195,7 +222,7 @@ impl App {
     /// Whether the keys typed so far lead to what changes peers, and to nothing else.
     pub(super) fn is_leading(&self, scope: Scope, typed: &[Key]) -> bool {
         let mut after = self.keymap.after(scope, typed).peekable();
-        after.peek().is_some() && after.all(|(_, action)| command_of(action).is_some())
+        after.peek().is_some() && after.all(|(_, action)| leads(action))
     }
 
     /// An action that changes peers was chosen.
@@ -209,24 +236,33 @@ impl App {
             Targets::Nobody => Vec::new(),
             Targets::These(peers) => self.ask(kind, peers, key, now),
             Targets::OneOf { observer, observed } => {
-                let peers = [observer, observed];
-                self.overlay = Some(Overlay::Choice(Choice { kind, peers, at: 0, opener: key }));
+                self.ask_which(action, [observer, observed], key);
                 Vec::new()
             }
         }
     }
 
+    /// Asks which of a cell's two peers is meant.
+    pub(super) fn ask_which(&mut self, action: Action, peers: [PeerId; 2], opener: Option<Key>) {
+        self.overlay = Some(Overlay::Choice(Choice { action, peers, at: 0, opener }));
+    }
+
     /// One of a cell's two peers was picked.
     pub(super) fn pick(&mut self, at: usize, now: Time) -> Vec<Cmd> {
         let Some(Overlay::Choice(choice)) = &self.overlay else { return Vec::new() };
-        let (kind, peer, opener) = (choice.kind, choice.peers[at].clone(), choice.opener);
-        let why = self.cluster().and_then(|c| refusal(kind, c, &peer, now));
-        if let Some(why) = why {
+        let (action, peer, opener) = (choice.action, choice.peers[at].clone(), choice.opener);
+        if let Some(why) = self.refusal_for(action, &peer, now) {
             self.toast(why, Severity::Warning, now);
             return Vec::new();
         }
         self.overlay = None;
-        self.ask(kind, vec![peer], opener, now)
+        match command_of(action) {
+            Some(kind) => self.ask(kind, vec![peer], opener, now),
+            None => {
+                self.pick_group(&[peer], now);
+                Vec::new()
+            }
+        }
     }
 
     /// Opens the confirmation, or does at once what needs none.
@@ -246,21 +282,52 @@ impl App {
         }
     }
 
+    /// Opens the confirmation of a commit.
+    pub(super) fn ask_commit(&mut self, draft: Draft, key: Option<Key>, now: Time) -> Vec<Cmd> {
+        let Some(cluster) = self.cluster().cloned() else { return Vec::new() };
+        match Dialog::of_commit(draft, &cluster, now) {
+            Err(why) => self.toast(why, Severity::Warning, now),
+            Ok(mut dialog) => {
+                dialog.opener = key;
+                self.open_over(Overlay::Dialog(Box::new(dialog)), now);
+            }
+        }
+        Vec::new()
+    }
+
+    /// Commits without a confirmation what is undone by the opposite key.
+    ///
+    /// # Errors
+    /// Why it can't be done.
+    pub(super) fn commit_at_once(&mut self, draft: Draft, now: Time) -> Result<Vec<Cmd>, String> {
+        let cluster = self.cluster().cloned().ok_or("there is no cluster")?;
+        let dialog = Dialog::of_commit(draft, &cluster, now)?;
+        if let Some(why) = dialog.obstacle(&cluster) {
+            return Err(why);
+        }
+        Ok(self.carry_out(dialog, &cluster, now))
+    }
+
     /// Sends what was confirmed. A single reversible one is told by toasts; others get their panel.
     fn carry_out(&mut self, mut dialog: Dialog, cluster: &Cluster, now: Time) -> Vec<Cmd> {
         dialog.edited(cluster, now);
         let plans = dialog.plans().to_vec();
         let names: Vec<String> = plans.iter().map(|p| cluster.label(p.command.target()).to_owned()).collect();
-        let word: &str = dialog.kind.into();
+        let word = dialog.about.word();
+        let told = match &dialog.about {
+            About::Peers(_) => names.join(", "),
+            About::Commit(draft) => draft.about.clone(),
+        };
+        self.under.clear();
         self.overlay = if dialog.is_form() && plans.len() == 1 {
-            self.toast(format!("{word} {}: sent", names.join(", ")), Severity::Notice, now);
+            self.toast(format!("{word} {told}: sent"), Severity::Notice, now);
             None
         } else {
             Some(Overlay::Results { top: 0 })
         };
         // An action spends its marks: the next one shall not meet them by surprise.
         self.marks.clear();
-        self.start(dialog.kind, dialog.cluster.clone(), names, plans, now)
+        self.start(dialog.about.clone(), dialog.cluster.clone(), names, plans, now)
     }
 
     /// The dialog that is open.
@@ -353,7 +420,7 @@ impl App {
         match dialog.focus {
             Focus::Reason | Focus::Lasting if !dialog.is_form() => dialog.shift(true),
             Focus::Reason | Focus::Lasting | Focus::Typed => return self.confirm(now),
-            Focus::Cancel if dialog.moved => self.overlay = None,
+            Focus::Cancel if dialog.moved => self.close_overlay(),
             Focus::Confirm if dialog.moved => return self.confirm(now),
             Focus::Cancel | Focus::Confirm => {}
         }
@@ -387,7 +454,7 @@ impl App {
             None => Err(format!("cluster {} is gone", dialog.cluster)),
         };
         if let Err(why) = read {
-            self.overlay = None;
+            self.close_overlay();
             self.toast(why, Severity::Warning, now);
         }
     }

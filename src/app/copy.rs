@@ -51,6 +51,7 @@ impl App {
         }
         let sheet = match scope {
             Scope::Connections => self.connections_sheet(now)?,
+            Scope::Settings => self.settings_sheet()?,
             Scope::Findings => self.findings_sheet(moment)?,
             Scope::Events => self.events_sheet(),
             // What lies over a view is no view.
@@ -125,6 +126,25 @@ impl App {
         let selected = (!lines.is_empty()).then(|| self.finding_place().min(lines.len() - 1));
         let titles = ["severity", "since", "about", "finding", "advice"];
         Some(Sheet { titles: titles.map(str::to_owned).to_vec(), lines, selected, telling: 3 })
+    }
+
+    /// The features at the selected mode.
+    fn settings_sheet(&self) -> Option<Sheet> {
+        let (book, mode) = (self.book()?, self.mode());
+        let line = |at: &usize| {
+            let feature = &book.features()[*at];
+            let shown = super::settings::Shown::of(book.tree(), self.catalogue(), &mode, feature);
+            vec![
+                feature.to_string(),
+                shown.standing.word().to_owned(),
+                shown.standing.phrase(book.tree()),
+                shown.value.map(|v| v.to_string()).unwrap_or_default(),
+            ]
+        };
+        let places = self.feature_places();
+        let selected = self.feature().and_then(|f| places.iter().position(|at| book.features()[*at] == *f));
+        let titles = ["feature", "state", "where", "value"].map(str::to_owned).to_vec();
+        Some(Sheet { titles, lines: places.iter().map(line).collect(), selected, telling: 3 })
     }
 
     fn events_sheet(&self) -> Sheet {

@@ -3,6 +3,7 @@
 use crate::app::field::TextField;
 use crate::app::keys::Key;
 use crate::app::question::TYPE_AHEAD;
+use crate::app::settings::Draft;
 use crate::domain::maintenance::LASTING_MAX;
 use crate::domain::{Cluster, ClusterName, Command, DangerClass, Line, PeerAct, PeerId, Plan, Time, span};
 use crate::engine::plans;
@@ -25,13 +26,33 @@ pub enum Focus {
     Confirm,
 }
 
+/// What a dialog asks about.
+#[derive(Clone, PartialEq, Debug)]
+pub enum About {
+    /// The same for some peers, one after the other.
+    Peers(PeerAct),
+    /// One commit.
+    Commit(Box<Draft>),
+}
+
+impl About {
+    /// The action's word.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Peers(kind) => kind.into(),
+            Self::Commit(draft) => draft.word,
+        }
+    }
+}
+
 /// A confirmation that is open.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Dialog {
     /// Of which cluster the peers are.
     pub cluster: ClusterName,
     /// What would be done.
-    pub kind: PeerAct,
+    pub about: About,
     /// Since when it stands there, or was read again.
     pub since: Time,
     /// Where the focus is.
@@ -60,9 +81,21 @@ impl Dialog {
     /// # Errors
     /// Why it can be done to none of them.
     pub fn new(kind: PeerAct, cluster: &Cluster, wanted: Vec<PeerId>, now: Time) -> Result<Self, String> {
+        Self::open(About::Peers(kind), cluster, wanted, now)
+    }
+
+    /// A dialog about a commit.
+    ///
+    /// # Errors
+    /// Why it can't be made.
+    pub fn of_commit(draft: Draft, cluster: &Cluster, now: Time) -> Result<Self, String> {
+        Self::open(About::Commit(Box::new(draft)), cluster, Vec::new(), now)
+    }
+
+    fn open(about: About, cluster: &Cluster, wanted: Vec<PeerId>, now: Time) -> Result<Self, String> {
         let mut dialog = Self {
             cluster: cluster.name.clone(),
-            kind,
+            about,
             since: now,
             focus: Focus::Cancel,
             moved: false,
@@ -85,19 +118,24 @@ impl Dialog {
     /// # Errors
     /// Why it can be done to nobody any more.
     pub fn read(&mut self, cluster: &Cluster, now: Time) -> Result<(), String> {
-        let mut able = Vec::new();
-        self.left_out.clear();
-        for peer in &self.wanted {
-            match refusal(self.kind, cluster, peer, now) {
-                None => able.push(peer.clone()),
-                Some(why) => self.left_out.push(Line::new(&why)),
+        self.plans = match &self.about {
+            About::Peers(kind) => {
+                let mut able = Vec::new();
+                self.left_out.clear();
+                for peer in &self.wanted {
+                    match refusal(*kind, cluster, peer, now) {
+                        None => able.push(peer.clone()),
+                        Some(why) => self.left_out.push(Line::new(&why)),
+                    }
+                }
+                if able.is_empty() {
+                    let why = self.left_out.first().map_or("there is no peer to do it to", Line::as_str);
+                    return Err(why.to_owned());
+                }
+                plans::plans(cluster, able.into_iter().map(|p| self.command(*kind, p)).collect(), now)
             }
-        }
-        if able.is_empty() {
-            let why = self.left_out.first().map_or("there is no peer to do it to", Line::as_str);
-            return Err(why.to_owned());
-        }
-        self.plans = plans::plans(cluster, able.into_iter().map(|p| self.command(p)).collect(), now);
+            About::Commit(draft) => vec![draft.plan(cluster, self.reason_line(), now)?],
+        };
         self.changes.clear();
         self.since = now;
         self.top = 0;
@@ -110,11 +148,10 @@ impl Dialog {
     /// How much it can break: detaching several peers at once may take a group out of service.
     #[must_use]
     pub fn class(&self) -> DangerClass {
-        match self.kind {
-            PeerAct::Disconnect if self.plans.len() > 1 => DangerClass::Critical,
-            PeerAct::Disconnect | PeerAct::Reconnect | PeerAct::MaintenanceOn | PeerAct::MaintenanceOff => {
-                self.kind.class()
-            }
+        match &self.about {
+            About::Peers(PeerAct::Disconnect) if self.plans.len() > 1 => DangerClass::Critical,
+            About::Peers(kind) => kind.class(),
+            About::Commit(_) => self.plans.first().map_or(DangerClass::Critical, Plan::class),
         }
     }
 
@@ -139,7 +176,10 @@ impl Dialog {
     /// Whether `peer` would be changed.
     #[must_use]
     pub fn is_about(&self, peer: &PeerId) -> bool {
-        self.plans.iter().any(|p| p.command.target() == peer)
+        match &self.about {
+            About::Peers(_) => self.plans.iter().any(|p| p.command.target() == peer),
+            About::Commit(draft) => draft.machines.contains(peer),
+        }
     }
 
     /// Whether it only asks for the particulars: what it does is undone by the opposite key.
@@ -151,6 +191,9 @@ impl Dialog {
     /// What must be typed to confirm: a number for several, the name for one; `None` where a button will do.
     #[must_use]
     pub fn wanted_text(&self, cluster: &Cluster) -> Option<String> {
+        if let (About::Commit(draft), DangerClass::Critical) = (&self.about, self.class()) {
+            return Some(draft.typed.clone());
+        }
         match (self.class(), self.plans.as_slice()) {
             (DangerClass::Reversible | DangerClass::Disruptive, _) => None,
             (DangerClass::Critical, [one]) => Some(cluster.label(one.command.target()).to_owned()),
@@ -189,18 +232,20 @@ impl Dialog {
     /// Whether it asks for how long.
     #[must_use]
     pub fn asks_how_long(&self) -> bool {
-        match self.kind {
-            PeerAct::MaintenanceOn => true,
-            PeerAct::Disconnect | PeerAct::Reconnect | PeerAct::MaintenanceOff => false,
+        match self.about {
+            About::Peers(PeerAct::MaintenanceOn) => true,
+            About::Peers(PeerAct::Disconnect | PeerAct::Reconnect | PeerAct::MaintenanceOff) | About::Commit(_) => {
+                false
+            }
         }
     }
 
     /// Whether links of the peers would change, and not only what is announced about them.
     #[must_use]
     pub fn changes_links(&self) -> bool {
-        match self.kind {
-            PeerAct::Disconnect | PeerAct::Reconnect => true,
-            PeerAct::MaintenanceOn | PeerAct::MaintenanceOff => false,
+        match self.about {
+            About::Peers(PeerAct::Disconnect | PeerAct::Reconnect) => true,
+            About::Peers(PeerAct::MaintenanceOn | PeerAct::MaintenanceOff) | About::Commit(_) => false,
         }
     }
 
@@ -255,7 +300,20 @@ impl Dialog {
         if !self.changes.is_empty() {
             return;
         }
-        let commands = self.plans.iter().map(|p| self.command(p.command.target().clone())).collect();
+        let kind = match &self.about {
+            About::Peers(kind) => *kind,
+            About::Commit(_) => {
+                // The comment is all that can be typed here: what would be written stays as it was read.
+                let reason = self.reason_line();
+                for plan in &mut self.plans {
+                    if let Command::Commit { comment, .. } = &mut plan.command {
+                        *comment = reason.clone();
+                    }
+                }
+                return;
+            }
+        };
+        let commands = self.plans.iter().map(|p| self.command(kind, p.command.target().clone())).collect();
         let bases: Vec<_> = self.plans.iter().map(|p| p.basis.clone()).collect();
         self.plans = plans::plans(cluster, commands, now);
         for (plan, basis) in self.plans.iter_mut().zip(bases) {
@@ -283,10 +341,13 @@ impl Dialog {
         }
     }
 
-    fn command(&self, peer: PeerId) -> Command {
-        let reason = Line::new(self.reason.as_str().trim());
+    fn command(&self, kind: PeerAct, peer: PeerId) -> Command {
         let lasting = span::parse(self.lasting.as_str()).unwrap_or(LASTING_MAX);
-        self.kind.command(peer, lasting, reason)
+        kind.command(peer, lasting, self.reason_line())
+    }
+
+    fn reason_line(&self) -> Line {
+        Line::new(self.reason.as_str().trim())
     }
 }
 

@@ -48,6 +48,7 @@ impl App {
     pub(super) fn can_zoom(&self) -> bool {
         match self.view {
             View::Mesh => self.selected().is_some(),
+            View::Settings => self.feature().is_some(),
             View::Findings => !self.findings().is_empty(),
             View::Events => !self.events().is_empty(),
         }
@@ -75,12 +76,17 @@ impl App {
         if let Some(peer) = self.connections_of() {
             crumbs.push(peer.host.to_string());
         }
+        if self.view == View::Settings {
+            crumbs.extend(self.settings_crumbs());
+            return crumbs;
+        }
         if !self.is_zoomed() {
             return crumbs;
         }
         let other = self.selected().map(|(_, to)| cluster.label(&cluster.peers[to].id).to_owned());
         crumbs.extend(match self.view {
             View::Mesh if self.connections => other,
+            View::Settings => None,
             View::Mesh => self.selected().zip(other).map(|((from, _), to)| {
                 let from = cluster.label(&cluster.peers[from].id);
                 if from == to { to } else { format!("{from} to {to}") }
@@ -102,6 +108,7 @@ impl App {
                 (self.connection_targets(now).len(), cluster.map_or(0, |c| c.peers.len().saturating_sub(1)))
             }
             View::Mesh => (self.grid(now).rows.len(), cluster.map_or(0, |c| c.peers.len())),
+            View::Settings => (self.feature_places().len(), self.book().map_or(0, |b| b.features().len())),
             View::Findings => (self.findings().len(), cluster.map_or(0, |c| c.findings.len())),
             View::Events => (self.events().len(), self.events_here().count()),
         }

@@ -6,10 +6,15 @@ use crate::domain::text::clean;
 /// Longest text that is taken, in characters.
 const MAX: usize = 200;
 
+/// Longest text of any field.
+const LONG_MAX: usize = 65_536;
+
 /// Text that is being typed; the cursor stands at its end.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct TextField {
     text: String,
+    /// How many characters more than usual it takes.
+    more: usize,
 }
 
 /// What a key did to a field.
@@ -29,7 +34,13 @@ impl TextField {
     /// A field that holds `text`.
     #[must_use]
     pub fn new(text: &str) -> Self {
-        Self { text: text.to_owned() }
+        Self { text: text.to_owned(), more: 0 }
+    }
+
+    /// A field that holds `text` and takes up to `max` characters.
+    #[must_use]
+    pub fn long(text: &str, max: usize) -> Self {
+        Self { text: text.to_owned(), more: max.min(LONG_MAX).saturating_sub(MAX) }
     }
 
     /// What stands in it.
@@ -64,13 +75,13 @@ impl TextField {
     /// Takes pasted text, its first line only and cleaned.
     pub fn paste(&mut self, text: &str) {
         let line = text.lines().next().unwrap_or("");
-        for c in clean(line, MAX).chars() {
+        for c in clean(line, MAX + self.more).chars() {
             self.push(c);
         }
     }
 
     fn push(&mut self, c: char) {
-        if !c.is_control() && self.text.chars().count() < MAX {
+        if !c.is_control() && self.text.chars().count() < MAX + self.more {
             self.text.push(c);
         }
     }

@@ -41,6 +41,10 @@ pub const LINKS: Vocabulary = Vocabulary {
     also: &[("peer", Field::Host)],
 };
 
+/// Of features.
+pub const SETTINGS: Vocabulary =
+    Vocabulary { fields: &[("feature", Field::Text), ("state", Field::State)], also: &[("title", Field::Text)] };
+
 /// Of findings.
 pub const FINDINGS: Vocabulary = Vocabulary {
     fields: &[

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{App, Cmd, View};
+use crate::domain::settings::ModeId;
 use crate::domain::{Cluster, PeerId, Severity, Time};
 
 /// The marked peers of the cluster on screen.
@@ -68,10 +69,30 @@ impl App {
         let peer = match self.view {
             View::Mesh if self.connections => self.cursor.to(),
             View::Mesh => self.cursor.from(),
+            View::Settings => return self.mark_mode(),
             View::Findings | View::Events => None,
         };
         if let Some(peer) = peer.cloned() {
             self.marks.toggle(peer);
+        }
+        Vec::new()
+    }
+
+    /// Marks the selected machine, or all machines of the selected group (if all are marked: none of them).
+    fn mark_mode(&mut self) -> Vec<Cmd> {
+        let (Some(book), mode) = (self.book().cloned(), self.mode()) else { return Vec::new() };
+        let members = &book.tree().structure().members;
+        let meant = |m: &&crate::domain::settings::Member| match &mode {
+            ModeId::Machine(id) => m.id == *id,
+            ModeId::Group(id) => m.group == *id,
+            ModeId::Cluster => false,
+        };
+        let peers: Vec<PeerId> = members.iter().filter(meant).map(|m| m.machine.id.clone()).collect();
+        let all = peers.iter().all(|p| self.marks.holds(p));
+        for peer in peers {
+            if all == self.marks.holds(&peer) {
+                self.marks.toggle(peer);
+            }
         }
         Vec::new()
     }

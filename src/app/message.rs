@@ -11,7 +11,8 @@ use crate::app::keys::Key;
 use crate::app::mouse::Mouse;
 use crate::app::themes::ThemeList;
 use crate::domain::finding::Transition;
-use crate::domain::{ClusterName, Finding, HostName, Line, Outcome, PeerId, Plan, Snapshot};
+use crate::domain::settings::{self, ModeId, Past};
+use crate::domain::{ClusterName, FeatureName, Finding, HostName, Line, Outcome, PeerId, Plan, Snapshot};
 
 /// Something that the console must take note of.
 #[derive(Clone, Debug)]
@@ -50,6 +51,26 @@ pub enum Msg {
         /// How far it came.
         outcome: Outcome,
     },
+    /// What was told of the past of a register; or why nothing was.
+    History {
+        /// Of which cluster.
+        cluster: ClusterName,
+        /// Of which register.
+        key: settings::Key,
+        /// The newest version first.
+        past: Result<Vec<Past>, Line>,
+    },
+    /// An editor has ended that a value was lent to.
+    Edited {
+        /// Of which cluster, by its id.
+        cluster: Line,
+        /// At which mode.
+        mode: ModeId,
+        /// Of which feature.
+        feature: FeatureName,
+        /// The text, `None` if nothing was changed; or why there is none.
+        text: Result<Option<String>, String>,
+    },
     /// Something to be told for a moment.
     Notice(String),
     /// Something that is wrong, to be told for a moment.
@@ -87,6 +108,24 @@ pub enum Cmd {
         cluster: ClusterName,
         /// Which.
         peer: PeerId,
+    },
+    /// Lend the terminal to an editor with this text; it comes back as [`Msg::Edited`].
+    Edit {
+        /// Of which cluster, by its id.
+        cluster: Line,
+        /// At which mode.
+        mode: ModeId,
+        /// Of which feature.
+        feature: FeatureName,
+        /// What it says now: JSON.
+        text: String,
+    },
+    /// Ask for the past of a register; it comes back as [`Msg::History`].
+    History {
+        /// Of which cluster.
+        cluster: ClusterName,
+        /// Of which register.
+        key: settings::Key,
     },
     /// Find out step by step why a peer is not reached.
     Diagnose(DiagnosisRequest),

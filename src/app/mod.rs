@@ -28,6 +28,7 @@ pub mod palette;
 pub mod panel;
 pub mod question;
 pub mod runs;
+pub mod settings;
 pub mod themes;
 mod update;
 mod view;
@@ -54,6 +55,12 @@ use crate::domain::{ClusterName, Event, FindingId, PeerId, Severity, Snapshot, T
 
 /// How long a toast stands.
 pub const TOAST_LIFE: Duration = Duration::from_secs(6);
+
+/// Views and lists that have a filter of their own.
+const SLOTS: usize = 5;
+
+/// The place of the Settings view among them.
+const SETTINGS_SLOT: usize = 4;
 
 /// Toasts at a time; older ones make room.
 const TOASTS_MAX: usize = 8;
@@ -90,6 +97,8 @@ pub enum View {
     /// Who sees whom.
     #[default]
     Mesh,
+    /// What applies where.
+    Settings,
     /// What is wrong now.
     Findings,
     /// What changed.
@@ -102,6 +111,7 @@ impl View {
     pub fn name(self) -> &'static str {
         match self {
             Self::Mesh => "Mesh",
+            Self::Settings => "Settings",
             Self::Findings => "Findings",
             Self::Events => "Events",
         }
@@ -112,6 +122,7 @@ impl View {
     pub fn action(self) -> Action {
         match self {
             Self::Mesh => Action::Mesh,
+            Self::Settings => Action::Settings,
             Self::Findings => Action::Findings,
             Self::Events => Action::Events,
         }
@@ -119,14 +130,20 @@ impl View {
 
     fn next(self) -> Self {
         match self {
-            Self::Mesh => Self::Findings,
+            Self::Mesh => Self::Settings,
+            Self::Settings => Self::Findings,
             Self::Findings => Self::Events,
             Self::Events => Self::Mesh,
         }
     }
 
     fn previous(self) -> Self {
-        self.next().next()
+        match self {
+            Self::Mesh => Self::Events,
+            Self::Settings => Self::Mesh,
+            Self::Findings => Self::Settings,
+            Self::Events => Self::Findings,
+        }
     }
 }
 
@@ -157,6 +174,8 @@ pub enum Overlay {
     Panel(Panel),
     /// The confirmation of what would change peers.
     Dialog(Box<dialog::Dialog>),
+    /// A value or a name that is being typed.
+    Form(Box<settings::Form>),
     /// Which of a cell's two peers is meant.
     Choice(acts::Choice),
     /// What became of commands.
@@ -181,6 +200,7 @@ impl Overlay {
             Self::Palette(_) => Scope::Palette,
             Self::Panel(panel) => panel.kind.scope(),
             Self::Dialog(_) | Self::Leave { .. } => Scope::Dialog,
+            Self::Form(_) => Scope::Form,
             Self::Choice(_) => Scope::Choice,
             Self::Results { .. } => Scope::Outcomes,
         }
@@ -230,13 +250,13 @@ pub struct App {
     /// Whether Mesh shows the list of connections of the cursor's row instead of the grid.
     connections: bool,
     /// As [`App::filters`].
-    zoom: [bool; 4],
+    zoom: [bool; SLOTS],
     /// Whether equal rows are one line; `None` leaves it to how many there are.
     fold: Option<bool>,
     cursor: Cursor,
     order: Order,
     faults_only: bool,
-    filters: [FilterState; 4],
+    filters: [FilterState; SLOTS],
     finding: Option<FindingId>,
     finding_place: usize,
     finding_open: bool,
@@ -253,6 +273,7 @@ pub struct App {
     /// Former names of clusters, and how they are called now.
     renamed: BTreeMap<ClusterName, ClusterName>,
     marks: marks::Marks,
+    desk: settings::Desk,
     runs: runs::Runs,
     questions: Questions,
     toasts: VecDeque<Toast>,
@@ -274,7 +295,7 @@ impl App {
             cluster: 0,
             view: View::Mesh,
             connections: false,
-            zoom: [false; 4],
+            zoom: [false; SLOTS],
             fold: None,
             cursor: Cursor::default(),
             order: Order::default(),
@@ -292,6 +313,7 @@ impl App {
             places: BTreeMap::new(),
             renamed: BTreeMap::new(),
             marks: marks::Marks::default(),
+            desk: settings::Desk::default(),
             runs: runs::Runs::default(),
             questions: Questions::default(),
             toasts: VecDeque::new(),
@@ -321,6 +343,7 @@ impl App {
         match self.view {
             View::Mesh if self.connections => Scope::Connections,
             View::Mesh => Scope::Mesh,
+            View::Settings => Scope::Settings,
             View::Findings => Scope::Findings,
             View::Events => Scope::Events,
         }
@@ -331,6 +354,7 @@ impl App {
             View::Mesh => usize::from(self.connections),
             View::Findings => 2,
             View::Events => 3,
+            View::Settings => SETTINGS_SLOT,
         }
     }
 
@@ -345,6 +369,7 @@ impl App {
     pub fn vocabulary(&self) -> &'static Vocabulary {
         match self.view {
             View::Mesh => &filter::LINKS,
+            View::Settings => &filter::SETTINGS,
             View::Findings => &filter::FINDINGS,
             View::Events => &filter::EVENTS,
         }

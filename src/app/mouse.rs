@@ -1,7 +1,9 @@
 //! Clicks and the wheel: what a place on the screen stands for, and what a press there does.
 
 use super::{Action, App, Cmd, Scope, View};
-use crate::domain::{Event, FindingId, PeerId, Severity, Time};
+use crate::app::settings::Pane;
+use crate::domain::settings::ModeId;
+use crate::domain::{Event, FeatureName, FindingId, PeerId, Severity, Time};
 
 /// Lines that one notch of the wheel moves in lists.
 const NOTCH: isize = 3;
@@ -26,6 +28,12 @@ pub enum Hit {
     Finding(FindingId),
     /// An event.
     Event(Box<Event>),
+    /// A mode.
+    Mode(ModeId),
+    /// A feature.
+    Feature(FeatureName),
+    /// A pane of the Settings view.
+    Pane(Pane),
     /// The titles above a list or the grid.
     Titles,
 }
@@ -88,6 +96,15 @@ impl App {
             }
             Hit::Finding(id) => self.finding = Some(id),
             Hit::Event(event) => self.event = Some(*event),
+            Hit::Mode(mode) => {
+                self.turn_to(Pane::Modes);
+                self.go_to_mode(mode);
+            }
+            Hit::Feature(feature) => {
+                self.turn_to(Pane::Features);
+                self.go_to_feature(feature, now);
+            }
+            Hit::Pane(pane) => self.turn_to(pane),
             Hit::Titles => {
                 let sorts = matches!(self.view_scope(), Scope::Mesh | Scope::Connections);
                 if sorts && self.can(Action::Sort, now) {

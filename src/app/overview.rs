@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::grid::{Cursor, Order};
 use super::marks::Marks;
-use super::{App, FilterState};
+use super::{App, FilterState, SLOTS};
 use crate::domain::{Cluster, ClusterName, Event, Finding, FindingId, Severity, Snapshot, Time};
 
 /// Former names that are remembered.
@@ -39,11 +39,12 @@ pub struct ClusterLine<'a> {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Place {
     connections: bool,
-    zoom: [bool; 4],
+    zoom: [bool; SLOTS],
     cursor: Cursor,
     order: Order,
     faults_only: bool,
-    filters: [FilterState; 4],
+    filters: [FilterState; SLOTS],
+    settings: super::settings::Place,
     finding: Option<FindingId>,
     finding_at: usize,
     finding_open: bool,
@@ -71,6 +72,7 @@ impl App {
             finding_open: self.finding_open,
             event: self.event.take(),
             marks: std::mem::take(&mut self.marks),
+            settings: std::mem::take(&mut self.desk.place),
         };
         if let Some(old) = self.cluster().map(|c| c.name.clone()) {
             self.places.insert(old, left);
@@ -88,6 +90,7 @@ impl App {
         self.finding_open = found.finding_open;
         self.event = found.event;
         self.marks = found.marks;
+        self.desk.place = found.settings;
         self.settle(now);
     }
 

@@ -6,7 +6,8 @@ use super::field::TextField;
 use super::filter::contains;
 use super::journal::{Entry, Notice};
 use super::lists::List;
-use super::{App, Overlay, Scope};
+use super::settings::lists::PickFor;
+use super::{Action, App, Cmd, Overlay, Scope};
 use crate::domain::observation::OperatorSession;
 use crate::domain::{Peer, Time};
 
@@ -23,6 +24,14 @@ pub enum PanelKind {
     Sessions,
     /// Columns of the list on screen.
     Columns,
+    /// What is staged.
+    Changes,
+    /// Inconsistencies.
+    Conflicts,
+    /// Versions of a setting.
+    Versions,
+    /// Modes or groups to pick one of.
+    Pick(PickFor),
 }
 
 impl PanelKind {
@@ -35,6 +44,10 @@ impl PanelKind {
             Self::Notices => Scope::Notices,
             Self::Sessions => Scope::Sessions,
             Self::Columns => Scope::Columns,
+            Self::Changes => Scope::Changes,
+            Self::Conflicts => Scope::Conflicts,
+            Self::Versions => Scope::Versions,
+            Self::Pick(_) => Scope::Pick,
         }
     }
 
@@ -43,7 +56,13 @@ impl PanelKind {
     pub fn follows(self) -> bool {
         match self {
             Self::Log | Self::Notices => true,
-            Self::Overview | Self::Sessions | Self::Columns => false,
+            Self::Overview
+            | Self::Sessions
+            | Self::Columns
+            | Self::Changes
+            | Self::Conflicts
+            | Self::Versions
+            | Self::Pick(_) => false,
         }
     }
 }
@@ -93,7 +112,14 @@ impl App {
         match kind {
             PanelKind::Columns if self.list().is_none() => return,
             PanelKind::Overview => panel.at = Some(self.cluster),
-            PanelKind::Columns | PanelKind::Log | PanelKind::Notices | PanelKind::Sessions => {}
+            PanelKind::Columns
+            | PanelKind::Log
+            | PanelKind::Notices
+            | PanelKind::Sessions
+            | PanelKind::Changes
+            | PanelKind::Conflicts
+            | PanelKind::Versions
+            | PanelKind::Pick(_) => {}
         }
         self.open_over(Overlay::Panel(panel), now);
     }
@@ -163,6 +189,9 @@ impl App {
             PanelKind::Notices => self.notice_lines(query).len(),
             PanelKind::Sessions => self.session_lines(query).len(),
             PanelKind::Columns => self.column_lines(query).len(),
+            PanelKind::Changes | PanelKind::Conflicts => self.list_keys(panel.kind, query).len(),
+            PanelKind::Versions => self.past_lines(query).len(),
+            PanelKind::Pick(pick) => self.picks(pick, query).len(),
         }
     }
 
@@ -176,12 +205,13 @@ impl App {
         if let Some(Overlay::Panel(panel)) = &mut self.overlay {
             panel.at = at;
         }
+        self.note_selected();
         true
     }
 
-    /// Enter in a panel: into the cluster, or the column on or off; whether a panel took it.
-    pub(super) fn open_in_panel(&mut self, now: Time) -> bool {
-        let Some(panel) = self.panel() else { return false };
+    /// Enter in a panel: into the cluster, the column on or off, what is picked; `None` when there is no panel.
+    pub(super) fn open_in_panel(&mut self, now: Time) -> Option<Vec<Cmd>> {
+        let panel = self.panel()?;
         let query = panel.query.as_str();
         match panel.kind {
             PanelKind::Overview => {
@@ -199,9 +229,11 @@ impl App {
                     self.toggle_column(list, place);
                 }
             }
-            PanelKind::Log | PanelKind::Notices | PanelKind::Sessions => {}
+            PanelKind::Pick(pick) => return Some(self.picked(pick, now)),
+            PanelKind::Conflicts => return Some(self.act_in_settings(Action::Resolve, None, now)),
+            PanelKind::Log | PanelKind::Notices | PanelKind::Sessions | PanelKind::Changes | PanelKind::Versions => {}
         }
-        true
+        Some(Vec::new())
     }
 
     /// The names of a list's columns and whether they are wanted, for whoever draws it.

@@ -2,11 +2,15 @@
 
 use std::collections::VecDeque;
 
+use super::dialog::About;
 use super::{App, Cmd, plural};
-use crate::domain::{ClusterName, Line, Outcome, OutcomeState, PeerAct, Plan, Severity, Time};
+use crate::domain::settings::CommitId;
+use crate::domain::{ClusterName, Line, Outcome, OutcomeState, Plan, Severity, Time};
 use crate::engine::bulk::Bulk;
+use crate::engine::settings::spread;
 
 pub use crate::engine::bulk::StepState;
+pub use crate::engine::settings::Has;
 
 /// Runs that are kept.
 const KEPT: usize = 32;
@@ -19,23 +23,26 @@ pub struct Run {
     /// Of which cluster the peers are.
     pub cluster: ClusterName,
     /// What is done.
-    pub kind: PeerAct,
+    pub about: About,
     /// The names of the peers, as they were called then.
     pub names: Vec<String>,
     /// Since when.
     pub since: Time,
     /// Where each of them stands.
     pub bulk: Bulk,
+    /// Of a commit: its name, once that is known.
+    pub commit: Option<CommitId>,
 }
 
 impl Run {
     /// In a few words: `disconnect lab3`, `disconnect 3 peers`.
     #[must_use]
     pub fn title(&self) -> String {
-        let word: &str = self.kind.into();
-        match self.names.as_slice() {
-            [one] => format!("{word} {one}"),
-            several => format!("{word} {} {}", several.len(), plural(several.len(), "peer")),
+        let word = self.about.word();
+        match (&self.about, self.names.as_slice()) {
+            (About::Commit(draft), _) => format!("{word} {}", draft.about),
+            (About::Peers(_), [one]) => format!("{word} {one}"),
+            (About::Peers(_), several) => format!("{word} {} {}", several.len(), plural(several.len(), "peer")),
         }
     }
 
@@ -104,7 +111,7 @@ impl App {
     /// Starts carrying out `plans`, the first alone.
     pub(super) fn start(
         &mut self,
-        kind: PeerAct,
+        about: About,
         cluster: ClusterName,
         names: Vec<String>,
         plans: Vec<Plan>,
@@ -120,7 +127,8 @@ impl App {
         }
         let id = self.runs.next;
         self.runs.next += 1;
-        self.runs.runs.push_back(Run { id, cluster, kind, names, since: now, bulk: Bulk::new(plans) });
+        self.runs.runs.push_back(Run { id, cluster, about, names, since: now, bulk: Bulk::new(plans), commit: None });
+        self.stage_is_sent(id);
         self.advance(id)
     }
 
@@ -137,12 +145,54 @@ impl App {
         if run.bulk.is_over() {
             return Vec::new();
         }
+        let state = outcome.state;
         run.bulk.on_outcome(step, outcome);
         if run.bulk.is_over() {
             let (text, severity) = run.summary();
             self.toast(text, severity, now);
         }
+        self.stage_heard(id, state);
         self.advance(id)
+    }
+
+    /// The names of commits of ours, by which peers say whether they have them: each belongs to the first run that it
+    /// can be of.
+    pub(super) fn name_commits(&mut self) {
+        let live = std::sync::Arc::clone(&self.live);
+        let runs = &mut self.runs.runs;
+        for cluster in &live.clusters {
+            for told in cluster.commits.iter() {
+                if runs.iter().any(|r| r.commit.as_ref() == Some(&told.commit)) {
+                    continue;
+                }
+                let fits = |r: &&mut Run| {
+                    let step = r.bulk.steps().first();
+                    r.commit.is_none()
+                        && r.cluster == cluster.name
+                        && r.since <= told.at
+                        && matches!(r.about, About::Commit(_))
+                        && step.is_some_and(|s| {
+                            *s.plan.command.target() == told.on && *s.plan.command.reason() == told.comment
+                        })
+                };
+                if let Some(run) = runs.iter_mut().find(fits) {
+                    run.commit = Some(told.commit.clone());
+                }
+            }
+        }
+    }
+
+    /// Who has a commit (`commitdetail`, C16): the names of the peers by what they say.
+    #[must_use]
+    pub fn spread(&self, run: &Run) -> Vec<(Has, Vec<String>)> {
+        let cluster = self.live.clusters.iter().find(|c| c.name == run.cluster);
+        let (Some(cluster), Some(commit)) = (cluster, &run.commit) else { return Vec::new() };
+        let all = spread(cluster, commit);
+        let those = |has: Has| {
+            let names = all.iter().filter(|(_, h)| *h == has).map(|(id, _)| cluster.label(id).to_owned());
+            (has, names.collect::<Vec<_>>())
+        };
+        [Has::Yes, Has::No, Has::Unknown].map(those).into_iter().filter(|(_, names)| !names.is_empty()).collect()
     }
 
     /// Nothing more is sent of what still waits; what is on its way goes on.
@@ -167,7 +217,7 @@ impl App {
     pub fn left_behind(&self) -> Vec<Line> {
         let mut lines = Vec::new();
         for run in self.runs.unfinished() {
-            let word: &str = run.kind.into();
+            let word = run.about.word();
             for (step, name) in run.bulk.steps().iter().zip(&run.names) {
                 match step.state {
                     StepState::Running(_) => {

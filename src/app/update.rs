@@ -39,6 +39,7 @@ impl App {
                 let live = Arc::clone(&self.live);
                 self.questions.keep(|q| is_asked(&live, q), now);
                 self.compare_basis(&live, now);
+                self.name_commits();
                 Vec::new()
             }
             Msg::Alert(transition, finding) => self.alert(transition, &finding, now),
@@ -57,6 +58,14 @@ impl App {
             }
             Msg::Faulted(words, result) => {
                 self.faulted(&words, result, now);
+                Vec::new()
+            }
+            Msg::History { cluster, key, past } => {
+                self.history_came(&cluster, &key, past);
+                Vec::new()
+            }
+            Msg::Edited { cluster, mode, feature, text } => {
+                self.edited(&cluster, mode, feature, text, now);
                 Vec::new()
             }
             Msg::Outcome { run, step, outcome } => self.outcome(run, step, outcome, now),
@@ -102,6 +111,7 @@ impl App {
         self.connections &= self.selected_row().is_some();
         let cluster = self.cluster().cloned();
         self.marks.settle(cluster.as_deref());
+        self.settle_settings();
         if let Some(cluster) = self.cluster().cloned() {
             let mut cursor = self.cursor.clone();
             cursor.settle(&cluster, &self.cursor_grid(now));
@@ -133,6 +143,9 @@ impl App {
             return;
         }
         self.paste_into_dialog(text, now);
+        if let Some(Overlay::Form(form)) = &mut self.overlay {
+            form.paste(text);
+        }
         if let Some(Overlay::Help { query, typing: true, .. } | Overlay::Panel(Panel { query, typing: true, .. })) =
             &mut self.overlay
         {
@@ -213,6 +226,9 @@ impl App {
         if let Some(Overlay::Palette(palette)) = &mut self.overlay {
             return palette.key(key);
         }
+        if let Some(Overlay::Form(form)) = &mut self.overlay {
+            return form.key(key);
+        }
         if let Some(Overlay::Panel(Panel { query, typing, at: top, kind })) = &mut self.overlay {
             match query.key(key) {
                 Edit::Changed => *top = (!kind.follows()).then_some(0),
@@ -276,6 +292,34 @@ impl App {
             Action::ReadAgain => self.read_again(now),
             Action::PickObserver => return self.pick(0, now),
             Action::PickObserved => return self.pick(1, now),
+            Action::Set
+            | Action::Edit
+            | Action::SetEmpty
+            | Action::Unset
+            | Action::Copy
+            | Action::Move
+            | Action::SideBySide
+            | Action::History
+            | Action::Review
+            | Action::Discard
+            | Action::KeepStaged
+            | Action::Override
+            | Action::ClearChanges
+            | Action::Commit
+            | Action::Setgroup
+            | Action::Resolve
+            | Action::ResolveAll
+            | Action::Addgroup
+            | Action::Renamegroup
+            | Action::Deletegroup
+            | Action::Removemachine
+            | Action::Setname
+            | Action::AsJson
+            | Action::NextPane
+            | Action::PreviousPane => return self.act_in_settings(action, key, now),
+            Action::SwitchBack if matches!(self.overlay, Some(Overlay::Form(_))) => self.shift_form(false),
+            Action::SwitchButton if matches!(self.overlay, Some(Overlay::Form(_))) => self.shift_form(true),
+            Action::Press if matches!(self.overlay, Some(Overlay::Form(_))) => return self.take_form(now),
             Action::SwitchBack => self.shift_focus(false),
             Action::Suspend => return vec![Cmd::Suspend],
             Action::Redraw => return vec![Cmd::Redraw],
@@ -290,8 +334,9 @@ impl App {
             Action::PageDown => self.step(self.half_page(), 0, now),
             Action::NextFault => self.jump_to_fault(true, now),
             Action::PreviousFault => self.jump_to_fault(false, now),
-            Action::Open if self.open_in_panel(now) => {}
+            Action::Open if self.panel().is_some() => return self.open_in_panel(now).unwrap_or_default(),
             Action::Open => match self.view {
+                View::Settings => self.turn_pane(true, false),
                 View::Mesh => self.connections = self.selected_row().is_some(),
                 View::Findings => self.finding_open = !self.finding_open,
                 View::Events => {}
@@ -308,6 +353,7 @@ impl App {
             Action::Diagnose => return self.diagnose(),
             Action::Redial => return self.redial(now),
             Action::Mesh => self.show(View::Mesh),
+            Action::Settings => self.show(View::Settings),
             Action::Findings => self.show(View::Findings),
             Action::Events => self.show(View::Events),
             Action::NextView => self.show(self.view.next()),
@@ -401,6 +447,10 @@ impl App {
                 *top = moved(*top, down, last);
                 return;
             }
+            Some(Overlay::Panel(_)) if right != 0 => {
+                self.step_version(right);
+                return;
+            }
             Some(Overlay::Panel(_)) => {
                 self.step_panel(down, now);
                 return;
@@ -419,7 +469,7 @@ impl App {
                 *top = moved(*top, down, lines);
                 return;
             }
-            Some(Overlay::Leave { .. } | Overlay::Palette(_)) => return,
+            Some(Overlay::Leave { .. } | Overlay::Palette(_) | Overlay::Form(_)) => return,
             None => {}
         }
         match self.view {
@@ -435,6 +485,7 @@ impl App {
                 }
                 self.cursor.place(&cluster, &grid, row, col);
             }
+            View::Settings => self.step_settings(down, right),
             View::Findings => {
                 let findings = self.findings();
                 let place = moved(self.finding_place, down, findings.len().saturating_sub(1));
@@ -459,6 +510,10 @@ impl App {
 
     /// To the next cell that is down, row by row, around the end; to the next unknown one if none is down.
     fn jump_to_fault(&mut self, forward: bool, now: Time) {
+        if self.view == View::Settings {
+            self.jump_to_conflict(forward, now);
+            return;
+        }
         let Some(cluster) = self.cluster().cloned() else { return };
         let grid = self.cursor_grid(now);
         let moment = self.moment(now);
@@ -488,6 +543,8 @@ impl App {
             self.set_filter("");
         } else if self.zoom[slot] {
             self.zoom[slot] = false;
+        } else if self.view == View::Settings {
+            self.back_in_settings();
         } else if self.view == View::Findings {
             self.finding_open = false;
         } else if self.view == View::Mesh {
@@ -517,6 +574,10 @@ impl App {
     }
 
     fn sort_next(&mut self, now: Time) {
+        if self.view == View::Settings {
+            self.next_feature_order();
+            return;
+        }
         if let Some(list @ (List::Findings | List::Events)) = self.list() {
             self.next_list_sort(list);
             return;
@@ -592,6 +653,6 @@ fn is_asked(snapshot: &Snapshot, question: &HostKeyQuestion) -> bool {
 }
 
 /// `at`, moved by `by` and kept between 0 and `last`.
-fn moved(at: usize, by: isize, last: usize) -> usize {
+pub(super) fn moved(at: usize, by: isize, last: usize) -> usize {
     at.saturating_add_signed(by).min(last)
 }

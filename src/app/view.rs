@@ -11,8 +11,10 @@ use super::grid::{Cursor, Grid, MANY, Sort, fits_link, fits_peer, is_fault};
 use super::lists::{List, ListSort, about};
 use super::question::Questions;
 use super::runs::Run;
-use super::{Action, App, Keymap, Options, Overlay, Toast, View, action, acts};
+use super::settings::Pane;
+use super::{Action, App, Keymap, Options, Overlay, Scope, Toast, View, action, acts};
 use crate::app::keys::Key;
+use crate::domain::settings::ModeId;
 use crate::domain::{Cluster, DangerClass, Event, Finding, Line, LinkState, Peer, Severity, Snapshot, Subject, Time};
 
 /// The worst finding in the terminal's title is cut to this; no word of it changes with time alone.
@@ -264,6 +266,7 @@ impl App {
             Some(Overlay::Palette(_)) => true,
             Some(Overlay::Panel(panel)) => panel.typing,
             Some(Overlay::Dialog(dialog)) => dialog.is_typing(),
+            Some(Overlay::Form(_)) => true,
             Some(Overlay::Diagnosis { .. } | Overlay::Choice(_) | Overlay::Results { .. } | Overlay::Leave { .. }) => {
                 false
             }
@@ -361,6 +364,7 @@ impl App {
             Action::Open if self.panel().is_some() => self.panel().is_some_and(|p| self.panel_len(p, now) > 0),
             Action::Open => match self.view {
                 View::Mesh => self.selected().is_some(),
+                View::Settings => self.pane() != Pane::Value && self.book().is_some(),
                 View::Findings => !self.findings().is_empty(),
                 View::Events => false,
             },
@@ -368,6 +372,7 @@ impl App {
                 self.overlay.is_some()
                     || self.connections
                     || self.is_zoomed()
+                    || self.can_go_back_in_settings()
                     || (self.view == View::Findings && self.finding_open)
                     || (self.view == View::Events && self.event.is_some())
                     || !self.filter().text.is_empty()
@@ -376,6 +381,30 @@ impl App {
             Action::Disconnect | Action::Reconnect | Action::MaintenanceOn | Action::MaintenanceOff => {
                 acts::command_of(action).is_some_and(|kind| self.refusal(kind, now).is_none())
             }
+            Action::Set
+            | Action::Edit
+            | Action::SetEmpty
+            | Action::Unset
+            | Action::Copy
+            | Action::Move
+            | Action::SideBySide
+            | Action::History
+            | Action::Review
+            | Action::Discard
+            | Action::KeepStaged
+            | Action::Override
+            | Action::ClearChanges
+            | Action::Commit
+            | Action::Setgroup
+            | Action::Resolve
+            | Action::ResolveAll
+            | Action::Addgroup
+            | Action::Renamegroup
+            | Action::Deletegroup
+            | Action::Removemachine
+            | Action::Setname => self.settings_refusal(action).is_none(),
+            Action::AsJson => matches!(&self.overlay, Some(Overlay::Form(f)) if f.is_value()),
+            Action::NextPane | Action::PreviousPane => self.book().is_some(),
             Action::Results => !self.runs.is_empty(),
             Action::StopRest => self.runs.unfinished().any(Run::is_waiting),
             Action::ReadAgain => self.dialog().is_some_and(|d| !d.changes().is_empty()),
@@ -387,12 +416,18 @@ impl App {
             Action::SwitchButton | Action::SwitchBack => {
                 self.questions.open().is_some() || self.dialog().is_some_and(|d| d.changes().is_empty())
             }
+            Action::NextFault | Action::PreviousFault if self.view == View::Settings => {
+                self.book().is_some_and(|b| !b.conflicts().is_empty())
+            }
             Action::NextFault | Action::PreviousFault => {
                 let now = self.moment(now);
                 self.cluster().is_some_and(|c| has_fault(c, now))
             }
             Action::Zoom => self.can_zoom(),
             Action::Diagnose => self.selected().is_some(),
+            Action::Mark if self.view == View::Settings => {
+                !self.options.read_only && self.book().is_some() && self.mode() != ModeId::Cluster
+            }
             Action::Redial | Action::Mark | Action::Shell => !self.options.read_only && self.selected().is_some(),
             Action::Sort => self.view != View::Mesh || links(),
             Action::FaultsOnly => links(),
@@ -411,6 +446,7 @@ impl App {
             | Action::PageDown
             | Action::Filter
             | Action::Mesh
+            | Action::Settings
             | Action::Findings
             | Action::Events
             | Action::NextView
@@ -452,12 +488,12 @@ impl App {
     pub fn hints(&self, now: Time) -> Vec<(String, &'static str)> {
         let scope = self.scope();
         // The leader is hinted as one, whichever of its actions are possible now.
-        let leads = |s: &action::Spec| acts::command_of(s.action).is_some();
-        let can = |s: &action::Spec| if leads(s) { self.can_act() } else { self.can(s.action, now) };
+        const LEADER: &str = "act";
+        let can = |s: &action::Spec| if s.hint == LEADER { self.can_act() } else { self.can(s.action, now) };
         let works = |s: &&action::Spec| !s.hint.is_empty() && s.scopes.contains(&scope) && can(s);
         let hint = |s: &action::Spec| {
             let keys = self.keymap.first_key(scope, s.action)?;
-            let shown = if leads(s) { keys.split(' ').next().unwrap_or(&keys).to_owned() } else { keys };
+            let shown = if s.hint == LEADER { keys.split(' ').next().unwrap_or(&keys).to_owned() } else { keys };
             Some((shown, self.hint_word(s)))
         };
         action::TABLE.iter().filter(works).filter_map(hint).collect()
@@ -468,8 +504,12 @@ impl App {
             (Action::Pause, _) if self.held.is_some() => "resume",
             (Action::FaultsOnly, _) if self.faults_only => "show all",
             (Action::Open, _) if self.overview().is_some() => "go in",
+            (Action::Open, _) if self.scope() == Scope::Conflicts => "resolve",
+            (Action::Open, _) if self.scope() == Scope::Pick => "take it",
             (Action::Open, _) if self.panel().is_some() => "on/off",
             (Action::Open, View::Mesh) => "connections",
+            (Action::Open, View::Settings) => "go in",
+            (Action::NextFault, View::Settings) => "next conflict",
             (Action::Open, View::Findings) => "evidence",
             (Action::Zoom, View::Mesh) if self.is_zoomed() && !self.connections => "grid",
             (Action::Zoom, _) if self.is_zoomed() => "list",
@@ -532,11 +572,13 @@ impl App {
         (picture.clusters.len(), picture.events.len()).hash(&mut hash);
         picture.events.last().map(|e| (e.at, &e.text)).hash(&mut hash);
         self.journal_len().hash(&mut hash);
+        self.asked().map(|a| a.past.is_some()).hash(&mut hash);
         let shown = self.picture().clusters.iter().enumerate();
         let shown = shown.filter(|(at, _)| *at == self.cluster || self.overview().is_some()).map(|(_, c)| c);
         for cluster in shown {
             cluster.name.hash(&mut hash);
             cluster.changes.hash(&mut hash);
+            cluster.settings.as_ref().map(|s| &s.digest).hash(&mut hash);
             for peer in &cluster.peers {
                 (&peer.id, &peer.host, &peer.group, peer.detached(), peer.sessions.len()).hash(&mut hash);
                 peer.maintenance(now).map(|m| (m.until, &m.reason)).hash(&mut hash);

@@ -30,14 +30,16 @@ use crate::app::{self, App, Cmd, HostKeyQuestion, Msg};
 use crate::clock::Clock;
 use crate::domain::time::millis;
 use crate::domain::{ClusterName, Line, Outcome, OutcomeState, PeerId, Plan, ReachState, Snapshot, Time};
-use crate::engine::runtime::{Commander, Fed, Observer};
+use crate::engine::runtime::{Commander, Fed, Historian, Observer};
 use crate::term::{self, Alarm, Caps, Guard, Hangup, PlainColours, Signal, Signals, clipboard, probe};
 use crate::ui::{self, Hits};
 
+mod editor;
 mod looks;
 mod options;
 mod terminal;
 
+use editor::Editing;
 use looks::{Environment, Looks};
 pub use options::{ApplyFault, ConsoleOptions, Diagnose, Faults};
 
@@ -126,7 +128,8 @@ pub async fn run(
         titled: options.title && caps.commands,
         dumps: options.dumps,
         shells: options.shells,
-        shell: None,
+        lent: None,
+        historian: options.historian,
         hits: Vec::new(),
         commander,
         submitter,
@@ -177,8 +180,10 @@ struct Console<'a> {
     titled: bool,
     dumps: Option<PathBuf>,
     shells: Option<Shells>,
-    /// A shell that was asked for: the terminal is lent to it as soon as nobody reads from it any more.
-    shell: Option<(String, Command)>,
+    /// Who asked for the terminal: it is lent as soon as nobody reads from it any more.
+    lent: Option<Lent>,
+    /// Asks peers for the past of settings.
+    historian: Option<Historian>,
     /// What a click would hit on the last frame.
     hits: Hits,
     looks: Looks,
@@ -203,6 +208,14 @@ struct Console<'a> {
     stopped: bool,
     started: Instant,
     complete: bool,
+}
+
+/// What the terminal can be lent to.
+enum Lent {
+    /// A shell on the peer of this name.
+    Shell(String, Box<Command>),
+    /// An editor.
+    Editor(Editing),
 }
 
 /// Whether the loop goes on.
@@ -236,11 +249,15 @@ impl Console<'_> {
         }
         self.draw()?;
         loop {
-            if let Some((name, command)) = self.shell.take() {
+            if let Some(lent) = self.lent.take() {
                 // What was typed along with the key is nobody's: not the shell's any more, and not the console's.
                 while let Ok(Some(Ok(_))) = timeout(TYPED_ALONG, input.next()).await {}
                 drop(input);
-                if matches!(self.lend(&name, command, &mut signals).await?, Next::End) {
+                let next = match lent {
+                    Lent::Shell(name, command) => self.lend(&name, *command, &mut signals).await?,
+                    Lent::Editor(editing) => self.lend_to_editor(editing, &mut signals).await?,
+                };
+                if matches!(next, Next::End) {
                     return Ok(());
                 }
                 input = EventStream::new();
@@ -331,7 +348,7 @@ impl Console<'_> {
                     } else if matches!(self.event(event)?, Next::End) {
                         return Ok(Next::End);
                     }
-                    if self.shell.is_some() {
+                    if self.lent.is_some() {
                         // What comes now is the shell's.
                         break;
                     }
@@ -423,6 +440,10 @@ impl Console<'_> {
                 Cmd::Mouse(on) => self.guard.mouse(on)?,
                 Cmd::Dump => self.dump(),
                 Cmd::Shell { cluster, peer } => self.open_shell(&cluster, &peer),
+                Cmd::Edit { cluster, mode, feature, text } => {
+                    self.lent = Some(Lent::Editor(Editing { cluster, mode, feature, text }));
+                }
+                Cmd::History { cluster, key } => self.ask_history(cluster, key),
                 Cmd::Diagnose(request) => {
                     let work = (self.diagnose)(request.clone());
                     let results = self.results.clone();

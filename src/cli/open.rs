@@ -145,6 +145,8 @@ fn run(
         problems: told.into_iter().filter_map(wrong).collect(),
         // A console that can't act follows its files all the same.
         reload: Some(reload::follow(follower, Arc::clone(&connected.links), connected.commander.reconfigurer())),
+        // It looks and can't act: a read-only console has it as well.
+        historian: Some(connected.commander.historian()),
         ..ConsoleOptions::default()
     };
     let commander = (!read_only).then_some(connected.commander);

@@ -134,6 +134,12 @@ pub struct Historian {
     next: Arc<AtomicU64>,
 }
 
+impl std::fmt::Debug for Historian {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Historian")
+    }
+}
+
 impl Historian {
     /// What a register was, newest first; of all registers without a key.
     ///

@@ -3,9 +3,10 @@
 
 use ratatui::layout::Rect;
 
+use crate::app::acts::command_of;
 use crate::app::acts::{Choice, Menu};
-use crate::app::dialog::{self, Dialog, Focus};
-use crate::app::runs::{Run, StepState};
+use crate::app::dialog::{About, Dialog, Focus};
+use crate::app::runs::{Has, Run, StepState};
 use crate::app::{App, plural};
 use crate::domain::{DangerClass, OutcomeState, PeerAct, Time, span, time};
 use crate::ui::pen::{Pen, Piece, piece};
@@ -16,7 +17,7 @@ use crate::ui::theme::Role;
 const WIDTH: u16 = 96;
 
 /// A box of `lines` lines above the line of hints; gives its inside.
-fn panel(pen: &mut Pen<'_>, area: Rect, lines: usize, title: &str, frame: Role) -> Rect {
+pub(super) fn panel(pen: &mut Pen<'_>, area: Rect, lines: usize, title: &str, frame: Role) -> Rect {
     let most = (area.height * 11 / 20).max(8).min(area.height.saturating_sub(1));
     let height = u16::try_from(lines + 2).unwrap_or(u16::MAX).min(most);
     let bottom = Rect { y: area.bottom().saturating_sub(height + 1), height, ..area };
@@ -30,6 +31,14 @@ fn verb(kind: PeerAct) -> &'static str {
         PeerAct::Reconnect => "Reconnect",
         PeerAct::MaintenanceOn => "Maintenance on",
         PeerAct::MaintenanceOff => "Maintenance off",
+    }
+}
+
+/// The word of what a dialog asks about.
+fn verb_of(about: &About) -> &'static str {
+    match about {
+        About::Peers(kind) => verb(*kind),
+        About::Commit(draft) => draft.word,
     }
 }
 
@@ -59,10 +68,11 @@ pub fn menu(pen: &mut Pen<'_>, area: Rect, menu: &Menu) {
 /// Which of a cell's two peers is meant.
 pub fn choice(pen: &mut Pen<'_>, area: Rect, app: &App, choice: &Choice, now: Time) {
     let Some(cluster) = app.cluster() else { return };
-    let inner = panel(pen, area, 2, &format!("{}: which of the two?", verb(choice.kind)), Role::Border);
+    let word = command_of(choice.action).map_or(choice.action.name(), verb);
+    let inner = panel(pen, area, 2, &format!("{word}: which of the two?"), Role::Border);
     for (at, what) in ["observer", "observed"].into_iter().enumerate() {
         let peer = &choice.peers[at];
-        let refusal = dialog::refusal(choice.kind, cluster, peer, now);
+        let refusal = app.refusal_for(choice.action, peer, now);
         let role = if refusal.is_some() { Role::Muted } else { Role::Text };
         let focused = choice.at == at;
         let pointer = if focused { pen.glyphs().pointer } else { " " };
@@ -115,9 +125,12 @@ pub fn dialog(pen: &mut Pen<'_>, area: Rect, app: &App, dialog: &Dialog, now: Ti
 /// What stands on the frame, and whom it is about in short.
 fn titles(app: &App, dialog: &Dialog) -> (String, String) {
     let plans = dialog.plans();
-    let about = match plans {
-        [one] => app.cluster().map_or_else(String::new, |c| c.label(one.command.target()).to_owned()),
-        several => format!("{} {}", several.len(), plural(several.len(), "peer")),
+    let about = match (&dialog.about, plans) {
+        (About::Commit(draft), _) => draft.about.clone(),
+        (About::Peers(_), [one]) => {
+            app.cluster().map_or_else(String::new, |c| c.label(one.command.target()).to_owned())
+        }
+        (About::Peers(_), several) => format!("{} {}", several.len(), plural(several.len(), "peer")),
     };
     let class = match dialog.class() {
         DangerClass::Reversible => "",
@@ -125,7 +138,7 @@ fn titles(app: &App, dialog: &Dialog) -> (String, String) {
         DangerClass::Critical => " (critical)",
     };
     let head = if dialog.changes().is_empty() { "" } else { "CHANGED: read again: " };
-    (format!("{head}{} {about}{class}", verb(dialog.kind)), about)
+    (format!("{head}{} {about}{class}", verb_of(&dialog.about)), about)
 }
 
 /// What is known and what will be, as lines.
@@ -193,8 +206,12 @@ fn field_line(
     }
     let (label, value, note) = match field {
         Focus::Reason => {
-            let note = if dialog.asks_how_long() { "may be empty; everybody sees it" } else { "may be empty" };
-            ("reason   ".to_owned(), &dialog.reason, note.to_owned())
+            let (label, note) = match &dialog.about {
+                About::Commit(_) => ("comment  ", "may be empty; it stays in the history"),
+                About::Peers(_) if dialog.asks_how_long() => ("reason   ", "may be empty; everybody sees it"),
+                About::Peers(_) => ("reason   ", "may be empty"),
+            };
+            (label.to_owned(), &dialog.reason, note.to_owned())
         }
         Focus::Lasting => {
             let note = match span::parse(dialog.lasting.as_str()) {
@@ -204,8 +221,13 @@ fn field_line(
             ("for      ".to_owned(), &dialog.lasting, note)
         }
         Focus::Typed => {
-            let verb = verb(dialog.kind).to_lowercase();
-            (format!("type {} to {verb} {about}: ", wanted.unwrap_or("")), &dialog.typed, String::new())
+            let verb = verb_of(&dialog.about).to_lowercase();
+            let label = match &dialog.about {
+                // What a commit is about may be long, and stands in the title.
+                About::Commit(_) => format!("type {} to {verb}: ", wanted.unwrap_or("")),
+                About::Peers(_) => format!("type {} to {verb} {about}: ", wanted.unwrap_or("")),
+            };
+            (label, &dialog.typed, String::new())
         }
         Focus::Cancel | Focus::Confirm => return,
     };
@@ -224,7 +246,7 @@ fn field_line(
 }
 
 /// The end of `text` that fits into `room` columns: where the cursor stands.
-fn tail(text: &str, room: usize) -> &str {
+pub(super) fn tail(text: &str, room: usize) -> &str {
     let mut starts = text.char_indices().map(|(at, _)| &text[at..]);
     starts.find(|t| text::width(t) <= room).unwrap_or("")
 }
@@ -235,7 +257,7 @@ fn buttons(pen: &mut Pen<'_>, line: Rect, dialog: &Dialog, obstacle: Option<&str
     }
     let red = !dialog.changes().is_empty();
     let mut x = line.x;
-    for (focus, label) in [(Focus::Cancel, "Cancel"), (Focus::Confirm, verb(dialog.kind))] {
+    for (focus, label) in [(Focus::Cancel, "Cancel"), (Focus::Confirm, verb_of(&dialog.about))] {
         // Brackets as well, so that the focus is not a matter of colour.
         let focused = dialog.focus == focus && !red;
         let text = if focused { format!("[ {label} ]") } else { format!("  {label}  ") };
@@ -263,13 +285,15 @@ pub fn results(pen: &mut Pen<'_>, area: Rect, app: &App, top: usize, now: Time) 
         if !lines.is_empty() {
             lines.push(Vec::new());
         }
-        run_lines(pen, run, usize::from(WIDTH.min(area.width).saturating_sub(4)), now, &mut lines);
+        let columns = usize::from(WIDTH.min(area.width).saturating_sub(4));
+        run_lines(pen, run, columns, now, &mut lines);
+        spread_lines(pen, app, run, columns, &mut lines);
     }
     if lines.is_empty() {
         lines.push(vec![piece("Nothing was done from here yet.", Role::Muted)]);
     }
     // The newest run and a little more: older ones are scrolled to.
-    let newest = app.runs().newest_first().next().map_or(1, |r| r.names.len() + 1);
+    let newest = app.runs().newest_first().next().map_or(1, |r| r.names.len() + 1 + app.spread(r).len());
     let inner = panel(pen, area, lines.len().min(newest + 6), "Results", Role::Border);
     let room = usize::from(inner.height);
     let top = top.min(lines.len().saturating_sub(room));
@@ -310,6 +334,25 @@ fn run_lines(pen: &Pen<'_>, run: &Run, columns: usize, now: Time, lines: &mut Ve
         ]);
         for more in detail {
             lines.push(vec![piece(" ".repeat(names + 15), Role::Text), piece(more, Role::Muted)]);
+        }
+    }
+}
+
+/// Who has a commit already, by their own word.
+fn spread_lines(pen: &Pen<'_>, app: &App, run: &Run, columns: usize, lines: &mut Vec<Vec<Piece>>) {
+    let g = pen.glyphs();
+    for (has, names) in app.spread(run) {
+        let (sign, word, role) = match has {
+            Has::Yes => (g.connected, "has it", Role::Ok),
+            Has::No => (g.connecting, "not yet", Role::Connecting),
+            Has::Unknown => (g.unknown, "not known", Role::Unknown),
+        };
+        const WORD: usize = 14;
+        let names = format!("{}: {}", names.len(), names.join(", "));
+        let parts = text::wrap(&names, columns.saturating_sub(WORD), 6, g.ellipsis);
+        for (n, part) in parts.into_iter().enumerate() {
+            let head = if n == 0 { format!("  {sign} {word:<9} ") } else { " ".repeat(WORD) };
+            lines.push(vec![piece(head, role), piece(part, Role::Text)]);
         }
     }
 }

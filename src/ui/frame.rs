@@ -4,6 +4,7 @@ use ratatui::layout::Rect;
 use strum::IntoEnumIterator;
 
 use crate::app::mouse::Hit;
+use crate::app::settings::FeatureOrder;
 use crate::app::{App, View, plural};
 use crate::domain::{Severity, Time, time};
 use crate::ui::glyphs::severity_role;
@@ -93,6 +94,10 @@ fn must_have(pen: &Pen<'_>, app: &App, now: Time) -> Vec<Piece> {
     if app.overview().is_some() {
         return pieces;
     }
+    match app.staged_count() {
+        0 => {}
+        n => badge(format!("{n} STAGED"), Role::Badge),
+    }
     let worked_on = app.in_maintenance(now);
     match worked_on.as_slice() {
         [] => {}
@@ -178,6 +183,10 @@ fn tabs(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) {
         if app.sort() != crate::app::grid::Sort::Group {
             notes.push(format!("order: {}", app.sort().title()));
         }
+    }
+    if app.view() == View::Settings && app.feature_order() != FeatureOrder::Name && app.beside().is_none() {
+        let order: &str = app.feature_order().into();
+        notes.push(format!("order: {order}"));
     }
     if !notes.is_empty() {
         let left = usize::from(area.right().saturating_sub(x + 1));

@@ -53,6 +53,18 @@ pub struct Glyphs {
     pub mark: &'static str,
     /// A finding.
     pub finding: &'static str,
+    /// An override with nothing.
+    pub empty: &'static str,
+    /// Nobody has set it: the factory default applies.
+    pub factory: &'static str,
+    /// Nobody has set it and nothing applies.
+    pub not_set: &'static str,
+    /// Wanted, but not committed yet.
+    pub staged: &'static str,
+    /// A name that leads nowhere.
+    pub dangling: &'static str,
+    /// Not the same as beside it.
+    pub differs: &'static str,
     /// Between areas, upright.
     pub upright: &'static str,
     /// Between areas, level.
@@ -94,6 +106,12 @@ pub const UNICODE: Glyphs = Glyphs {
     unreached: "!",
     mark: "◆",
     finding: "▲",
+    empty: "◌",
+    factory: "·",
+    not_set: "-",
+    staged: "+",
+    dangling: "?",
+    differs: "!",
     upright: "│",
     level_line: "─",
     corners: ["╭", "╮", "╰", "╯"],
@@ -124,6 +142,12 @@ pub const ASCII: Glyphs = Glyphs {
     unreached: "!",
     mark: "*",
     finding: "!",
+    empty: "0",
+    factory: ".",
+    not_set: "-",
+    staged: "+",
+    dangling: "?",
+    differs: "!",
     upright: "|",
     level_line: "-",
     corners: ["+", "+", "+", "+"],

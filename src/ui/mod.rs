@@ -17,6 +17,7 @@ mod overlay;
 mod palette;
 mod panel;
 mod pen;
+mod settings;
 pub mod text;
 pub mod theme;
 
@@ -76,6 +77,7 @@ fn view(pen: &mut Pen<'_>, body: Rect, app: &App, now: Time) {
     match app.view() {
         View::Mesh if app.connections_of().is_some() => connections::draw(pen, body, app, now),
         View::Mesh => mesh::draw(pen, body, app, now),
+        View::Settings => settings::draw(pen, body, app, now),
         View::Findings => findings::draw(pen, body, app, now),
         View::Events => events::draw(pen, body, app, now),
     }

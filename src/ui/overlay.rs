@@ -9,7 +9,7 @@ use crate::domain::{Time, time};
 use crate::ui::acts;
 use crate::ui::pen::{Pen, Piece, piece};
 use crate::ui::theme::Role;
-use crate::ui::{palette, panel, text};
+use crate::ui::{palette, panel, settings, text};
 
 /// Draws what lies over the view, if anything does.
 pub fn draw(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) {
@@ -21,6 +21,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) {
         Some(Overlay::Palette(open)) => palette::draw(pen, area, app, open, now),
         Some(Overlay::Panel(open)) => panel::draw(pen, area, app, open, now),
         Some(Overlay::Dialog(dialog)) => acts::dialog(pen, area, app, dialog, now),
+        Some(Overlay::Form(form)) => settings::form::draw(pen, area, form),
         Some(Overlay::Choice(choice)) => acts::choice(pen, area, app, choice, now),
         Some(Overlay::Results { top }) => acts::results(pen, area, app, *top, now),
         Some(Overlay::Leave { .. }) => acts::leave(pen, area, app),

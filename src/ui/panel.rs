@@ -9,8 +9,8 @@ use crate::domain::{OutcomeState, Severity, Time, time};
 use crate::ui::glyphs::severity_role;
 use crate::ui::list::{self, Column, Shape};
 use crate::ui::pen::{Pen, Piece, above, below, piece};
-use crate::ui::text;
 use crate::ui::theme::Role;
+use crate::ui::{settings, text};
 
 const fn column(title: &'static str, width: u16, from_width: u16) -> Column {
     Column { title, width, from_width }
@@ -25,10 +25,20 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, app: &App, panel: &Panel, now: Time) 
         PanelKind::Notices => "Past toasts",
         PanelKind::Sessions => "Sessions on the peers; one of each is this console's",
         PanelKind::Columns => "Columns",
+        PanelKind::Changes | PanelKind::Conflicts | PanelKind::Versions | PanelKind::Pick(_) => {
+            return settings_list(pen, area, app, panel, len, now);
+        }
     };
     let wide = match panel.kind {
         PanelKind::Columns => 44,
-        PanelKind::Overview | PanelKind::Log | PanelKind::Notices | PanelKind::Sessions => 130,
+        PanelKind::Overview
+        | PanelKind::Log
+        | PanelKind::Notices
+        | PanelKind::Sessions
+        | PanelKind::Changes
+        | PanelKind::Conflicts
+        | PanelKind::Versions
+        | PanelKind::Pick(_) => 130,
     };
     let height = u16::try_from(len + 8).unwrap_or(u16::MAX).clamp(8, area.height.saturating_sub(2).max(8));
     let inner = pen.dialog(area, (area.width - 2).min(wide), height.min(area.height), title);
@@ -52,13 +62,40 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, app: &App, panel: &Panel, now: Time) 
     foot(pen, Rect { y: inner.bottom().saturating_sub(1), height: 1, ..inner }, panel);
 }
 
+/// Draws a list of the Settings view.
+fn settings_list(pen: &mut Pen<'_>, area: Rect, app: &App, panel: &Panel, len: usize, now: Time) {
+    let (wide, extra) = match panel.kind {
+        PanelKind::Pick(_) => (100, 4),
+        _ => (150, usize::from(area.height)),
+    };
+    let height = u16::try_from(len + extra + 4).unwrap_or(u16::MAX).clamp(8, area.height.saturating_sub(2).max(8));
+    let title = settings::lists::title(app, panel.kind);
+    let inner = pen.dialog(area, (area.width - 2).min(wide), height.min(area.height), &title);
+    let body = Rect { height: inner.height.saturating_sub(1), ..inner };
+    if len == 0 {
+        let text = empty(app, panel);
+        for (y, line) in (body.y..body.bottom()).zip(text::wrap(&text, usize::from(body.width), 3, "")) {
+            pen.put(body.x, y, body.width, &line, Role::Muted);
+        }
+    } else {
+        settings::lists::draw(pen, body, app, panel, now);
+    }
+    foot(pen, Rect { y: inner.bottom().saturating_sub(1), height: 1, ..inner }, panel);
+}
+
 /// The text of the selected line, where lines are sentences.
 fn selected_text(app: &App, panel: &Panel, len: usize) -> String {
     let (query, place) = (panel.query.as_str(), panel.place(len));
     match panel.kind {
         PanelKind::Log => app.log_lines(query).get(place).map(|e| e.text.clone()).unwrap_or_default(),
         PanelKind::Notices => app.notice_lines(query).get(place).map(|n| n.text.clone()).unwrap_or_default(),
-        PanelKind::Overview | PanelKind::Sessions | PanelKind::Columns => String::new(),
+        PanelKind::Overview
+        | PanelKind::Sessions
+        | PanelKind::Columns
+        | PanelKind::Changes
+        | PanelKind::Conflicts
+        | PanelKind::Versions
+        | PanelKind::Pick(_) => String::new(),
     }
 }
 
@@ -68,6 +105,9 @@ fn empty(app: &App, panel: &Panel) -> String {
         return "Nothing contains what is searched for. Press / and Esc to end the search.".to_owned();
     }
     match panel.kind {
+        PanelKind::Changes | PanelKind::Conflicts | PanelKind::Versions | PanelKind::Pick(_) => {
+            settings::lists::empty(app, panel.kind)
+        }
         PanelKind::Overview => "The fleet has no cluster.".to_owned(),
         PanelKind::Log => "No command was sent from here yet.".to_owned(),
         PanelKind::Notices => "Nothing was told yet.".to_owned(),
@@ -95,6 +135,9 @@ fn foot(pen: &mut Pen<'_>, area: Rect, panel: &Panel) {
         PanelKind::Overview | PanelKind::Log | PanelKind::Notices | PanelKind::Sessions => {
             &[("Esc", "closes"), ("j k", "move"), ("/", "searches"), ("U", "local/UTC")]
         }
+        PanelKind::Changes | PanelKind::Conflicts | PanelKind::Versions | PanelKind::Pick(_) => {
+            settings::lists::keys(panel.kind)
+        }
     };
     let pieces: Vec<Piece> =
         keys.iter().flat_map(|(k, w)| [piece(*k, Role::Key), piece(format!(" {w}   "), Role::Muted)]).collect();
@@ -109,7 +152,7 @@ fn lines(pen: &mut Pen<'_>, area: Rect, app: &App, panel: &Panel, len: usize, no
     let clock = |at: Time| piece(text::clock(at, moment.max(at), &zone), Role::Muted);
     let shape = |columns| Shape { cursor: Some(place), ..Shape::new(columns) };
     match panel.kind {
-        PanelKind::Overview => {}
+        PanelKind::Overview | PanelKind::Changes | PanelKind::Conflicts | PanelKind::Versions | PanelKind::Pick(_) => {}
         PanelKind::Log => {
             let entries = app.log_lines(query);
             let columns = [column("time", 13, 0), column("by", 6, 60), column("command and outcome", 60, 0)];

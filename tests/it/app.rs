@@ -108,10 +108,11 @@ fn views_by_number_and_in_a_circle() {
         ("4", View::Findings),
         ("5", View::Events),
         ("5 1", View::Mesh),
-        ("<Tab>", View::Findings),
-        ("<Tab> <Tab> <Tab>", View::Mesh),
+        ("2", View::Settings),
+        ("<Tab>", View::Settings),
+        ("4 <Tab> <Tab>", View::Mesh),
+        ("4 <Shift-Tab>", View::Settings),
         ("<Shift-Tab>", View::Events),
-        ("2", View::Mesh),
         ("3", View::Mesh),
     ] {
         assert_eq!(app(one_sided().build(), SIZE, keys).view(), view, "{keys}");

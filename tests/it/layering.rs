@@ -79,7 +79,8 @@ const LAYERS: &[Layer] = &[
 ];
 
 /// Of a layer that is otherwise out of bounds, the parts that are not: the console makes the engine's plans.
-const PARTS: &[(&str, &str)] = &[("app", "crate::engine::plans"), ("app", "crate::engine::bulk")];
+const PARTS: &[(&str, &str)] =
+    &[("app", "crate::engine::plans"), ("app", "crate::engine::bulk"), ("app", "crate::engine::settings")];
 
 #[test]
 fn every_layer_uses_only_what_the_table_allows() {

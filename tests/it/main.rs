@@ -3,6 +3,7 @@
 
 mod app;
 mod app_acts;
+mod app_settings;
 mod comfort;
 mod config;
 mod crash;

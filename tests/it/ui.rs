@@ -2,6 +2,8 @@
 
 mod large;
 pub mod scene;
+mod settings;
+pub mod tree;
 
 use std::sync::Arc;
 use std::time::Duration;

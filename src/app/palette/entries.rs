@@ -4,6 +4,7 @@ use strum::IntoEnumIterator;
 
 use crate::app::grid::Sort;
 use crate::app::lists::ListSort;
+use crate::app::settings::FeatureOrder;
 use crate::app::{App, View, action, view};
 use crate::domain::Time;
 
@@ -12,7 +13,7 @@ pub(super) const VERBS: &[(&str, &str, &str)] = &[
     ("theme", "NAME", "this theme"),
     ("sort", "NAME", "this order"),
     ("filter", "TEXT", "this filter; none without a text"),
-    ("peer", "NAME", "go to this peer"),
+    ("peer", "NAME", "go to this peer; in Settings, to this machine"),
     ("cluster", "NAME", "go into this cluster"),
     ("view", "NAME", "this view"),
     ("columns", "NAME...", "these columns, in this order; `usual` for the usual ones"),
@@ -180,6 +181,14 @@ impl App {
 
     /// The orders of the view on screen, by name.
     pub(super) fn orders(&self) -> Vec<(&'static str, &'static str)> {
+        if self.view == View::Settings {
+            let help = |o: &FeatureOrder| match o {
+                FeatureOrder::Name => "by name",
+                FeatureOrder::State => "what is set here first",
+                FeatureOrder::Overridden => "what most modes below override first",
+            };
+            return FeatureOrder::iter().map(|o| (o.into(), help(&o))).collect();
+        }
         match self.list() {
             Some(list) if !list.sorts().is_empty() => {
                 let help = |s: &ListSort| match s {

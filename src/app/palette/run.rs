@@ -7,6 +7,7 @@ use super::{nearest, spec_of};
 use crate::app::grid::{Order, Sort};
 use crate::app::keys::{Code, Key};
 use crate::app::lists::ListSort;
+use crate::app::settings::FeatureOrder;
 use crate::app::{Action, App, Cmd, Severity, View, action};
 use crate::domain::{Cluster, PeerId, Time};
 
@@ -216,6 +217,12 @@ impl App {
     }
 
     fn sort_by(&mut self, name: &str, now: Time) {
+        if self.view == View::Settings {
+            if let Some(order) = FeatureOrder::iter().find(|o| <&str>::from(*o) == name) {
+                self.sort_features(order);
+            }
+            return;
+        }
         if let Some(list) = self.list().filter(|l| !l.sorts().is_empty()) {
             if let Some(sort) = ListSort::iter().find(|s| <&str>::from(*s) == name) {
                 self.set_list_sort(list, sort);
@@ -231,6 +238,9 @@ impl App {
     /// To the row of `peer`; what would hide it is ended, so that the cursor never stands on another.
     fn go_to(&mut self, peer: PeerId, now: Time) {
         self.leave_overlays();
+        if self.view == View::Settings && self.go_to_machine(&peer) {
+            return;
+        }
         self.view = View::Mesh;
         self.connections = false;
         let is_shown = |app: &Self| {

@@ -13,6 +13,7 @@ use crate::cli::follow::ThemesNow;
 use crate::cli::reload::Reload;
 use crate::cli::shell::Shells;
 use crate::config::Paths;
+use crate::engine::runtime::Historian;
 use crate::ui::Themes;
 
 /// Finds out step by step why a peer is not reached.
@@ -57,6 +58,8 @@ pub struct ConsoleOptions {
     pub dumps: Option<PathBuf>,
     /// How a shell on a peer is opened; `None`: there is none.
     pub shells: Option<Shells>,
+    /// Asks peers for the past of settings; `None`: nobody is asked.
+    pub historian: Option<Historian>,
     /// When the process started, for the log.
     pub started: Instant,
 }
@@ -99,6 +102,7 @@ impl Default for ConsoleOptions {
             patience: None,
             dumps: None,
             shells: None,
+            historian: None,
             started: Instant::now(),
         }
     }

@@ -7,15 +7,20 @@ use std::time::Duration;
 use crossterm::event::{Event as Input, MouseButton, MouseEvent, MouseEventKind};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
+use tokio::time::timeout;
 
-use super::{Console, Next};
+use super::{Console, Lent, Next};
 use crate::app::Msg;
 use crate::app::mouse::Mouse;
 use crate::cli::dump;
-use crate::domain::{ClusterName, PeerId};
+use crate::domain::settings::Key;
+use crate::domain::{ClusterName, Line, PeerId};
 use crate::term::child::{self, Ended};
 use crate::term::{Caps, Locale, Signals, probe, typed};
 use crate::ui::{self, Glyphs, glyphs};
+
+/// A peer that is asked for the past of a setting has this long.
+const HISTORY: Duration = Duration::from_secs(15);
 
 /// What ssh ends with when it failed itself.
 const SSH_FAILED: i32 = 255;
@@ -97,7 +102,7 @@ impl Console<'_> {
             return self.tell("there is no shell from this console".to_owned());
         };
         match shells.command(cluster, peer) {
-            Ok(command) => self.shell = Some((self.name_of(cluster, peer), command)),
+            Ok(command) => self.lent = Some(Lent::Shell(self.name_of(cluster, peer), Box::new(command))),
             Err(why) => self.tell(format!("no shell: {why}")),
         }
     }
@@ -126,13 +131,34 @@ impl Console<'_> {
             }
             Err(error) => format!("no shell on {name}: {error}"),
         };
+        self.take_back()?;
+        self.tell(told);
+        self.draw()?;
+        Ok(Next::On)
+    }
+
+    /// The terminal is ours again, whatever became of it meanwhile.
+    pub(super) fn take_back(&mut self) -> io::Result<()> {
         self.guard.again()?;
         let size = self.terminal.size()?;
         let _ = self.app.update(Msg::Resize { width: size.width, height: size.height }, self.clock.now());
         self.title.clear();
-        self.tell(told);
-        self.forget_screen()?;
-        self.draw()?;
-        Ok(Next::On)
+        self.forget_screen()
+    }
+
+    /// Asks a peer for the past of a register; the answer comes as a message.
+    pub(super) fn ask_history(&self, cluster: ClusterName, key: Key) {
+        let (historian, results) = (self.historian.clone(), self.results.clone());
+        tokio::spawn(async move {
+            let past = match historian {
+                Some(historian) => match timeout(HISTORY, historian.past(cluster.clone(), Some(key.clone()))).await {
+                    Ok(past) => past,
+                    Err(_) => Err(Line::new(&format!("no peer answered within {} s", HISTORY.as_secs()))),
+                },
+                None => Err(Line::new("this console asks no peers")),
+            };
+            // The console may have ended meanwhile.
+            let _ = results.send(Msg::History { cluster, key, past }).await;
+        });
     }
 }

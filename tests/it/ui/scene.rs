@@ -9,7 +9,8 @@ use peerdeck::domain::mesh::link::Probe;
 use peerdeck::domain::mesh::verdict::Verdict;
 use peerdeck::domain::mesh::{DnsCheck, DnsResult, Pulse};
 use peerdeck::domain::observation::{Health, Identity};
-use peerdeck::domain::snapshot::Limits;
+use peerdeck::domain::settings::{CommitId, Holding, Tree};
+use peerdeck::domain::snapshot::{Committed, Limits, Settings};
 use peerdeck::domain::{
     BootId, Cause, Cluster, Finding, FindingId, FindingKind, GroupName, HostName, Line, Link, LinkState, Maintenance,
     Peer, PeerId, Reach, ReachState, Row, Snapshot, Subject, Time,
@@ -28,6 +29,8 @@ pub struct Scene {
     verdicts: Vec<Verdict>,
     findings: Vec<Finding>,
     events: Vec<Event>,
+    tree: Option<Arc<Tree>>,
+    commits: Vec<Committed>,
 }
 
 #[derive(Clone, Default)]
@@ -39,6 +42,7 @@ struct Tweak {
     lost: bool,
     silent: bool,
     maintenance: Option<Maintenance>,
+    holding: Option<Arc<Holding>>,
 }
 
 pub fn ago(seconds: u64) -> Time {
@@ -65,6 +69,8 @@ impl Scene {
             verdicts: vec![],
             findings: vec![],
             events: vec![],
+            tree: None,
+            commits: vec![],
         };
         let n = scene.hosts.len();
         for i in 0..n {
@@ -85,6 +91,12 @@ impl Scene {
     pub fn id(&self, i: usize) -> PeerId {
         assert!(i < self.hosts.len(), "no such peer");
         PeerId::new(&format!("SN{i:04}"))
+    }
+
+    /// The peers tell these settings.
+    pub fn settings(&mut self, tree: &Arc<Tree>) -> &mut Self {
+        self.tree = Some(Arc::clone(tree));
+        self
     }
 
     pub fn link(&mut self, from: usize, to: usize, change: impl FnOnce(&mut Link)) -> &mut Self {
@@ -125,6 +137,20 @@ impl Scene {
     /// Nothing was ever heard of `i`.
     pub fn silent(&mut self, i: usize) -> &mut Self {
         self.tweak(i).silent = true;
+        self
+    }
+
+    /// The first peer has taken this commit of actor `a` from here.
+    pub fn commit(&mut self, seq: u64, comment: &str, at: Time) -> &mut Self {
+        let (commit, on) = (CommitId { actor: Line::new("a"), seq }, self.id(0));
+        self.commits.push(Committed { id: seq, commit, on, at, comment: Line::new(comment) });
+        self
+    }
+
+    /// `i` has so many commits of this actor.
+    pub fn holds(&mut self, i: usize, actor: &str, seq: u64) -> &mut Self {
+        let have = [(Line::new(actor), seq)].into_iter().collect();
+        self.tweak(i).holding = Some(Arc::new(Holding { have, ..Holding::default() }));
         self
     }
 
@@ -257,9 +283,12 @@ impl Scene {
             membership_revision: Some(7),
             verdicts: Arc::new(self.verdicts.clone()),
             findings: Arc::new(self.findings.clone()),
-            settings: None,
-            commits: Arc::default(),
-            catalogue: Arc::default(),
+            settings: self.tree.as_ref().map(|tree| {
+                let digest = Line::new(&format!("{:p}", Arc::as_ptr(tree)));
+                Arc::new(Settings { tree: Arc::clone(tree), source: self.id(0), digest, at: NOW })
+            }),
+            catalogue: super::tree::catalogue(),
+            commits: Arc::new(self.commits.clone()),
             limits: Limits::default(),
             changes,
         };
@@ -323,7 +352,7 @@ impl Scene {
             row: (!tweak.silent).then(|| Arc::new(row)),
             confirmed: Time::ZERO,
             pulses,
-            holding: None,
+            holding: tweak.holding.clone(),
             health: Health { clock_offset_ms: 3, late: tweak.late, dropped: 0 },
             sessions: Arc::new([]),
         }
