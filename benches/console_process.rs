@@ -1,5 +1,6 @@
 //! The console as a process of its own, in a PTY of 220x60: what the benches `whole` and `sources` measure.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{Read, Write};
 use std::path::Path;
@@ -85,6 +86,43 @@ pub fn measure(fleet: &str, dir: &Path, last: impl FnOnce(u32)) -> Figures {
     Figures { grids, percent, rss, rate, keys, wakes }
 }
 
+/// A console in its steady state: `work` gets the process.
+pub fn with_console(fleet: &str, dir: &Path, work: impl FnOnce(u32)) {
+    let log = dir.join("console.log");
+    let Opened { mut child, frames: _frames, writer: _writer, .. } = open(fleet, &log);
+    wait_for_grid(&log);
+    work(child.process_id().unwrap());
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+/// Wake-ups of a process from one moment on, those of threads that end meanwhile included.
+pub struct Wakes {
+    pid: u32,
+    /// By thread: at first (new ones begin at zero), and at last.
+    threads: BTreeMap<u32, (u64, u64)>,
+}
+
+impl Wakes {
+    pub fn start(pid: u32) -> Self {
+        let threads = wakes_by_thread(pid).into_iter().map(|(id, n)| (id, (n, n))).collect();
+        Self { pid, threads }
+    }
+
+    pub fn read(&mut self) {
+        for (id, n) in wakes_by_thread(self.pid) {
+            self.threads.entry(id).or_default().1 = n;
+        }
+    }
+
+    /// Of the first thread, which draws, and of all others.
+    pub fn told(&self) -> (u64, u64) {
+        let of = |main: bool| self.threads.iter().filter(move |(id, _)| (**id == self.pid) == main);
+        let sum = |main| of(main).map(|(_, (first, last))| last - first).sum();
+        (sum(true), sum(false))
+    }
+}
+
 /// Moves the cursor and waits for the frame in which another link is selected: from the write of the key to the last
 /// byte of the frame, both at the master's side of the PTY.
 fn press_keys(frames: &Receiver<Frame>, writer: &mut dyn Write) -> Keys {
@@ -135,13 +173,17 @@ fn selected(screen: &vt100::Parser) -> String {
 
 /// Times that a thread of the process gave up the processor by itself: each is a wake-up.
 pub fn wake_ups(pid: u32) -> u64 {
-    let count = |dir: std::fs::DirEntry| -> Option<u64> {
+    wakes_by_thread(pid).into_iter().map(|(_, n)| n).sum()
+}
+
+fn wakes_by_thread(pid: u32) -> Vec<(u32, u64)> {
+    let count = |dir: std::fs::DirEntry| -> Option<(u32, u64)> {
         let status = std::fs::read_to_string(dir.path().join("status")).ok()?;
         let line = status.lines().find(|l| l.starts_with("voluntary_ctxt_switches:"))?;
-        line.split_whitespace().nth(1)?.parse().ok()
+        Some((dir.file_name().to_str()?.parse().ok()?, line.split_whitespace().nth(1)?.parse().ok()?))
     };
     let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
-    tasks.flatten().filter_map(count).sum()
+    tasks.flatten().filter_map(count).collect()
 }
 
 /// Milliseconds from the console's start to its first complete grid, as it logs them itself.

@@ -63,6 +63,7 @@ fn engine(n: usize, now: Time, state: Cells<'_>) -> Engine {
         endpoints: (0..n).map(endpoint).collect(),
         discover: false,
         limits: Limits::default(),
+        catalogue: Arc::default(),
     };
     let (mut engine, _) = Engine::new(Config { clusters: vec![config] }, now);
     let groups = ["Main_Group", "Paris", "Rome"];

@@ -39,6 +39,7 @@ use tokio::runtime::Runtime;
 use tokio::time::{MissedTickBehavior, interval};
 
 #[path = "console_process.rs"]
+#[expect(dead_code, reason = "the bench `idle` counts wake-ups thread by thread")]
 mod console_process;
 
 const GROUPS: [&str; 3] = ["north", "south", "west"];

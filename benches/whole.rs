@@ -12,6 +12,7 @@ use std::time::Instant;
 use console_process::PEERDECK;
 
 #[path = "console_process.rs"]
+#[expect(dead_code, reason = "the bench `idle` counts wake-ups thread by thread")]
 mod console_process;
 
 fn main() {

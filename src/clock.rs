@@ -1,6 +1,7 @@
 //! The one place that reads clocks. Runtimes hold an `Arc<dyn Clock>`; everything below gets `now` as an argument.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::domain::Time;
 
@@ -11,6 +12,31 @@ pub trait Clock: Send + Sync + 'static {
 
     /// The wall clock, milliseconds since 1970 UTC; may step.
     fn wall_ms(&self) -> u64;
+}
+
+/// From when on shared moments are counted.
+static BEGAN: OnceLock<Instant> = OnceLock::new();
+
+/// tokio rounds a timer up to its next millisecond: one that is due this much before is not moved to another.
+const BEFORE: Duration = Duration::from_micros(500);
+
+/// Says that the runtime whose timers matter began at `at`; later calls change nothing. Shared moments then are such
+/// that a timer of tokio's wheel (64 slots of 1 ms, 64 of 64 ms, 64 of 4,096 ms) wakes the process once: others wake it
+/// once more for each ring that they go through.
+pub fn timers_began(at: Instant) {
+    let _ = BEGAN.set(at); // Of two runtimes only one can be first.
+}
+
+/// The first shared moment that is not before `at`. They lie `apart` from each other, rounded down to 64 ms times a power
+/// of two (or below that to a power of two); those further apart are among those that are closer. All who wait for one
+/// wake the process together; the moments of two processes have nothing to do with each other.
+#[must_use]
+pub fn shared_moment(at: Instant, apart: Duration) -> Instant {
+    let began = *BEGAN.get_or_init(Instant::now);
+    let apart = 1_u128 << apart.as_millis().max(1).ilog2();
+    let since = (at + BEFORE).saturating_duration_since(began).as_micros();
+    let due = u64::try_from(since.div_ceil(apart * 1000) * apart).unwrap_or(u64::MAX);
+    (began + Duration::from_millis(due)).checked_sub(BEFORE).unwrap_or(at).max(at)
 }
 
 /// The system's clocks.

@@ -13,7 +13,7 @@
 //! | [`proto`] | wire and recording form | domain |
 //! | [`clock`] | the one place that reads clocks | domain |
 //! | [`engine`] | observations in; snapshot, findings, plans out | domain (`runtime.rs`: tokio channels, clock) |
-//! | [`ssh`], [`dns`] | connections, host keys, authentication; look-ups | domain, proto |
+//! | [`ssh`], [`dns`] | connections, host keys, authentication; look-ups | domain, proto, clock |
 //! | [`drivers`] | frames and text to observations | domain, proto, ssh, dns, clock |
 //! | [`daemon`] | the peer | domain, proto, ssh, dns, clock |
 //! | [`report`] | snapshot to JSON and tables | domain |

@@ -299,6 +299,8 @@ mod tests {
             verdicts: Arc::default(),
             findings: Arc::default(),
             settings: None,
+            commits: Arc::default(),
+            catalogue: Arc::default(),
             limits: Limits::default(),
             changes: 0,
         }

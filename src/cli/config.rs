@@ -160,6 +160,9 @@ fn values(out: &mut String, settings: &Settings, beside: Option<&Settings>) {
         "clock-skew", clock_skew, |d: &std::time::Duration| span::format(*d);
         "unknown-for", unknown_for, |d: &std::time::Duration| span::format(*d);
         "flap-changes", flap_changes, ToString::to_string;
+        "propagation", propagation, |d: &std::time::Duration| span::format(*d);
+        "machines", machines, ToString::to_string;
+        "history-mib", history_mib, ToString::to_string;
     }
     if beside.is_none() {
         let limits = settings.limits();

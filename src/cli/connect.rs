@@ -63,6 +63,7 @@ fn engine_config(fleet: &Fleet, ways: &Ways, face: Face) -> Config {
             endpoints: c.peers.iter().map(|p| ways.endpoint(&c.name, &p.host, &p.settings)).collect(),
             discover: c.discover,
             limits,
+            catalogue: crate::proto::features::built_in(),
         }
     };
     Config { clusters: fleet.clusters.iter().map(cluster).collect() }

@@ -4,6 +4,7 @@ use std::fs::OpenOptions;
 use std::io::{self, IsTerminal};
 use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Mutex;
+use std::time::Instant;
 
 use anyhow::Context;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -11,6 +12,7 @@ use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 use tracing_subscriber::EnvFilter;
 
 use super::args::Global;
+use crate::clock::timers_began;
 
 /// Takes as many file handles as the system gives: a connection needs one or two, and 1,024 are few.
 pub fn raise_file_limit() {
@@ -71,7 +73,12 @@ pub fn small_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 /// When the system refuses.
 pub fn network_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
-    builder.worker_threads(1).enable_all().build().context("the runtime can't be started")
+    builder.worker_threads(1).enable_all();
+    let before = Instant::now();
+    let runtime = builder.build().context("the runtime can't be started");
+    // Its timers count from some moment in between.
+    timers_began(before + before.elapsed() / 2);
+    runtime
 }
 
 /// A runtime of a few threads, for peers.

@@ -296,6 +296,11 @@ impl Parser<'_> {
             "clock-skew" => set!(clock_skew, r.span(name, value)),
             "unknown-for" => set!(unknown_for, r.span(name, value)),
             "flap-changes" => set!(flap_changes, r.integer(name, value, 2..=10_000)),
+            "propagation" => set!(propagation, r.span(name, value)),
+            "machines" => {
+                set!(machines, r.integer(name, value, 1..=1024).and_then(|n| usize::try_from(n).ok()));
+            }
+            "history-mib" => set!(history_mib, r.integer(name, value, 1..=1_048_576).map(u64::from)),
             other => r.complain(&key.span(), format!("\"{}\" has no reader", short(other))),
         }
     }

@@ -57,6 +57,9 @@ pub(super) const SETTINGS: &[Key] = &[
     cluster("clock-skew", "\"5s\"", "A peer whose clock is further off is a finding."),
     cluster("unknown-for", "\"30s\"", "A link that nobody has told of for longer is a finding."),
     cluster("flap-changes", "10", "So many changes of a link within ten minutes are flapping."),
+    cluster("propagation", "\"30s\"", "A peer that lacks a commit which others have for longer is a finding."),
+    cluster("machines", "20", "More machines than this in the cluster are a finding."),
+    cluster("history-mib", "256", "A history of settings of so many MiB is a finding."),
 ];
 
 /// Keys of a `[[cluster]]` beside the settings.

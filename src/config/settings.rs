@@ -219,6 +219,12 @@ settings! {
     unknown_for: Duration,
     /// See [`Limits::flap_changes`].
     flap_changes: u32,
+    /// See [`Limits::propagation`].
+    propagation: Duration,
+    /// See [`Limits::machines`].
+    machines: usize,
+    /// See [`Limits::history_mib`].
+    history_mib: u64,
 }
 
 impl Settings {
@@ -237,6 +243,9 @@ impl Settings {
             clock_skew: or(&self.clock_skew, preset.clock_skew),
             unknown: or(&self.unknown_for, preset.unknown),
             flap_changes: self.flap_changes.as_ref().map_or(preset.flap_changes, |s| s.value),
+            propagation: or(&self.propagation, preset.propagation),
+            machines: self.machines.as_ref().map_or(preset.machines, |s| s.value),
+            history_mib: self.history_mib.as_ref().map_or(preset.history_mib, |s| s.value),
         }
     }
 }

@@ -44,9 +44,6 @@ const IN_FLIGHT: usize = 16;
 /// Longest line of a client that may only look, in bytes: its requests are small. Those who may act send whole commits.
 const LINE_MAX: usize = 64 * 1024;
 
-/// Least time between two parts of a tree: a large one must not take the core from everybody else.
-const PAGE_PAUSE: Duration = Duration::from_millis(2);
-
 /// Most bytes of an answer to `history`: the oldest versions are left out.
 const HISTORY_BYTES: usize = 2 * 1024 * 1024;
 
@@ -200,7 +197,8 @@ async fn converse(
                 let Some(view) = shared.view().await else { return };
                 let report = o.reporter.report(shared, &view);
                 o.hurried = false;
-                o.due = Instant::now() + if o.reporter.has_more() { PAGE_PAUSE } else { o.interval };
+                // The next part of a tree follows at once: the core is asked anew for each, in turn with everybody else.
+                o.due = Instant::now() + if o.reporter.has_more() { Duration::ZERO } else { o.interval };
                 changed.mark_unchanged();
                 if !send(out, &Request::notification("report", &report)).await {
                     return;
@@ -389,7 +387,9 @@ fn call(
                 return Err((INVALID_REQUEST, "`tree` is for those that observe: call `observe` first".into()));
             };
             o.reporter.tree(params.wanted);
-            o.due = o.due.min(Instant::now() + GATHER);
+            if params.wanted {
+                o.due = Instant::now();
+            }
             Ok(Value::Object(serde_json::Map::new()))
         }
         other => {

@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
 use super::cluster::{self, ConnId, Core, Effect, Event, RequestId};
-use super::disk::Disk;
+use super::disk::{Disk, DiskFault};
 use super::replica::{self, Replica, StoredChange};
 use super::shared::{DialOutcome, Input, Requests, Shared};
 use super::signing::MachineKey;
@@ -147,9 +147,9 @@ pub async fn start(setup: Setup, env: Environment) -> Result<Running, StartError
     store::provision(&setup.state_dir, &setup.host)?;
     let keys = store::read_keys(&setup.state_dir)?;
     let settings = {
-        let (setup, keys) = (setup.clone(), keys.clone());
+        let (setup, keys, faults) = (setup.clone(), keys.clone(), env.disk.clone());
         // Another process may hold the database for a moment.
-        let open = tokio::task::spawn_blocking(move || open_settings(&setup, &keys));
+        let open = tokio::task::spawn_blocking(move || open_settings(&setup, &keys, faults));
         open.await.map_err(|e| StartError::Panicked(e.to_string()))??
     };
     let membership = Arc::new(match &settings {
@@ -196,10 +196,7 @@ pub async fn start(setup: Setup, env: Environment) -> Result<Running, StartError
         tokio::spawn(udp::receive(shared.clone(), socket.clone()));
     }
     tokio::spawn(server::accept(shared.clone(), listener));
-    let settings = settings.map(|(replica, mut disk)| {
-        disk.heed(shared.env.disk.clone());
-        (replica, Arc::new(Mutex::new(disk)))
-    });
+    let settings = settings.map(|(replica, disk)| (replica, Arc::new(Mutex::new(disk))));
     tokio::spawn(run(shared.clone(), config, inputs, socket, counts, settings));
     info!(host = %setup.host, serial = %shared.keys.id, %addr, "peer started");
     Ok(Running { shared, addr, links })
@@ -220,8 +217,13 @@ fn features(setup: &Setup) -> Result<Arc<Catalogue>, StartError> {
 }
 
 /// The settings that this peer has kept; at its first start they are founded on the membership that it was given.
-fn open_settings(setup: &Setup, keys: &Keys) -> Result<Option<(Replica, Disk)>, StartError> {
+fn open_settings(
+    setup: &Setup,
+    keys: &Keys,
+    faults: watch::Receiver<DiskFault>,
+) -> Result<Option<(Replica, Disk)>, StartError> {
     let (mut disk, kept) = Disk::open(&setup.state_dir)?;
+    disk.heed(faults);
     if kept.restored {
         let missing = kept.missing;
         warn!(
@@ -328,6 +330,7 @@ async fn run(
             let effects = core.step(now, Event::Stop);
             this.carry_out(effects);
             this.farewell().await;
+            this.close_disk().await;
             // Whoever waits for it may have given up.
             let _ = done.send(());
             return;
@@ -476,6 +479,15 @@ impl Loop {
             if vital {
                 self.choked(conn);
             }
+        }
+    }
+
+    /// Closes the settings in order; a peer that is killed needs no more than it has.
+    async fn close_disk(&mut self) {
+        let Some(disk) = self.disk.take().and_then(Arc::into_inner) else { return };
+        let disk = disk.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(move || disk.close()).await {
+            warn!(%error, "the settings could not be closed in order");
         }
     }
 

@@ -1,5 +1,7 @@
 //! Look-ups: forward and reverse, each with a deadline and an answer that names what is wrong.
 
+mod silence;
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +19,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::domain::mesh::DnsResult;
 use crate::domain::text::clean;
+use silence::Silence;
 
 /// One try of one server; the caller's deadline bounds all tries together.
 const TRY: Duration = Duration::from_secs(1);
@@ -37,6 +40,8 @@ pub struct Resolver {
     loopback: Option<NameServerPool<TokioRuntimeProvider>>,
     /// Who is asked, for messages.
     servers: Arc<str>,
+    /// Whether they answer at all.
+    silence: Silence,
 }
 
 /// What a look-up gave.
@@ -74,6 +79,7 @@ impl Resolver {
         options.use_hosts_file = ResolveHosts::Never;
         let names = servers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let mut resolver = Self::build(config.clone(), options, &names);
+        resolver.silence = Silence::of(servers.iter().copied());
         let context = resolver.resolver().ok().map(|r| r.options().clone());
         let context = context.zip(TlsConfig::new().ok()).map(|(o, tls)| Arc::new(PoolContext::new(o, tls)));
         resolver.loopback = context.map(|context| {
@@ -92,7 +98,11 @@ impl Resolver {
         let mut names: Vec<_> = config.name_servers().iter().map(|s| s.ip.to_string()).collect();
         names.dedup();
         let names = names.join(", ");
-        Ok(Self::build(config, options, &names))
+        let port = |c: &NameServerConfig| c.connections.first().map_or(53, |c| c.port);
+        let servers: Vec<_> = config.name_servers().iter().map(|s| SocketAddr::new(s.ip, port(s))).collect();
+        let mut resolver = Self::build(config, options, &names);
+        resolver.silence = Silence::of(servers.into_iter());
+        Ok(resolver)
     }
 
     fn build(config: ResolverConfig, mut options: ResolverOpts, servers: &str) -> Self {
@@ -106,7 +116,7 @@ impl Resolver {
             .with_options(options)
             .build()
             .map_err(|e| Arc::from(clean(&e.to_string(), 160)));
-        Self { inner, loopback: None, servers: servers.into() }
+        Self { inner, loopback: None, servers: servers.into(), silence: Silence::default() }
     }
 
     /// The addresses of `host`, or `host` itself if it is one.
@@ -116,10 +126,7 @@ impl Resolver {
             let detail = format!("{address} is an address already");
             return Lookup { result: DnsResult::Ok, answers: vec![address], took: Duration::ZERO, detail };
         }
-        let answer = match timeout(deadline, self.both_families(host)).await {
-            Ok(answer) => answer,
-            Err(_) => Err((DnsResult::Timeout, no_answer(deadline))),
-        };
+        let answer = self.both_in_time(host, deadline).await;
         let address = |data: RData| match data {
             RData::A(a) => Some(IpAddr::V4(a.0)),
             RData::AAAA(a) => Some(IpAddr::V6(a.0)),
@@ -170,6 +177,24 @@ impl Resolver {
                 Lookup { result, answers: Vec::new(), took, detail: format!("{asked}, asked of {servers}: {why}") }
             }
         }
+    }
+
+    /// Both families, within `deadline`. Names for which nobody answers share one question until somebody does.
+    async fn both_in_time(&self, host: &str, deadline: Duration) -> Answer {
+        let start = Instant::now();
+        if self.silence.lasts(host, deadline).await {
+            return Err((DnsResult::Timeout, "no answer still, as to the look-up before".into()));
+        }
+        let answers = self.silence.answers();
+        let left = deadline.saturating_sub(start.elapsed());
+        let answer = timeout(left, self.both_families(host)).await;
+        let answer = answer.unwrap_or_else(|_| Err((DnsResult::Timeout, no_answer(deadline))));
+        if matches!(answer, Err((DnsResult::Timeout, _))) {
+            self.silence.unanswered(host, answers);
+        } else {
+            self.silence.heard();
+        }
+        answer
     }
 
     /// A and AAAA at the same time; the first that has an answer gives the other a short while only.

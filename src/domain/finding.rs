@@ -103,7 +103,7 @@ impl fmt::Display for Subject {
     }
 }
 
-/// Kinds of findings (`20-console.md`, "Findings to detect"; those of settings and HA come with them).
+/// Kinds of findings (`20-console.md`, "Findings to detect"; those of HA come with it).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, EnumIter, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "kebab-case")]
 pub enum FindingKind {
@@ -151,6 +151,24 @@ pub enum FindingKind {
     WatcherBlind,
     /// Observations were dropped because they came faster than they could be read.
     ObservationsDropped,
+    /// A peer can't keep changes of settings: its disk is full or fails.
+    SettingsNotKept,
+    /// A setting has concurrent versions that nobody has resolved (C23, C24).
+    Inconsistency,
+    /// A setting names what does not exist on a machine (C25).
+    DanglingReference,
+    /// A peer lacks a commit that another has, for longer than the limit.
+    CommitNotPropagated,
+    /// A setting without a factory default is empty (C11).
+    BlankTable,
+    /// Contradictions about groups and machines were mended by fixed rules.
+    StructureMended,
+    /// A group has the name of its cluster (C28).
+    GroupNamedLikeCluster,
+    /// More machines in one cluster than is good practice (C28).
+    TooManyMachines,
+    /// The history of the settings has become large.
+    HistorySize,
 }
 
 impl FindingKind {
@@ -170,7 +188,8 @@ impl FindingKind {
             | Self::LinkOneSided
             | Self::GroupsCut
             | Self::HostKeyChanged
-            | Self::WatcherBlind => Severity::Critical,
+            | Self::WatcherBlind
+            | Self::SettingsNotKept => Severity::Critical,
             Self::PeerUnobserved
             | Self::ObserverSick
             | Self::LinkFlapping
@@ -183,8 +202,17 @@ impl FindingKind {
             | Self::ClockSkew
             | Self::LoginRefused
             | Self::AnswerUnparsed
-            | Self::ObservationsDropped => Severity::Warning,
-            Self::VersionMismatch | Self::Maintenance => Severity::Notice,
+            | Self::ObservationsDropped
+            | Self::Inconsistency
+            | Self::DanglingReference
+            | Self::CommitNotPropagated => Severity::Warning,
+            Self::VersionMismatch
+            | Self::Maintenance
+            | Self::BlankTable
+            | Self::StructureMended
+            | Self::GroupNamedLikeCluster
+            | Self::TooManyMachines
+            | Self::HistorySize => Severity::Notice,
         }
     }
 
@@ -214,6 +242,15 @@ impl FindingKind {
             Self::AnswerUnparsed => "a peer sent what can't be understood, or too much of it",
             Self::WatcherBlind => "this console reaches no peer at all",
             Self::ObservationsDropped => "observations came faster than they could be read",
+            Self::SettingsNotKept => "a peer can't keep changes of settings: commits there are refused",
+            Self::Inconsistency => "a setting has several versions that nobody has resolved",
+            Self::DanglingReference => "a setting names what does not exist on a machine",
+            Self::CommitNotPropagated => "a peer lacks a commit that another has for longer than the limit",
+            Self::BlankTable => "a setting without a factory default is empty, by an override or after a move",
+            Self::StructureMended => "contradictions about groups and machines were mended by fixed rules",
+            Self::GroupNamedLikeCluster => "a group has the name of its cluster",
+            Self::TooManyMachines => "more machines in one cluster than the limit",
+            Self::HistorySize => "the history of the settings is larger than the limit",
         }
     }
 }

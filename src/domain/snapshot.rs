@@ -15,7 +15,7 @@ use crate::domain::mesh::row::Row;
 use crate::domain::mesh::verdict::Verdict;
 use crate::domain::observation::{Health, Identity, OperatorSession};
 use crate::domain::reach::{Reach, ReachState};
-use crate::domain::settings::{Holding, Tree};
+use crate::domain::settings::{Catalogue, CommitId, GOOD_MACHINES, Holding, Tree};
 use crate::domain::text::Line;
 use crate::domain::time::Time;
 
@@ -53,6 +53,11 @@ pub struct Cluster {
     pub findings: Arc<Vec<Finding>>,
     /// The settings, as the one peer that was asked tells them.
     pub settings: Option<Arc<Settings>>,
+    /// The newest commits that peers have taken from this console, the newest last; bounded. Who has one already:
+    /// `engine::settings::spread`.
+    pub commits: Arc<Vec<Committed>>,
+    /// The features that are known, here and on the peers alike.
+    pub catalogue: Arc<Catalogue>,
     /// What counts as too old.
     pub limits: Limits,
     /// Rises when the picture changes in more than ages and round trips, so that a face need not compare all cells.
@@ -78,6 +83,12 @@ pub struct Limits {
     pub unknown: Duration,
     /// This many changes of a link's state within ten minutes are flapping.
     pub flap_changes: u32,
+    /// A peer that lacks a commit for longer is a finding.
+    pub propagation: Duration,
+    /// More machines than this are a finding (C28).
+    pub machines: usize,
+    /// A history of settings of so many MiB is a finding.
+    pub history_mib: u64,
 }
 
 impl Default for Limits {
@@ -91,8 +102,26 @@ impl Default for Limits {
             clock_skew: Duration::from_secs(5),
             unknown: Duration::from_secs(30),
             flap_changes: 10,
+            propagation: Duration::from_secs(30),
+            machines: GOOD_MACHINES,
+            history_mib: 256,
         }
     }
+}
+
+/// A commit that a peer has taken from this console.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Committed {
+    /// Names the command in this run, as it was submitted.
+    pub id: u64,
+    /// Its name for everybody.
+    pub commit: CommitId,
+    /// By which peer.
+    pub on: PeerId,
+    /// When.
+    pub at: Time,
+    /// The author's comment.
+    pub comment: Line,
 }
 
 /// A complete settings tree, and who told it.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use russh::keys::PublicKey;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::desk::{Desk, Gone};
 use super::dial::{self, DialError};
@@ -13,16 +13,24 @@ use super::{Dials, Profile};
 use crate::domain::mesh::Cause;
 use crate::domain::reach::{Endpoint, PeerEvent};
 use crate::domain::text::Line;
-use crate::domain::time::Time;
-use crate::ssh::backoff::{LASTING_OBSERVER, OBSERVER, WARY};
+use crate::ssh::backoff::{Backoff, LASTING_OBSERVER, OBSERVER, TIMED_OUT, WARY};
 use crate::ssh::client::fingerprint;
-use crate::ssh::net::Net;
+use crate::ssh::net::{Net, deadline};
 
 /// A connection that held this long ends a row of failures.
 const HELD: Duration = Duration::from_secs(5);
 
-/// After more failures in a row a peer counts as gone for longer: half a minute of dials and more.
+/// A dial that fails after this long has waited for the peer.
+const SLOW: Duration = Duration::from_secs(1);
+
+/// After more failures in a row a peer counts as gone for longer: half a minute of dials that are refused at once.
 const LASTING: u32 = 10;
+
+/// So it does where dials run into deadlines, and so long a time has passed with fewer of them.
+const GONE: Duration = Duration::from_secs(30);
+
+/// The wait of a peer that is dialled rarely ends on moments this far apart.
+const ROUNDED: Duration = Duration::from_millis(1024);
 
 /// How often an unknown host key is looked up again while somebody is asked: `peerdeck trust` may run elsewhere.
 const ASK_AGAIN: Duration = Duration::from_mins(5);
@@ -44,6 +52,7 @@ impl Actor {
     /// Never comes back otherwise.
     async fn live(&mut self) -> Gone {
         let (mut attempt, mut failures) = (0_u32, 0_u32);
+        let mut missed = Instant::now();
         loop {
             attempt = attempt.saturating_add(1);
             let began = Instant::now();
@@ -54,8 +63,18 @@ impl Actor {
             if connected {
                 attempt = 0;
             }
+            if connected {
+                missed = Instant::now();
+            }
             failures = if connected && began.elapsed() >= HELD { 1 } else { failures.saturating_add(1) };
-            if let Err(gone) = self.pause(lost, failures).await {
+            let slow = !connected && began.elapsed() >= SLOW;
+            let backoff = match failures {
+                _ if slow && missed.elapsed() >= GONE => LASTING_OBSERVER,
+                0..=LASTING if slow => TIMED_OUT,
+                0..=LASTING => OBSERVER,
+                _ => LASTING_OBSERVER,
+            };
+            if let Err(gone) = self.pause(lost, failures, backoff).await {
                 return gone;
             }
         }
@@ -92,7 +111,7 @@ impl Actor {
     }
 
     /// Says that the connection is lost and waits as long as it takes until the next dial.
-    async fn pause(&mut self, lost: Lost, failures: u32) -> Result<(), Gone> {
+    async fn pause(&mut self, lost: Lost, failures: u32, backoff: Backoff) -> Result<(), Gone> {
         let Lost { cause, mut detail, address, wary, unknown } = lost;
         if let Some((host, port, key)) = unknown {
             if self.profile.interactive {
@@ -105,26 +124,18 @@ impl Actor {
             let how = if port == 22 { host } else { format!("{host}:{port}") };
             detail = format!("{detail}. Look at the fingerprint, then: peerdeck trust {how}");
         }
-        let backoff = match failures {
-            _ if wary => WARY,
-            0..=LASTING => OBSERVER,
-            _ => LASTING_OBSERVER,
+        let now = Instant::now();
+        let again = if wary {
+            deadline(WARY.delay(failures, rand::random()), ROUNDED)
+        } else {
+            backoff.shared(failures, now.into_std()).into()
         };
-        let retry_in = self.together(backoff.delay(failures, rand::random()));
+        let retry_in = again.duration_since(now);
         let detail = Line::new(&detail);
         self.desk.post(PeerEvent::Lost { cause, detail, address, retry_in: Some(retry_in) });
         // A key that was accepted for an earlier question does not cut this wait short.
         self.desk.trusted = None;
-        self.desk.wait(sleep(retry_in)).await
-    }
-
-    /// A long wait ends on a moment that others share, so that many dials wake the process once.
-    fn together(&self, wait: Duration) -> Duration {
-        let Some(grid) = [5_000, 1_000].into_iter().find(|grid| wait.as_millis() >= u128::from(*grid)) else {
-            return wait;
-        };
-        let due = (self.desk.clock.now() + wait).as_millis().div_ceil(grid) * grid;
-        Time::from_millis(due).since(self.desk.clock.now())
+        self.desk.wait(sleep_until(again)).await
     }
 
     /// Asks about an unknown key until it is accepted or a dial is wanted anyway.

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, Weak};
+use std::time::Duration;
 
 use russh::keys::PublicKey;
 use tokio::sync::Mutex;
@@ -26,7 +28,14 @@ pub(super) struct Dialed {
 
 /// The sessions with jump hosts, by user, host and port: a bastion would refuse one for each peer behind it.
 #[derive(Default)]
-pub(super) struct Jumps(std::sync::Mutex<HashMap<JumpKey, Arc<Mutex<Jump>>>>);
+pub(super) struct Jumps {
+    sessions: std::sync::Mutex<HashMap<JumpKey, Arc<Mutex<Jump>>>>,
+    /// When known hosts were last looked at, by the file that is ours.
+    looked: Mutex<HashMap<PathBuf, Instant>>,
+}
+
+/// Dials that begin this close together share one look at the known hosts.
+const SAME_LOOK: Duration = Duration::from_millis(50);
 
 type JumpKey = (String, String, u16);
 
@@ -39,6 +48,21 @@ struct Jump {
 }
 
 impl Jumps {
+    /// Reads the known hosts again if they have changed, off the runtime's threads.
+    async fn refresh(&self, known: &KnownHosts) {
+        let came = Instant::now();
+        let mut looked = self.looked.lock().await;
+        if looked.get(known.own_file()).is_some_and(|at| came < *at + SAME_LOOK) {
+            return;
+        }
+        let began = Instant::now();
+        let file = known.own_file().to_owned();
+        let known = known.clone();
+        // A panic there would leave what was read before, which is what is wanted.
+        let _ = tokio::task::spawn_blocking(move || known.refresh()).await;
+        looked.insert(file, began);
+    }
+
     async fn session(
         &self,
         via: &JumpHost,
@@ -48,7 +72,7 @@ impl Jumps {
     ) -> Result<Arc<Session>, DialError> {
         let came = Instant::now();
         let key = (via.user.clone(), via.host.clone(), via.port);
-        let slot = Arc::clone(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default());
+        let slot = Arc::clone(self.sessions.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default());
         let mut slot = slot.lock().await;
         if let Some(session) = slot.session.upgrade().filter(|s| !s.is_closed()) {
             return Ok(session);
@@ -88,7 +112,6 @@ pub(super) async fn dial(
     net: &dyn Net,
     now: u64,
 ) -> Result<Dialed, DialError> {
-    refresh(&profile.known_hosts).await;
     let (host, port) = (endpoint.key.host.as_str(), endpoint.key.port);
     let name = wanted_name(endpoint, profile);
     let failed =
@@ -97,6 +120,7 @@ pub(super) async fn dial(
     let mut target = target(endpoint, profile, credentials, now);
     let explain = |error: ConnectError, address| failed(with_problems(error, &problems), address);
     if let Some(via) = &profile.via {
+        jumps.refresh(&profile.known_hosts).await;
         let jump = jumps.session(via, profile, net, now).await?;
         let stream = jump.forward(&name, port).await.map_err(|e| failed(e, None))?;
         let session = client::connect_stream(stream, &target).await.map_err(|e| explain(e, None))?;
@@ -104,16 +128,10 @@ pub(super) async fn dial(
     }
     let addresses = resolve(&name, profile, &target).await.map_err(|e| failed(e, None))?;
     let (stream, address) = first_that_answers(&addresses, port, net, &target).await.map_err(|(e, a)| failed(e, a))?;
+    jumps.refresh(&profile.known_hosts).await;
     set_also(&mut target, endpoint, profile, &[name, address.ip().to_string()], now);
     let session = client::connect_stream(stream, &target).await.map_err(|e| explain(e, Some(address)))?;
     Ok(Dialed { session, address: Some(address), _jump: None })
-}
-
-/// Reads the known hosts again if they have changed, off the runtime's threads.
-async fn refresh(known: &KnownHosts) {
-    let known = known.clone();
-    // A panic there would leave what was read before, which is what is wanted.
-    let _ = tokio::task::spawn_blocking(move || known.refresh()).await;
 }
 
 /// The name or address that is dialled.

@@ -31,10 +31,13 @@ use crate::proto::rpc::{
 };
 use crate::proto::settings::{WireEdit, wire_seen};
 use crate::proto::{self, DOCUMENT_MAX, ProtoError};
-use crate::ssh::net::BoxStream;
+use crate::ssh::net::{BoxStream, deadline};
 
 /// The least patience for a report.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Patience ends on moments this far apart: peers that fall silent together are lost together.
+const TOGETHER: Duration = Duration::from_millis(1024);
 
 /// How long a command may be without an answer; then nobody can say what became of it.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -183,7 +186,7 @@ impl<'a> Watch<'a> {
         // A new channel knows nothing of what was asked on the one before.
         self.tree = false;
         self.ask_tree(desk.tree, writer).await?;
-        let mut patience = Instant::now() + self.patience();
+        let mut patience = deadline(self.patience(), TOGETHER);
         let mut next_ping = Instant::now();
         loop {
             if desk.gap && desk.is_clear() {
@@ -195,7 +198,7 @@ impl<'a> Watch<'a> {
                     Ok(line) => {
                         if self.read(desk, line, observing)? {
                             let now = Instant::now();
-                            patience = now + self.patience();
+                            patience = deadline(self.patience(), TOGETHER);
                             // With a report, not by a timer of its own: an idle console is not woken for it.
                             if now >= next_ping {
                                 next_ping = now + self.interval * PING_EACH - self.interval / 2;

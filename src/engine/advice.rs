@@ -36,6 +36,23 @@ pub(super) fn of(kind: FindingKind, cause: Option<Cause>) -> Line {
         FindingKind::LoginRefused => "check user, key and password of the fleet file, and the users on the peer",
         FindingKind::AnswerUnparsed => "compare the versions of both; if they fit, somebody else answers there",
         FindingKind::WatcherBlind => "look at the network of this machine before you look at the peers",
+        FindingKind::SettingsNotKept => {
+            "make room on its disk, or replace it; what it has is safe, commits go elsewhere"
+        }
+        FindingKind::Inconsistency => {
+            "compare the versions and settle it: peerdeck resolve, or the console's conflicts"
+        }
+        FindingKind::DanglingReference => "promote what is named, or demote what names it; it is disabled meanwhile",
+        FindingKind::CommitNotPropagated => {
+            "look at its links, its load and its level; what it lacks comes by itself once a way leads there"
+        }
+        FindingKind::BlankTable => "define it, or let the mode inherit it again if that is not wanted",
+        FindingKind::StructureMended => "look at groups and machines, and set what you want; that settles it",
+        FindingKind::GroupNamedLikeCluster => {
+            "rename one of them: people mistake the group's settings for the cluster's"
+        }
+        FindingKind::TooManyMachines => "make several clusters: more machines slow each other down",
+        FindingKind::HistorySize => "nothing is wrong: look whether something commits in a loop",
         FindingKind::ObservationsDropped => "this machine or the peer is too busy: facts are late, none is wrong",
     };
     Line::new(text)

@@ -10,6 +10,7 @@ use super::findings::Tracker;
 use super::flaps::Flaps;
 use super::out::Out;
 use super::settings::Telling;
+use super::settings_rules::{Behind, Judged};
 use super::{relay, rules};
 use crate::domain::finding::FindingKind;
 use crate::domain::ids::{BootId, ClusterName, PeerId};
@@ -34,6 +35,8 @@ const LATE: Duration = Duration::from_millis(250);
 const LOOK: Duration = Duration::from_secs(1);
 /// while something is wrong and nobody says anything,
 const LOOK_SILENT: Duration = Duration::from_secs(2);
+/// more rarely the longer it has been so, up to this (limits that are known in advance are looked at in time),
+const LOOK_LASTING: Duration = Duration::from_secs(15);
 /// and while nothing is wrong and nobody says anything.
 pub(super) const LOOK_IDLE: Duration = Duration::from_secs(5);
 
@@ -86,6 +89,8 @@ pub(super) struct Extra {
     pub places: Vec<Option<usize>>,
     /// The start of the peer and the newest line of its log since then that was taken.
     pub logged: Option<(BootId, u64)>,
+    /// What it lacks of the settings that others have.
+    pub behind: Behind,
 }
 
 impl Extra {
@@ -113,6 +118,7 @@ pub(super) struct ClusterState {
     pub tracker: Tracker,
     pub commands: Vec<Pending>,
     pub settings: Telling,
+    pub judged: Judged,
     /// When this console itself last had to drop observations.
     pub dropping: Option<Time>,
     /// Set when something changed that is shown.
@@ -121,8 +127,12 @@ pub(super) struct ClusterState {
     pub aged: bool,
     /// Set when something changed that the verdict looks at.
     pub unsettled: bool,
+    /// Set when an event only repeats what is known: nothing follows from it.
+    pub repeated: bool,
     /// Set by everything that happens but the passing of time, until the next tick.
     stirred: bool,
+    /// When that was last so.
+    stirred_at: Time,
     /// Set when [`Self::next_look`] may be sooner than it was.
     pub shifted: bool,
     explained: Time,
@@ -142,6 +152,8 @@ impl ClusterState {
             verdicts: Arc::default(),
             findings: Arc::default(),
             settings: None,
+            commits: Arc::default(),
+            catalogue: Arc::clone(&config.catalogue),
             limits: config.limits,
             changes: 0,
         };
@@ -154,11 +166,14 @@ impl ClusterState {
             tracker: Tracker::default(),
             commands: Vec::new(),
             settings: Telling::default(),
+            judged: Judged::default(),
             dropping: None,
             dirty: true,
             aged: false,
             unsettled: true,
+            repeated: false,
             stirred: true,
+            stirred_at: now,
             shifted: true,
             explained: now,
             ticked: now,
@@ -226,7 +241,13 @@ impl ClusterState {
     /// After each event: verdict, findings, commands, relays.
     pub fn settle(&mut self, tick: bool, out: &mut Out<'_>) {
         let now = out.now;
+        if std::mem::take(&mut self.repeated) && !tick && !self.unsettled {
+            return;
+        }
         self.stirred = !tick;
+        if self.stirred {
+            self.stirred_at = now;
+        }
         self.shifted |= self.unsettled || !self.commands.is_empty();
         if tick {
             self.ticked = now;
@@ -263,6 +284,7 @@ impl ClusterState {
     /// Verdicts and rules into findings.
     fn judge(&mut self, out: &mut Out<'_>) {
         let blind = self.cluster.verdicts.iter().any(|v| v.kind == FindingKind::WatcherBlind);
+        self.note_settings(out.now);
         let candidates = rules::candidates(self, out.now);
         let changed = self.tracker.update(candidates, blind, &self.cluster, out);
         if changed {
@@ -284,7 +306,7 @@ impl ClusterState {
         let limits = &self.cluster.limits;
         let usual = match self.is_uneasy() || !self.tracker.is_empty() {
             _ if self.stirred => LOOK,
-            true => LOOK_SILENT,
+            true => (self.ticked.since(self.stirred_at) / 4).clamp(LOOK_SILENT, LOOK_LASTING),
             false => LOOK_IDLE,
         };
         // A fact is too old after its limit, not at it.
@@ -294,7 +316,7 @@ impl ClusterState {
         let known = self.extra.values().map(|e| e.known + relay::PATIENCE);
         let ripe = self.tracker.next(limits);
         let ends = self.cluster.peers.iter().filter_map(|p| Some(p.row.as_ref()?.maintenance.as_ref()?.until));
-        let soon = ages.chain(heard).chain(known).chain(ripe).chain(ends).filter(|t| *t > now);
+        let soon = ages.chain(heard).chain(known).chain(ripe).chain(ends).chain(self.behind_due()).filter(|t| *t > now);
         rounded(soon.chain([self.ticked + usual]).min().unwrap_or(now)).max(now)
     }
 

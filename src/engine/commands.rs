@@ -1,5 +1,6 @@
 //! Plans on their way: refused when their basis changed, done when a later observation shows it (rule 6).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Effect;
@@ -14,7 +15,7 @@ use crate::domain::mesh::link::LinkState;
 use crate::domain::plan::Plan;
 use crate::domain::reach::{EndpointKey, PeerRequest};
 use crate::domain::settings::CommitId;
-use crate::domain::snapshot::Peer;
+use crate::domain::snapshot::{Committed, Peer};
 use crate::domain::text::Line;
 use crate::domain::time::Time;
 
@@ -26,6 +27,9 @@ const SKEW: Duration = Duration::from_secs(2);
 
 /// No more plans than this are on their way at a time.
 const PENDING_MAX: usize = 256;
+
+/// Commits of this console that are remembered.
+const COMMITS_MAX: usize = 64;
 
 /// A plan that was sent.
 #[derive(Debug)]
@@ -98,8 +102,9 @@ impl ClusterState {
         match outcome.state {
             OutcomeState::Accepted | OutcomeState::Running => {
                 self.commands[at].taken = true;
-                if commit.is_some() {
-                    self.commands[at].commit = commit;
+                if let Some(commit) = commit {
+                    self.commands[at].commit = Some(commit.clone());
+                    self.note_commit(at, commit, out.now);
                 }
                 let plan = self.commands[at].plan.clone();
                 self.say(id, &plan, outcome.state, outcome.detail.as_str(), out);
@@ -139,6 +144,21 @@ impl ClusterState {
         for (pending, what) in done {
             self.say(pending.id, &pending.plan, OutcomeState::Observed, &what, out);
         }
+    }
+
+    /// Whoever looks can follow a commit from here on, observed or not.
+    fn note_commit(&mut self, at: usize, commit: CommitId, now: Time) {
+        let pending = &self.commands[at];
+        let (id, on, comment) = (pending.id, pending.target().clone(), pending.plan.command.reason().clone());
+        let commits = Arc::make_mut(&mut self.cluster.commits);
+        if commits.iter().any(|c| c.commit == commit) {
+            return; // The peer has said it before.
+        }
+        if commits.len() == COMMITS_MAX {
+            commits.remove(0);
+        }
+        commits.push(Committed { id, commit, on, at: now, comment });
+        self.dirty = true;
     }
 
     /// What peers hold came in: is a commit everywhere where it must be?

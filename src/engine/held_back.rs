@@ -90,7 +90,7 @@ fn announcement(state: &ClusterState, peer: &Peer, now: Time) -> Option<Candidat
 }
 
 /// A moment as `2026-11-21 14:05 UTC`: the engine knows neither zones nor calendars.
-fn utc(at: Time) -> String {
+pub(super) fn utc(at: Time) -> String {
     let minutes = at.as_millis() / 60_000;
     let (days, minute) = (minutes / 1440, minutes % 1440);
     // Days since 1970 as a date: years are counted from 1 March, in cycles of 400 years.

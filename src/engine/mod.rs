@@ -4,10 +4,11 @@
 //! answers with effects, which the runtime carries out.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::domain::ids::{ClusterName, PeerId};
 use crate::domain::reach::{Endpoint, EndpointKey, PeerEvent, PeerRequest};
-use crate::domain::settings::{Key, Past};
+use crate::domain::settings::{Catalogue, Key, Past};
 use crate::domain::snapshot::Limits;
 use crate::domain::text::Line;
 use crate::domain::{Event as Happening, Finding, Outcome, Plan};
@@ -16,6 +17,7 @@ mod advice;
 pub mod bulk;
 mod cluster;
 mod commands;
+mod commit_plans;
 mod core;
 mod dns_rules;
 mod findings;
@@ -31,6 +33,7 @@ mod rows;
 mod rules;
 pub mod runtime;
 pub mod settings;
+mod settings_rules;
 
 pub use core::Engine;
 
@@ -52,6 +55,8 @@ pub struct ClusterConfig {
     pub discover: bool,
     /// What counts as too old.
     pub limits: Limits,
+    /// The features that are known.
+    pub catalogue: Arc<Catalogue>,
 }
 
 /// Another fleet, to be taken over without dropping what has not changed.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use super::commit_plans;
 use crate::domain::command::Command;
 use crate::domain::ids::PeerId;
 use crate::domain::maintenance::LASTING_MAX;
@@ -36,6 +37,12 @@ fn plan_apart(cluster: &Cluster, command: Command, apart: &BTreeSet<PeerId>, now
             evidence = evidence_of(cluster, peer, apart, now);
             obstacles.extend(obstacle(peer, name, &command, now));
             effects = effects_of(cluster, peer, name, &command, now);
+            if let Command::Commit { edits, .. } = &command {
+                let lines = commit_plans::plan(cluster, peer, edits);
+                evidence = lines.evidence;
+                effects.extend(lines.effects);
+                obstacles.extend(lines.obstacles);
+            }
         }
     }
     let lines = |texts: Vec<String>| texts.iter().map(|t| Line::new(t)).collect();
@@ -111,10 +118,10 @@ fn effects_of(cluster: &Cluster, peer: &Peer, name: &str, command: &Command, now
                 "its control links stay, so that it can be reconnected from any member".into(),
             ]
         }
-        Command::Reconnect { .. } => vec![
-            format!("{name} dials all members at once and takes part in the mesh again"),
-            "nothing is merged yet: this version replicates no settings".into(),
-        ],
+        Command::Reconnect { .. } => {
+            let dials = format!("{name} dials all members at once and takes part in the mesh again");
+            [dials].into_iter().chain(commit_plans::merge(cluster, peer, name)).collect()
+        }
         Command::MaintenanceOn { reason, .. } => {
             let shown = if reason.is_empty() { "without a reason".to_owned() } else { format!("\"{reason}\"") };
             let mut effects = vec![format!("{name} is shown in maintenance everywhere, {shown}"), held.to_owned()];
@@ -124,6 +131,7 @@ fn effects_of(cluster: &Cluster, peer: &Peer, name: &str, command: &Command, now
             effects
         }
         Command::MaintenanceOff { .. } => vec![format!("alerts about {name} are raised again at once")],
+        // Its effects are those of its edits: see `commit_plans`.
         Command::Commit { .. } => Vec::new(),
     }
 }

@@ -22,7 +22,7 @@ impl ClusterState {
             return; // A last word of an actor that was stopped.
         }
         match event {
-            PeerEvent::Dialing { attempt } => self.with_reach(key, |reach| reach.attempts = attempt),
+            PeerEvent::Dialing { attempt } => self.on_dialing(key, attempt),
             PeerEvent::Connected { address, took, id } => self.on_connected(key, address, took, id, out),
             PeerEvent::RoundTrip(rtt) => {
                 if let Some(at) = self.seat(key) {
@@ -59,10 +59,12 @@ impl ClusterState {
         }
     }
 
-    fn with_reach(&mut self, key: &EndpointKey, change: impl FnOnce(&mut Reach)) {
-        if let Some(at) = self.seat(key) {
-            change(&mut self.peer_mut(at).reach);
-        }
+    fn on_dialing(&mut self, key: &EndpointKey, attempt: u32) {
+        let Some(at) = self.seat(key) else { return };
+        // One more dial of a peer that stays away: whoever looks sees its number, and nobody is woken for it.
+        self.repeated = self.cluster.peers[at].reach.state == ReachState::Unreachable;
+        let peer = if self.repeated { self.peer_quietly(at) } else { self.peer_mut(at) };
+        peer.reach.attempts = attempt;
     }
 
     fn on_connected(
@@ -175,8 +177,12 @@ impl ClusterState {
         let now = out.now;
         let id = self.cluster.peers[at].id.clone();
         let label = self.cluster.label(&id).to_owned();
-        let reach = &mut self.peer_mut(at).reach;
-        let news = reach.state != ReachState::Unreachable || reach.cause != Some(cause);
+        let before = &self.cluster.peers[at].reach;
+        let news = before.state != ReachState::Unreachable || before.cause != Some(cause);
+        // Lost again for the same reason: only the moment of the next dial is another.
+        self.repeated = !news && before.detail == detail && before.address == address.or(before.address);
+        let peer = if self.repeated { self.peer_quietly(at) } else { self.peer_mut(at) };
+        let reach = &mut peer.reach;
         if unknown && reach.state == ReachState::AskHostKey {
             reach.detail = detail;
             reach.address = address.or(reach.address);
@@ -193,7 +199,7 @@ impl ClusterState {
         reach.detail = detail;
         reach.address = address.or(reach.address);
         reach.next_attempt = retry_in.map(|span| now + span);
-        self.unsettled = true;
+        self.unsettled |= !self.repeated;
         if news {
             self.disturb(&id, now);
             out.happened(EventKind::Reach, Subject::Peer(id), &text);

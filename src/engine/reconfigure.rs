@@ -1,6 +1,7 @@
 //! Another fleet while the engine runs: what has not changed is not touched.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::cluster::ClusterState;
 use super::out::Out;
@@ -38,6 +39,11 @@ impl ClusterState {
     fn reconfigure(&mut self, config: ClusterConfig, restart: &BTreeSet<EndpointKey>, out: &mut Out<'_>) {
         if self.config.limits != config.limits {
             self.cluster.limits = config.limits;
+            self.dirty = true;
+            self.unsettled = true;
+        }
+        if self.cluster.catalogue != config.catalogue {
+            self.cluster.catalogue = Arc::clone(&config.catalogue);
             self.dirty = true;
             self.unsettled = true;
         }

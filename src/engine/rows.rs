@@ -52,7 +52,7 @@ impl ClusterState {
                 // Of another origin, or changes to a row that was never sent.
                 Fact::Row(_) | Fact::RowDelta(_) => *out.dropped += 1,
                 Fact::Health(health) => self.on_health(at, health, out.now),
-                Fact::Holding(holding) => self.on_holding(at, holding),
+                Fact::Holding(holding) => self.on_holding(at, holding, out),
                 Fact::Tree(part) => self.on_tree(key, &id, part, out),
                 Fact::Sessions(sessions) if *sessions == *self.cluster.peers[at].sessions => {}
                 Fact::Sessions(sessions) => self.peer_mut(at).sessions = sessions.into(),

@@ -9,6 +9,7 @@ use super::dns_rules;
 use super::findings::Candidate;
 use super::flaps::CALM;
 use super::held_back;
+use super::settings_rules;
 use crate::domain::finding::{FindingKind, Subject};
 use crate::domain::ids::PeerId;
 use crate::domain::mesh::link::{Cause, LinkState};
@@ -68,6 +69,7 @@ pub(super) fn candidates(state: &ClusterState, now: Time) -> Vec<Candidate> {
         all.extend(unwell_talk(state, peer, now));
     }
     all.extend(ignored(state, now));
+    all.extend(settings_rules::candidates(state, now));
     if let Some(at) = state.dropping.filter(|at| now.since(*at) < LINGER) {
         let text = "this console could not take in all that was reported";
         all.push(Candidate::new(FindingKind::ObservationsDropped, Subject::Watcher, at, text));
@@ -257,7 +259,16 @@ fn explained_peers(state: &ClusterState, found: &[Candidate], now: Time) -> BTre
             | FindingKind::ClockSkew
             | FindingKind::AnswerUnparsed
             | FindingKind::WatcherBlind
-            | FindingKind::ObservationsDropped => {}
+            | FindingKind::ObservationsDropped
+            | FindingKind::SettingsNotKept
+            | FindingKind::Inconsistency
+            | FindingKind::DanglingReference
+            | FindingKind::CommitNotPropagated
+            | FindingKind::BlankTable
+            | FindingKind::StructureMended
+            | FindingKind::GroupNamedLikeCluster
+            | FindingKind::TooManyMachines
+            | FindingKind::HistorySize => {}
         }
         let whole = matches!(c.kind, FindingKind::LoginRefused | FindingKind::HostKeyUnknown);
         if whole && c.subject == Subject::Cluster {

@@ -12,7 +12,7 @@ use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::{Config, Effect, Engine, Event, Reconfiguration};
-use crate::clock::Clock;
+use crate::clock::{Clock, shared_moment};
 use crate::domain::command::{Outcome, OutcomeState};
 use crate::domain::event::Event as Happening;
 use crate::domain::finding::{Finding, Transition};
@@ -33,6 +33,8 @@ const ORDERS: usize = 64;
 const FRAME: Duration = Duration::from_millis(30);
 /// Pictures that differ in ages and round trips alone: nobody is told, whoever looks finds one no older than this.
 const AGES: Duration = Duration::from_millis(250);
+/// A look may be this late.
+const TOGETHER: Duration = Duration::from_millis(64);
 /// No more than this many events are taken between two pictures.
 const BATCH: usize = 256;
 
@@ -235,6 +237,11 @@ pub fn spawn(config: Config, connector: Arc<dyn Connector>, clock: Arc<dyn Clock
     (observer, commander)
 }
 
+/// `at`, or a little later where a timer wakes the process only once.
+fn together(at: Instant) -> Instant {
+    shared_moment(at.into_std(), TOGETHER).into()
+}
+
 struct Task {
     engine: Engine,
     connector: Arc<dyn Connector>,
@@ -275,6 +282,8 @@ impl Task {
                 }
                 () = sleep_until(due), if is_dirty || is_aged => self.publish(),
                 event = events.recv() => {
+                    // Others that were woken by the same timer speak first: their words make one picture with this one.
+                    tokio::task::yield_now().await;
                     let mut next = event;
                     let mut taken = 0;
                     while let Some((key, event)) = next {
@@ -287,7 +296,7 @@ impl Task {
             }
             let now = self.clock.now();
             if let Some(sooner) = self.engine.look_sooner(now) {
-                tick = tick.min(Instant::now() + sooner.since(now));
+                tick = tick.min(together(Instant::now() + sooner.since(now)));
             }
             if self.engine.is_dirty() && self.shown.elapsed() >= FRAME {
                 self.publish();
@@ -297,7 +306,7 @@ impl Task {
 
     fn next_tick(&self) -> Instant {
         let now = self.clock.now();
-        Instant::now() + self.engine.next_look(now).since(now)
+        together(Instant::now() + self.engine.next_look(now).since(now))
     }
 
     fn step(&mut self, event: Event) {

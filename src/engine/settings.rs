@@ -23,6 +23,9 @@ const REGISTERS_MAX: usize = 200_000;
 /// Most bytes that the registers of a cluster may take here, roughly.
 const BYTES_MAX: usize = 128 * 1024 * 1024;
 
+/// Most authors of commits: each peer of a cluster has a few in its life.
+const ACTORS_MAX: usize = 8_192;
+
 /// A peer that was asked has this long for the next part.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -175,8 +178,12 @@ impl ClusterState {
     }
 
     /// What a peer holds.
-    pub fn on_holding(&mut self, at: usize, holding: Arc<Holding>) {
-        if self.cluster.peers[at].holding.as_ref() != Some(&holding) {
+    pub fn on_holding(&mut self, at: usize, holding: Arc<Holding>, out: &mut Out<'_>) {
+        if holding.have.len() > ACTORS_MAX {
+            let id = self.cluster.peers[at].id.clone();
+            let why = format!("commits of {} authors, {ACTORS_MAX} are taken", holding.have.len());
+            self.on_unparsed(&id, Line::new(&why), out);
+        } else if self.cluster.peers[at].holding.as_ref() != Some(&holding) {
             self.peer_mut(at).holding = Some(holding);
             self.unsettled = true;
         }
@@ -243,10 +250,13 @@ impl ClusterState {
                 tree.update(building.registers);
                 Arc::new(tree)
             }
-            Some(_) | None => {
+            shown @ (Some(_) | None) => {
                 self.settings.bytes = building.bytes;
                 let registers = building.registers.into_iter().filter_map(|(key, entry)| Some((key, entry?)));
-                Arc::new(Tree::new(cluster_id, registers))
+                let tree = Tree::new(cluster_id, registers);
+                // Another peer may tell the same: whoever looks at trees need not look again.
+                let same = shown.filter(|s| *s.tree == tree);
+                same.map_or_else(|| Arc::new(tree), |s| Arc::clone(&s.tree))
             }
         };
         if tree.registers().len() > REGISTERS_MAX || self.settings.bytes > BYTES_MAX {
@@ -392,8 +402,12 @@ pub(super) fn observed(cluster: &Cluster, on: &PeerId, commit: &CommitId) -> Opt
 
 /// Who does not have a commit of those that should, in words, for a wait that came to nothing.
 pub(super) fn lacking(cluster: &Cluster, commit: &CommitId) -> Option<String> {
-    let lack = spread(cluster, commit).into_iter().filter(|(_, has)| *has == Has::No);
-    let names: Vec<String> = lack.map(|(id, _)| cluster.label(&id).to_owned()).collect();
+    let of = |p: &Peer| match has(p, commit) {
+        Has::No if p.detached().is_none() => Some(cluster.label(&p.id).to_owned()),
+        Has::Unknown if p.is_reached() => Some(format!("{} (does not say what it has)", cluster.label(&p.id))),
+        Has::Yes | Has::No | Has::Unknown => None,
+    };
+    let names: Vec<String> = cluster.peers.iter().filter_map(|p| of(p)).collect();
     (!names.is_empty()).then(|| format!("not yet on {}", listed(names, 12)))
 }
 

@@ -15,7 +15,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::domain::ids::FeatureName;
-use crate::domain::settings::catalogue::{Catalogue, Feature, Kind, Levels, Path, Reference};
+use crate::domain::settings::catalogue::{Catalogue, Feature, Kind, Levels, NAME_LETTERS, Path, Reference};
 use crate::domain::settings::rules::check_value;
 use crate::domain::settings::{DEPTH_MAX, Key, ModeId, Value};
 use crate::domain::text::{Line, clean};
@@ -129,7 +129,7 @@ impl Reader {
 fn is_name(name: &FeatureName, raw: &str) -> bool {
     let fine = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
     let key = Key::Feature(ModeId::Cluster, name.clone());
-    name.as_str() == raw && raw.chars().all(fine) && raw.len() <= 64 && key.to_string().parse() == Ok(key)
+    name.as_str() == raw && raw.chars().all(fine) && raw.len() <= NAME_LETTERS && key.to_string().parse() == Ok(key)
 }
 
 impl<'a> File<'a> {
@@ -240,13 +240,13 @@ impl<'a> File<'a> {
         Some(match value.get_ref() {
             DeValue::String(text) => Value::text(text),
             DeValue::Boolean(yes) => Value::Bool(*yes),
-            DeValue::Integer(n) => match i64::from_str_radix(n.as_str(), n.radix()) {
-                Ok(n) => Value::Int(n),
-                Err(_) => {
+            DeValue::Integer(n) => {
+                let Ok(n) = i64::from_str_radix(n.as_str(), n.radix()) else {
                     self.complain(&value.span(), "a number that is too large");
                     return None;
-                }
-            },
+                };
+                Value::Int(n)
+            }
             DeValue::Float(n) => match f64::from_str(n.as_str()) {
                 Ok(n) if n.is_finite() => Value::Float(n),
                 Ok(_) | Err(_) => {

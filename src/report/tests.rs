@@ -138,6 +138,8 @@ fn snapshot() -> Snapshot {
         verdicts: Arc::default(),
         findings: Arc::new(findings),
         settings: None,
+        commits: Arc::default(),
+        catalogue: Arc::default(),
         limits: Limits::default(),
         changes: 0,
     };

@@ -1,6 +1,8 @@
 //! How long to wait before the next dial: exponential with full jitter.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use crate::clock::shared_moment;
 
 /// The bounds of a back-off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,8 +16,11 @@ pub struct Backoff {
 /// After ordinary failures of an observer's connection.
 pub const OBSERVER: Backoff = Backoff { base: Duration::from_millis(250), cap: Duration::from_secs(5) };
 
+/// After a dial that ended by a deadline: it has waited for the peer already.
+pub const TIMED_OUT: Backoff = Backoff { base: Duration::from_secs(4), cap: Duration::from_secs(5) };
+
 /// After so many of them that the peer is gone for longer.
-pub const LASTING_OBSERVER: Backoff = Backoff { base: Duration::from_millis(250), cap: Duration::from_secs(20) };
+pub const LASTING_OBSERVER: Backoff = Backoff { base: Duration::from_secs(20), cap: Duration::from_secs(20) };
 
 /// After what repeating soon won't mend: a refused login (it may lock the account), another machine than the
 /// expected one, an answer that can't be read.
@@ -27,6 +32,16 @@ impl Backoff {
     pub fn ceiling(&self, failures: u32) -> Duration {
         let factor = 1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX);
         self.base.saturating_mul(factor).min(self.cap)
+    }
+
+    /// The end of the wait after `failures` failures in a row, on a moment that all dials of this process have in
+    /// common ([`shared_moment`]), so that many of them wake it once: moments lie about the longest wait apart. Seen from a
+    /// peer the wait is spread over that range all the same, because each process has moments of its own.
+    #[must_use]
+    pub fn shared(&self, failures: u32, now: Instant) -> Instant {
+        let apart = self.ceiling(failures);
+        // A timer may ring a little early: then its own moment is not the next one.
+        shared_moment(now + apart / 8, apart)
     }
 
     /// The wait after `failures` failures in a row. `draw` is drawn evenly from 0 to 1; it spreads the wait

@@ -10,12 +10,12 @@ use russh::keys::ssh_key::{Algorithm, Certificate};
 use russh::keys::{HashAlg, PrivateKey, PublicKey};
 use russh::{Channel, ChannelMsg, ChannelOpenFailure, Disconnect};
 use strum::IntoStaticStr;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::channel::{Cuttable, Drained, INBOX_MAX};
 use super::handshake::{self, Ending, Hooks, Witness};
 use super::login;
-use super::net::{BoxStream, Net};
+use super::net::{BoxStream, Net, deadline};
 use crate::domain::mesh::Cause;
 use crate::domain::text::clean;
 use crate::domain::time::human;
@@ -56,6 +56,9 @@ pub struct Deadlines {
     /// The connection, without a sign of life of the peer, once it stands.
     pub silence: Duration,
 }
+
+/// Deadlines that silent peers run into are rounded up to this.
+const ROUNDED: Duration = Duration::from_millis(256);
 
 impl Default for Deadlines {
     fn default() -> Self {
@@ -190,7 +193,7 @@ pub async fn connect(net: &dyn Net, address: SocketAddr, target: &Target) -> Res
 /// [`ConnectError`] of [`Stage::Tcp`].
 pub async fn dial(net: &dyn Net, address: SocketAddr, target: &Target) -> Result<BoxStream, ConnectError> {
     let limit = target.deadlines.connect;
-    match timeout(limit, net.connect(address)).await {
+    match timeout_at(deadline(limit, ROUNDED), net.connect(address)).await {
         Ok(Ok(stream)) => Ok(stream),
         Ok(Err(e)) => {
             let (cause, why) = tcp_cause(&e);
@@ -230,7 +233,7 @@ pub async fn connect_stream(stream: BoxStream, target: &Target) -> Result<Sessio
     let hooks = Hooks::new(target, &witness);
     let begin = Instant::now();
     let limit = target.deadlines.key_exchange;
-    let connected = timeout(limit, russh::client::connect_stream(config, stream, hooks)).await;
+    let connected = timeout_at(deadline(limit, ROUNDED), russh::client::connect_stream(config, stream, hooks)).await;
     let mut handle = match connected {
         Ok(Ok(handle)) => handle,
         Ok(Err(e)) => return Err(handshake::error(target, &witness, &e)),

@@ -5,9 +5,20 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::time::Instant;
+
+use crate::clock::shared_moment;
+
+/// `limit` from now, rounded up to a moment that the deadlines of many dials share: those that began together end
+/// together, and wake the process once.
+#[must_use]
+pub fn deadline(limit: Duration, apart: Duration) -> Instant {
+    shared_moment((Instant::now() + limit).into_std(), apart).into()
+}
 
 /// A future that can be boxed and sent.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

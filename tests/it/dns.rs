@@ -243,3 +243,95 @@ async fn the_system_knows_itself() {
     let found = Resolver::system().unwrap().forward("localhost", Duration::from_secs(5)).await;
     assert!(found.result == DnsResult::Ok && found.answers.iter().all(IpAddr::is_loopback), "{found:?}");
 }
+
+/// A server that counts questions and answers none.
+fn mute() -> (std::net::UdpSocket, SocketAddr) {
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_nonblocking(true).unwrap();
+    let at = socket.local_addr().unwrap();
+    (socket, at)
+}
+
+/// Names that it was asked for since it was looked at last.
+fn asked(server: &std::net::UdpSocket) -> Vec<(Vec<u8>, SocketAddr)> {
+    let mut bytes = [0; 512];
+    let mut all = Vec::new();
+    while let Ok((n, from)) = server.recv_from(&mut bytes) {
+        all.push((bytes[..n].to_vec(), from));
+    }
+    all
+}
+
+const SIX: [&str; 6] = ["a.test", "b.test", "c.test", "d.test", "e.test", "f.test"];
+
+async fn look_up_all(resolver: &Resolver) -> Vec<DnsResult> {
+    let all = SIX.map(|name| resolver.forward(name, Duration::from_secs(3)));
+    futures::future::join_all(all).await.into_iter().map(|found| found.result).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn names_for_which_nobody_answers_share_one_question() {
+    let (server, at) = mute();
+    let resolver = Resolver::with_servers(&[at]);
+    assert_eq!(look_up_all(&resolver).await, [DnsResult::Timeout; 6]);
+    assert!(asked(&server).len() >= 12, "at first each name is asked for, both families");
+    for _ in 0..3 {
+        let began = Instant::now();
+        assert_eq!(look_up_all(&resolver).await, [DnsResult::Timeout; 6]);
+        assert_eq!(asked(&server).len(), 1, "one datagram for all six");
+        assert!(began.elapsed() <= Duration::from_millis(3100), "{:?}", began.elapsed());
+    }
+    // A name that nobody has asked for yet is not condemned unheard.
+    assert_eq!(resolver.forward("g.test", Duration::from_secs(3)).await.result, DnsResult::Timeout);
+    assert!(asked(&server).len() >= 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shared_question_that_is_called_off_is_asked_by_the_next() {
+    let (server, at) = mute();
+    let resolver = Resolver::with_servers(&[at]);
+    look_up_all(&resolver).await;
+    asked(&server);
+    let first = resolver.clone();
+    let first = tokio::spawn(async move { first.forward("a.test", Duration::from_secs(3)).await.result });
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let began = Instant::now();
+    let next = resolver.forward("b.test", Duration::from_secs(3));
+    let (found, ()) = tokio::join!(next, async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        first.abort();
+    });
+    assert_eq!(found.result, DnsResult::Timeout);
+    assert_eq!(asked(&server).len(), 2, "one of each");
+    assert!(began.elapsed() >= Duration::from_secs(3), "it had its whole time: {:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn one_name_without_an_answer_fails_no_other_and_an_answer_ends_the_silence() {
+    let (_server, resolver) = resolver().await;
+    let found = resolver.forward("silent.example.com", DEADLINE).await;
+    assert_eq!(found.result, DnsResult::Timeout, "{found:?}");
+    // Under way again, as the question for all: what is asked meanwhile is answered as ever.
+    let (silent, other) = tokio::join!(
+        resolver.forward("silent.example.com", DEADLINE),
+        resolver.forward("lab1.example.com", Duration::from_secs(5))
+    );
+    assert_eq!((silent.result, other.result), (DnsResult::Timeout, DnsResult::Ok), "{silent:?} {other:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_answers_again_is_heard_at_the_next_look_up() {
+    let (socket, at) = mute();
+    let resolver = Resolver::with_servers(&[at]);
+    let short = Duration::from_millis(300);
+    for name in ["lab1.example.com", "six.example.com"] {
+        assert_eq!(resolver.forward(name, short).await.result, DnsResult::Timeout);
+    }
+    drop(socket);
+    let mut server = Server::new(Answers::default());
+    server.register_socket(UdpSocket::bind(at).await.unwrap());
+    for (name, address) in [("lab1.example.com", "127.0.0.1"), ("six.example.com", "::7")] {
+        let found = resolver.forward(name, Duration::from_secs(5)).await;
+        assert_eq!(addresses(&found), [address], "{found:?}");
+    }
+}

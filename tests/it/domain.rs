@@ -429,7 +429,13 @@ fn world_of(peers: &[Said], order: &[usize]) -> Arc<Snapshot> {
     let name = |i: usize| format!("lab{i}");
     let cluster = "americas".into();
     let endpoints = (0..n).map(|i| endpoint(&cluster, &name(i))).collect();
-    let config = ClusterConfig { name: cluster.clone(), endpoints, discover: false, limits: Limits::default() };
+    let config = ClusterConfig {
+        name: cluster.clone(),
+        endpoints,
+        discover: false,
+        limits: Limits::default(),
+        catalogue: Arc::default(),
+    };
     let (mut engine, _) = Engine::new(Config { clusters: vec![config] }, now);
     let mut membership = Membership {
         cluster_id: "c".into(),

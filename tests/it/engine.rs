@@ -6,6 +6,8 @@ mod reconfigure;
 mod runtime;
 #[path = "engine/scenario.rs"]
 mod scenario;
+#[path = "engine/settings.rs"]
+mod settings;
 #[path = "engine/steps.rs"]
 mod steps;
 #[path = "engine/world.rs"]

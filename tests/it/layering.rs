@@ -40,8 +40,8 @@ const LAYERS: &[Layer] = &[
     Layer { at: "engine", ours: &["domain"], outside: &[] },
     // Only tokio's channels and timers: it reads the clock through ours, but sleeps on tokio's.
     Layer { at: "engine/runtime", ours: &["domain", "clock"], outside: &["tokio", "clock"] },
-    Layer { at: "ssh", ours: &["domain", "proto"], outside: IO },
-    Layer { at: "dns", ours: &["domain", "proto"], outside: IO },
+    Layer { at: "ssh", ours: &["domain", "proto", "clock"], outside: IO },
+    Layer { at: "dns", ours: &["domain", "proto", "clock"], outside: IO },
     Layer { at: "drivers", ours: &["domain", "proto", "ssh", "dns", "clock"], outside: IO },
     Layer { at: "daemon", ours: &["domain", "proto", "ssh", "dns", "clock"], outside: IO },
     Layer { at: "daemon/disk", ours: &["domain"], outside: &["files", "system", "sqlite", "tokio"] },

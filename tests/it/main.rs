@@ -18,6 +18,7 @@ mod layering;
 mod oneshot;
 mod reload;
 mod replica;
+mod settings;
 mod ssh;
 mod support;
 mod terminal;

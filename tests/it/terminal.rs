@@ -138,6 +138,7 @@ fn child() {
             endpoints: endpoints.collect(),
             discover: false,
             limits: Limits::default(),
+            catalogue: Arc::default(),
         };
         let (observer, commander) =
             spawn(Config { clusters: vec![cluster] }, Arc::new(Told(Arc::clone(&clock))), Arc::clone(&clock));

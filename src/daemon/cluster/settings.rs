@@ -16,8 +16,7 @@ use crate::domain::command::OutcomeState;
 use crate::domain::ids::{GroupId, PeerId};
 use crate::domain::membership::Membership;
 use crate::domain::mesh::LinkState;
-use crate::domain::settings::rules;
-use crate::domain::settings::{Catalogue, CommitId, Edit, Holding, Key, ModeId, Past, Tree};
+use crate::domain::settings::{Catalogue, CommitId, Holding, Key, Past, Tree, rules, words};
 use crate::domain::text::Line;
 use crate::domain::time::Time;
 use crate::proto::frame::{Frame, Sync};
@@ -367,9 +366,6 @@ impl Core {
         let Some(me) = tree.structure().member_of(&id) else {
             return Err(format!("{host} is no longer a member of the cluster: what it writes would be ignored"));
         };
-        if detached && let Some(why) = edits.iter().find_map(|e| beyond(&tree, e, &me.id, &me.group)) {
-            return Err(format!("{host} is detached and {why}; ask another member, or reconnect it first"));
-        }
         let moved = rules::moved(&tree, &crate::proto::settings::seen(&params.basis.settings));
         if !moved.is_empty() {
             return Err(conflict_text(&tree, &moved));
@@ -383,6 +379,9 @@ impl Core {
         let writes = rules::writes(&tree, &settings.catalogue, &edits, &mut new_group).map_err(|e| e.to_string())?;
         if writes.is_empty() {
             return Err("nothing would change".into());
+        }
+        if detached {
+            words::may_alone(&tree, &id, &writes).map_err(|e| e.to_string())?;
         }
         let user = Line::new(by.as_str().split_whitespace().next().unwrap_or_default());
         let comment = Line::new(&params.reason);
@@ -505,35 +504,11 @@ impl Settings {
     }
 }
 
-/// Why a detached machine must not make this edit (C15, C22): it may configure the cluster, its own group and itself.
-fn beyond(tree: &Tree, edit: &Edit, me: &crate::domain::ids::MemberId, group: &GroupId) -> Option<String> {
-    let mode = |mode: &ModeId| match mode {
-        ModeId::Cluster => None,
-        ModeId::Group(g) => (g != group).then(|| format!("can't configure {}", tree.mode_name(mode))),
-        ModeId::Machine(m) => (m != me).then(|| format!("can't configure {}", tree.mode_name(mode))),
-    };
-    match edit {
-        Edit::Set { mode: m, .. } | Edit::Unset { mode: m, .. } => mode(m),
-        Edit::Resolve { key: Key::Feature(m, _), .. } => mode(m),
-        Edit::SetGroup { machine, .. } | Edit::RemoveMachine { machine } | Edit::SetHost { machine, .. } => {
-            (machine != me).then(|| format!("can't configure {}", tree.mode_name(&ModeId::Machine(machine.clone()))))
-        }
-        Edit::Resolve { .. }
-        | Edit::SetName { .. }
-        | Edit::AddGroup { .. }
-        | Edit::RenameGroup { .. }
-        | Edit::DeleteGroup { .. } => Some("can't change the cluster's structure".into()),
-    }
-}
-
 /// What moved under a commit, by whom (C23).
 fn conflict_text(tree: &Tree, moved: &[Key]) -> String {
     const NAMED: usize = 3;
     let name = |key: &Key| {
-        let what = match key {
-            Key::Feature(mode, feature) => format!("{feature} at {}", tree.mode_name(mode)),
-            other => other.to_string(),
-        };
+        let what = words::called(tree, key);
         match tree.entry(key).map(crate::domain::settings::Entry::effective) {
             Some(v) => format!("{what} was changed meanwhile by {} on {}", v.by, tree.host(&v.stamp.on)),
             None => format!("{what} was changed meanwhile"),

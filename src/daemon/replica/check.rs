@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use automerge::Change;
 
 use super::author::{ACTOR_BYTES, actor_prefix};
+use super::columns;
 use super::log::{Header, key_hash};
 use super::register::{self, Message, Write};
 use super::{CHANGE_MAX, Replica, WRITES_MAX};
@@ -76,6 +77,9 @@ impl Replica {
         self.check_place(header, signer)?;
         if chunk.len() > CHANGE_MAX {
             return Err(format!("it has {} bytes, {CHANGE_MAX} are taken", chunk.len()).into());
+        }
+        if !columns::are_bounded(chunk) {
+            return Err("its columns say more than a change can hold".into());
         }
         // Automerge panics on some columns that no author of ours makes.
         let decoded = catch_unwind(AssertUnwindSafe(|| {

@@ -27,21 +27,25 @@ impl Ignored {
         let mut changes = BTreeSet::new();
         if !log.removals().is_empty() {
             let pasts = counted_removals(log);
-            let mut joins: BTreeMap<usize, Vec<&MemberId>> = BTreeMap::new();
-            for (member, place) in log.joins() {
-                joins.entry(*place).or_default().push(member);
-            }
-            // A membership that only a removed machine's ignored change wrote is none.
+            // A membership that only ignored changes wrote is none.
             let mut known: BTreeSet<&MemberId> = BTreeSet::new();
-            for (place, logged) in log.all().iter().enumerate() {
-                let signer = &logged.stored.signer;
-                let outside = |pasts: &Vec<Vec<bool>>| !pasts.iter().any(|past| past[place]);
-                if place > 0 && (!known.contains(signer) || pasts.get(signer).is_some_and(outside)) {
-                    changes.insert(place);
-                } else {
-                    known.extend(joins.get(&place).into_iter().flatten());
+            let valid = |place: usize, known: &BTreeSet<&MemberId>| {
+                let signer = &log.all()[place].stored.signer;
+                let removed = |pasts: &Vec<Vec<bool>>| !pasts.iter().any(|past| past[place]);
+                place == 0 || known.contains(signer) && !pasts.get(signer).is_some_and(removed)
+            };
+            loop {
+                let before = known.len();
+                for (member, place) in log.joins() {
+                    if valid(*place, &known) {
+                        known.insert(member);
+                    }
+                }
+                if known.len() == before {
+                    break;
                 }
             }
+            changes.extend((0..log.len()).filter(|place| !valid(*place, &known)));
         }
         let keys = changes.iter().flat_map(|place| log.all()[*place].keys()).copied().collect();
         Self { changes, keys }

@@ -56,14 +56,14 @@ impl Header {
     }
 }
 
-fn take<'a>(rest: &mut &'a [u8], n: usize) -> Option<&'a [u8]> {
+pub(super) fn take<'a>(rest: &mut &'a [u8], n: usize) -> Option<&'a [u8]> {
     let (first, after) = rest.split_at_checked(n)?;
     *rest = after;
     Some(first)
 }
 
 /// An unsigned LEB128 number.
-fn number(rest: &mut &[u8]) -> Option<u64> {
+pub(super) fn number(rest: &mut &[u8]) -> Option<u64> {
     let mut n = 0_u64;
     for shift in (0..63).step_by(7) {
         let byte = take(rest, 1)?[0];
@@ -140,19 +140,27 @@ pub(super) struct Log {
     /// Where memberships were written, and of whom.
     joins: Vec<(MemberId, usize)>,
     removals: Vec<Removal>,
+    /// Changes that touch structure.
+    structural: u64,
+    /// Size of all changes as stored.
+    bytes: u64,
 }
 
 impl Log {
+    pub(super) fn structural(&self) -> u64 {
+        self.structural
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     pub(super) fn all(&self) -> &[Logged] {
         &self.all
     }
 
     pub(super) fn len(&self) -> usize {
         self.all.len()
-    }
-
-    pub(super) fn get(&self, hash: &ChangeId) -> Option<&Logged> {
-        self.by_hash.get(hash).map(|i| &self.all[*i])
     }
 
     pub(super) fn has(&self, hash: &ChangeId) -> bool {
@@ -218,7 +226,9 @@ impl Log {
         if let Some(writes) = writes {
             drop(logged.keys.set(writes.iter().map(|w| key_hash(&w.key)).collect()));
         }
+        self.bytes += logged.stored.bytes.len() as u64;
         if logged.structure {
+            self.structural += 1;
             match writes {
                 Some(writes) => self.note_structure(place, writes),
                 None => self.note_structure(place, &logged.writes()),
@@ -275,6 +285,22 @@ impl Log {
             }
         }
         false
+    }
+
+    /// The change at `place` and all that rest on it.
+    pub(super) fn future(&self, place: usize) -> BTreeSet<usize> {
+        let mut future = BTreeSet::from([place]);
+        for (i, logged) in self.all.iter().enumerate().skip(place + 1) {
+            if logged.deps.iter().any(|dep| future.contains(dep)) {
+                future.insert(i);
+            }
+        }
+        future
+    }
+
+    /// The change that an actor wrote under this number.
+    pub(super) fn nth(&self, actor: &[u8], seq: u64) -> Option<usize> {
+        self.actors.get(actor)?.get(usize::try_from(seq.checked_sub(1)?).ok()?).copied()
     }
 
     /// The change at `place` and all its ancestors.

@@ -7,10 +7,12 @@
 
 mod author;
 mod check;
+mod columns;
 mod genesis;
 mod ignore;
 mod log;
 mod read;
+mod rebase;
 mod register;
 mod sync;
 
@@ -398,9 +400,11 @@ impl Replica {
     /// The batch is on disk: shows it. Returns the registers that it changed.
     pub fn kept(&mut self, batch: u64) -> BTreeSet<Key> {
         let Some(pending) = self.pending.take_if(|p| p.id == batch) else { return BTreeSet::new() };
+        let news = &self.log.all()[self.on_disk.min(self.log.len())..];
+        let plain = news.iter().all(|l| !l.structure && self.tree.structure().member(&l.stored.signer).is_some());
         self.on_disk = self.log.len();
         let mut touched = pending.touched;
-        if !self.log.removals().is_empty() {
+        if !plain && !self.log.removals().is_empty() {
             let ignored = Ignored::of(&self.log);
             touched.extend(ignored.moved(&self.ignored, &self.log));
             self.ignored = ignored;
@@ -409,8 +413,8 @@ impl Replica {
         touched
     }
 
-    /// The batch could not be written to disk: forgets it. What others made comes again when they are next connected
-    /// or have news.
+    /// The batch could not be written to disk: forgets it. What others made comes again after the next
+    /// [`Replica::poll`]: so ask for that only when the disk can be written again.
     ///
     /// # Errors
     /// [`ReplicaError::Document`] when the document can't be made anew; then the replica can't be used any more.
@@ -422,6 +426,9 @@ impl Replica {
         };
         fresh.next = self.next;
         fresh.draws = fresh.draws.max(self.draws);
+        for conversation in fresh.fellows.values_mut() {
+            *conversation = Fellow::again();
+        }
         *self = fresh;
         Ok(())
     }
@@ -435,7 +442,7 @@ impl Replica {
         fresh.heard.clone_from(&self.heard);
         fresh.next = self.next;
         fresh.stamps.extend(self.stamps.iter().copied());
-        fresh.fellows = self.fellows.keys().map(|fellow| (fellow.clone(), Fellow::default())).collect();
+        fresh.fellows = self.fellows.keys().map(|fellow| (fellow.clone(), Fellow::again())).collect();
         Ok(fresh)
     }
 

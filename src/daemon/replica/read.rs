@@ -68,8 +68,8 @@ impl Replica {
             self.member = member;
             self.choose_actor();
         }
-        let all = self.log.all();
-        self.revision = self.founded + all.iter().skip(1).filter(|l| l.structure).count() as u64;
+        // The first change is what was provisioned.
+        self.revision = self.founded + self.log.structural().saturating_sub(1);
         let mut digest = Context::new(&SHA256);
         for head in self.log.heads() {
             digest.update(head);
@@ -77,8 +77,8 @@ impl Replica {
         self.holding = Arc::new(Holding {
             digest: Line::new(&hex(&digest.finish().as_ref()[..16])),
             have: self.log.actors().map(|(actor, seq)| (Line::new(&hex(actor)), seq)).collect(),
-            changes: all.len() as u64,
-            bytes: all.iter().map(|l| l.stored.bytes.len() as u64).sum(),
+            changes: self.log.len() as u64,
+            bytes: self.log.bytes(),
             trouble: Line::default(),
         });
     }
@@ -89,7 +89,7 @@ impl Replica {
     pub fn history(&self, key: Option<&Key>, limit: usize) -> Vec<Past> {
         let wanted = key.map(|k| (k.to_string(), key_hash(&k.to_string())));
         let mut order: Vec<_> = self.log.all()[..self.on_disk].iter().collect();
-        order.sort_by(|a, b| (b.at, b.start, b.stored.hash).cmp(&(a.at, a.start, a.stored.hash)));
+        order.sort_by_key(|l| std::cmp::Reverse((l.at, l.start, l.stored.hash)));
         let mut found: Vec<Past> = Vec::new();
         for logged in order {
             if found.len() >= limit {

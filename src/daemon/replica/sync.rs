@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use automerge::ChangeHash;
 use automerge::sync::{ChunkList, Message, MessageVersion, State, SyncDoc};
+use automerge::{Change, ChangeHash};
 
 use super::check::{Checked, Unfit};
 use super::ignore::Ignored;
-use super::log::{ChangeId, Header};
+use super::log::{ChangeId, Header, take};
 use super::{AHEAD_MAX, Batch, MESSAGE_MAX, Note, Replica, ReplicaError, StoredChange, heads_agree, hex};
 use crate::domain::ids::{MemberId, PeerId};
 use crate::domain::settings::Key;
@@ -45,11 +45,23 @@ pub(super) struct Fellow {
     said: Vec<u8>,
     /// It sent changes and wants to know what became of them.
     owed: bool,
+    /// We no longer have what it has sent us: it shall forget that it did.
+    forgot: bool,
 }
+
+impl Fellow {
+    /// A conversation that begins anew on our side only, because we lost changes.
+    pub(super) fn again() -> Self {
+        Self { forgot: true, ..Self::default() }
+    }
+}
+
+/// Signer and signature of each change of a message.
+pub(super) type Seals = HashMap<ChangeId, (MemberId, Vec<u8>)>;
 
 struct Envelope {
     message: Message,
-    seals: HashMap<ChangeId, (MemberId, Vec<u8>)>,
+    seals: Seals,
 }
 
 impl Replica {
@@ -74,7 +86,7 @@ impl Replica {
         // A hostile summary of what it has must not take us down.
         let made = catch_unwind(AssertUnwindSafe(|| doc.generate_sync_message(&mut conversation.state)));
         let Ok(made) = made else {
-            *conversation = Fellow::default();
+            *conversation = Fellow::again();
             return None;
         };
         let mut message = made?;
@@ -93,17 +105,26 @@ impl Replica {
                 message.have.clear();
             }
         }
-        let (mut chunks, mut seals, mut size) = (Vec::new(), Vec::new(), 0);
+        // Whoever has nothing is told everything again that it does not have.
+        if std::mem::take(&mut conversation.forgot) {
+            message.heads.clear();
+        }
+        // What others rest on goes first, and what does not fit goes in the next message.
+        let mut found: Vec<(usize, Header, &[u8])> = Vec::new();
         for chunk in message.changes.iter() {
             let Some(header) = Header::read(chunk) else { continue };
-            let Some(logged) = log.get(&header.hash) else { continue };
-            if size > 0 && size + chunk.len() > CHANGES_TARGET {
-                conversation.state.sent_hashes.remove(&ChangeHash(header.hash));
-                continue;
-            }
+            found.extend(log.place(&header.hash).map(|place| (place, header, chunk)));
+        }
+        found.sort_by_key(|(place, ..)| *place);
+        let (mut chunks, mut seals, mut size) = (Vec::new(), Vec::new(), 0);
+        for (place, header, chunk) in found {
             size += chunk.len();
-            chunks.push(chunk.to_vec());
-            seals.push((header.hash, &logged.stored));
+            if chunks.is_empty() || size <= CHANGES_TARGET {
+                chunks.push(chunk.to_vec());
+                seals.push((header.hash, &log.all()[place].stored));
+            } else {
+                conversation.state.sent_hashes.remove(&ChangeHash(header.hash));
+            }
         }
         let silent = chunks.is_empty();
         message.changes = ChunkList::from(chunks);
@@ -125,7 +146,11 @@ impl Replica {
         if self.pending.is_some() {
             return Err(ReplicaError::Busy);
         }
-        let Envelope { mut message, seals } = self.open(fellow, message)?;
+        let bytes = message;
+        let Envelope { mut message, seals } = self.open(fellow, bytes)?;
+        if let Some(place) = self.own_fork(&message, &seals) {
+            return self.rebase(fellow, bytes, wall, place);
+        }
         let mut conversation = self.fellows.remove(fellow).unwrap_or_default();
         conversation.owed |= !message.changes.is_empty();
         let mut notes = Vec::new();
@@ -142,30 +167,37 @@ impl Replica {
             conversation.waiting.insert(sealed.header.hash, sealed);
         }
         let before = self.log.len();
-        let (chunks, touched) = self.take(fellow, &mut conversation, wall, &mut notes);
-        message.changes = ChunkList::from(chunks);
+        let (changes, touched) = self.take(fellow, &mut conversation, wall, &mut notes);
+        message.changes = ChunkList::empty();
         let news = self.log.len() > before;
-        let heads: Vec<ChangeId> = message.heads.iter().map(|h| h.0).collect();
+        let heads: Vec<ChangeHash> = message.heads.clone();
         let (doc, state) = (&mut self.doc, &mut conversation.state);
-        let applied = catch_unwind(AssertUnwindSafe(|| doc.receive_sync_message(state, message)));
+        // Not by way of the message: there Automerge checks again what can't be, in time that grows with the document.
+        let applied = catch_unwind(AssertUnwindSafe(|| {
+            doc.receive_sync_message(state, message).and_then(|()| doc.apply_changes(changes))
+        }));
         let fits = match applied {
             Ok(Ok(())) => heads_agree(&self.doc, &self.log).then_some(()).ok_or("what it leads to does not fit".into()),
             Ok(Err(e)) => Err(e.to_string()),
             Err(_) => Err("Automerge can't apply it".into()),
         };
+        let complete = heads.iter().all(|h| self.log.has(&h.0));
+        if complete {
+            conversation.state.shared_heads.clone_from(&heads);
+        }
         self.fellows.insert(fellow.clone(), conversation);
         if let Err(why) = fits {
             let kept = self.log.all()[..self.on_disk].iter().map(|l| l.stored.clone()).collect();
             *self = self.again(kept)?;
             return Err(ReplicaError::Malformed { fellow: fellow.clone(), why });
         }
-        if heads.iter().all(|h| self.log.has(h)) {
+        if complete && !heads.is_empty() {
             self.heard.insert(fellow.clone());
         }
         if !news {
             return Ok(Batch { notes, ..Batch::default() });
         }
-        notes.extend(self.ignored_since(before));
+        notes.extend(self.newly_ignored());
         let changes = self.log.all()[before..].iter().map(|l| l.stored.clone()).collect();
         let id = self.begin(touched);
         Ok(Batch { id, changes, notes, ..Batch::default() })
@@ -178,7 +210,7 @@ impl Replica {
         conversation: &mut Fellow,
         wall: Time,
         notes: &mut Vec<Note>,
-    ) -> (Vec<Vec<u8>>, BTreeSet<Key>) {
+    ) -> (Vec<Change>, BTreeSet<Key>) {
         let waiting = &mut conversation.waiting;
         waiting.retain(|hash, _| !self.log.has(hash));
         let mut lacks: HashMap<ChangeId, usize> = HashMap::new();
@@ -195,15 +227,15 @@ impl Replica {
                 lacks.insert(*hash, missing.len());
             }
         }
-        let (mut chunks, mut touched) = (Vec::new(), BTreeSet::new());
+        let (mut changes, mut touched) = (Vec::new(), BTreeSet::new());
         while let Some(hash) = ready.pop_first() {
             let Some(sealed) = waiting.remove(&hash) else { continue };
             let Sealed { header, chunk, signer, signature } = sealed;
             let why = match self.check(&header, &chunk, &signer, &signature) {
                 Ok(checked) => {
-                    let keys = self.admit(fellow, hash, signer, signature, checked, wall, notes);
+                    let (change, keys) = self.admit(fellow, hash, signer, signature, checked, wall, notes);
                     touched.extend(keys);
-                    chunks.push(chunk);
+                    changes.push(change);
                     for dependent in dependents.remove(&hash).into_iter().flatten() {
                         if let Some(n) = lacks.get_mut(&dependent) {
                             *n -= 1;
@@ -213,10 +245,6 @@ impl Replica {
                         }
                     }
                     continue;
-                }
-                Err(Unfit::Forked) if header.actor == self.actor => {
-                    notes.push(Note::Restored { fellow: fellow.clone() });
-                    "this machine wrote something else under this number".into()
                 }
                 Err(Unfit::Forked) => format!(
                     "{signer} wrote something else under this number: it was restored from a backup, or there are two \
@@ -232,7 +260,7 @@ impl Replica {
             bytes += sealed.chunk.len();
             bytes <= WAITING_MAX
         });
-        (chunks, touched)
+        (changes, touched)
     }
 
     #[expect(clippy::too_many_arguments, reason = "the parts of one change")]
@@ -245,7 +273,7 @@ impl Replica {
         checked: Checked,
         wall: Time,
         notes: &mut Vec<Note>,
-    ) -> BTreeSet<Key> {
+    ) -> (Change, BTreeSet<Key>) {
         let Checked { mut change, writes, keys, stamp } = checked;
         self.stamps.insert((stamp.at, stamp.count));
         if stamp.at > wall + AHEAD_MAX {
@@ -260,11 +288,11 @@ impl Replica {
         }
         let bytes = change.bytes().into_owned();
         self.log.push(StoredChange { hash, bytes, signer, signature }, &change, Some(&writes));
-        keys
+        (change, keys)
     }
 
-    /// What to say about changes of removed machines from this place of the log on.
-    fn ignored_since(&self, before: usize) -> Vec<Note> {
+    /// What to say about changes of removed machines.
+    fn newly_ignored(&self) -> Vec<Note> {
         if self.log.removals().is_empty() {
             return Vec::new();
         }
@@ -273,11 +301,10 @@ impl Replica {
         for place in ignored.difference(&self.ignored.changes) {
             *by.entry(self.log.all()[*place].stored.signer.clone()).or_default() += 1;
         }
-        debug_assert!(before <= self.log.len(), "the log only grows");
         by.into_iter().map(|(member, changes)| Note::Ignored { member, changes }).collect()
     }
 
-    fn open(&mut self, fellow: &PeerId, bytes: &[u8]) -> Result<Envelope, ReplicaError> {
+    fn open(&self, fellow: &PeerId, bytes: &[u8]) -> Result<Envelope, ReplicaError> {
         let malformed = |why: &str| ReplicaError::Malformed { fellow: fellow.clone(), why: why.into() };
         if bytes.len() > MESSAGE_MAX {
             return Err(malformed("it is too large"));
@@ -340,12 +367,6 @@ fn envelope(cluster: &str, genesis: &ChangeId, message: &[u8], seals: &[(ChangeI
 fn put_text(out: &mut Vec<u8>, text: &str) {
     out.extend(u16::try_from(text.len()).unwrap_or(u16::MAX).to_be_bytes());
     out.extend(text.as_bytes());
-}
-
-fn take<'a>(rest: &mut &'a [u8], n: usize) -> Option<&'a [u8]> {
-    let (first, after) = rest.split_at_checked(n)?;
-    *rest = after;
-    Some(first)
 }
 
 fn text(rest: &mut &[u8]) -> Option<String> {

@@ -115,6 +115,9 @@ pub struct Reference {
     pub except: Vec<Arc<str>>,
 }
 
+/// Most letters of a feature's name.
+pub const NAME_LETTERS: usize = 64;
+
 /// One line of the table.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Feature {
@@ -160,6 +163,7 @@ impl Catalogue {
     }
 
     /// All of them, by name.
+    #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Feature> {
         self.features.values()
     }
@@ -178,15 +182,19 @@ impl Catalogue {
     /// The known name that is most like `word`, if one is like it at all.
     #[must_use]
     pub fn nearest(&self, word: &str) -> Option<&FeatureName> {
-        let limit = (word.chars().count() / 3).max(1);
+        let letters = word.chars().count();
+        if letters > NAME_LETTERS {
+            return None;
+        }
+        let limit = (letters / 3).max(1);
         let found = self.features.keys().map(|name| (distance(word, name.as_str()), name)).min()?;
         (found.0 <= limit).then_some(found.1)
     }
 }
 
-/// How many letters must be put in, taken out, changed or swapped with their neighbour. Words are cut to 64 letters.
+/// How many letters must be put in, taken out, changed or swapped with their neighbour.
 fn distance(a: &str, b: &str) -> usize {
-    let letters = |s: &str| s.to_lowercase().chars().take(64).collect::<Vec<char>>();
+    let letters = |s: &str| s.to_lowercase().chars().collect::<Vec<char>>();
     let (a, b) = (letters(a), letters(b));
     let mut older: Vec<usize> = Vec::new();
     let mut old: Vec<usize> = (0..=b.len()).collect();

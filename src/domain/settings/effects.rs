@@ -1,10 +1,11 @@
 //! What applies where, and what would change where (B4).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::catalogue::Catalogue;
 pub use super::tree::Effective;
-use super::{ModeId, Origin, Tree};
+use super::{ModeId, Origin, Tree, Value};
 use crate::domain::ids::{FeatureName, GroupId, MemberId};
 
 /// An effective setting that becomes another one.
@@ -46,40 +47,58 @@ pub fn show(tree: &Tree, feature: &FeatureName) -> Vec<(super::Mode, Option<supe
 /// A value that only comes from elsewhere is the same value.
 #[must_use]
 pub fn effects(before: &Tree, after: &Tree, catalogue: &Catalogue) -> Vec<Effect> {
-    let places = |tree: &Tree| -> BTreeMap<MemberId, GroupId> {
-        tree.structure().members.iter().map(|m| (m.id.clone(), m.group.clone())).collect()
-    };
     let (was, is) = (places(before), places(after));
-    let machines: BTreeSet<&MemberId> = was.keys().chain(is.keys()).collect();
-    let mut changed: BTreeMap<ModeId, Vec<FeatureName>> = BTreeMap::new();
-    let mut differ = |mode: &ModeId| -> Vec<FeatureName> {
-        changed.entry(mode.clone()).or_insert_with(|| before.differences(after, mode)).clone()
-    };
+    let machines: BTreeSet<&MemberId> = was.keys().chain(is.keys()).copied().collect();
+    let modes: BTreeSet<&ModeId> = before.written_modes().chain(after.written_modes()).collect();
+    let changed: BTreeMap<&ModeId, Vec<FeatureName>> =
+        modes.into_iter().map(|mode| (mode, before.differences(after, mode))).filter(|(_, f)| !f.is_empty()).collect();
+    let differ = |mode: &ModeId| changed.get(mode).into_iter().flatten();
     let mut found = Vec::new();
     for machine in machines {
         let own = ModeId::Machine(machine.clone());
-        let mut features: BTreeSet<FeatureName> = differ(&own).into_iter().collect();
+        let mut features: BTreeSet<&FeatureName> = differ(&own).collect();
         match (was.get(machine), is.get(machine)) {
-            (Some(old), Some(new)) if old == new => {
-                features.extend(differ(&ModeId::Group(new.clone())));
+            (Some(old), Some(new)) => {
                 features.extend(differ(&ModeId::Cluster));
-            }
-            // It inherits from elsewhere now: whatever it inherited or inherits may differ.
-            (old, new) => {
-                for (tree, group) in [(before, old), (after, new)] {
-                    let Some(group) = group else { continue };
-                    for mode in [ModeId::Group(group.clone()), ModeId::Cluster] {
-                        features.extend(tree.at(&mode).map(|(f, _)| f.clone()));
-                    }
+                if old == new {
+                    features.extend(differ(&ModeId::Group((*new).clone())));
+                } else {
+                    features.extend(before.at(&ModeId::Group((*old).clone())).map(|(f, _)| f));
+                    features.extend(after.at(&ModeId::Group((*new).clone())).map(|(f, _)| f));
                 }
             }
+            // It comes or goes: whatever it inherits on one side may be something else on the other.
+            (Some(group), None) => features.extend(inherited(before, group)),
+            (None, Some(group)) => features.extend(inherited(after, group)),
+            (None, None) => {}
         }
         for feature in features {
-            let (old, new) = (at(before, catalogue, &own, &feature), at(after, catalogue, &own, &feature));
-            if old.value != new.value {
-                found.push(Effect { machine: machine.clone(), feature, before: old, after: new });
+            let (old, new) = (at(before, catalogue, &own, feature), at(after, catalogue, &own, feature));
+            if !same(old.value.as_ref(), new.value.as_ref()) {
+                let (machine, feature) = (machine.clone(), feature.clone());
+                found.push(Effect { machine, feature, before: old, after: new });
             }
         }
     }
     found
+}
+
+/// Each member and its group.
+fn places(tree: &Tree) -> BTreeMap<&MemberId, &GroupId> {
+    tree.structure().members.iter().map(|m| (&m.id, &m.group)).collect()
+}
+
+/// The features that are written above the machines of a group.
+fn inherited<'t>(tree: &'t Tree, group: &GroupId) -> impl Iterator<Item = &'t FeatureName> {
+    let written: Vec<&FeatureName> = tree.at(&ModeId::Group(group.clone())).map(|(f, _)| f).collect();
+    written.into_iter().chain(tree.at(&ModeId::Cluster).map(|(f, _)| f))
+}
+
+/// Values that are shared are equal without a look into them.
+fn same(a: Option<&Arc<Value>>, b: Option<&Arc<Value>>) -> bool {
+    match (a, b) {
+        (None, None) => true,
+        (Some(a), Some(b)) => Arc::ptr_eq(a, b) || a == b,
+        (Some(_), None) | (None, Some(_)) => false,
+    }
 }

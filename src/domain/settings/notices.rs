@@ -5,13 +5,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::catalogue::Catalogue;
 use super::effects::effects;
 use super::references::{Dangling, Remedy, dangling};
-use super::{Edit, Level, ModeId, Tree};
+use super::{Edit, Key, Level, Member, Mode, ModeId, Tree, Value};
 use crate::domain::ids::{FeatureName, MemberId};
 use crate::domain::membership::Addressing;
 use crate::domain::text::Line;
 
 /// More machines than this in one cluster are not good practice (C28).
 pub const GOOD_MACHINES: usize = 20;
+
+/// Most edited settings whose overrides are looked up.
+const EDITED_MAX: usize = 200;
+
+/// Most dangling items with a sentence each.
+const ITEMS_MAX: usize = 50;
+
+/// A machine that overrides as many settings as this is hardly set up with the others any more (C28).
+pub const GOOD_OVERRIDES: usize = 10;
 
 /// Most names in one sentence.
 const NAMES_MAX: usize = 6;
@@ -36,12 +45,16 @@ fn id(d: Dangling) -> (MemberId, FeatureName, Line, Line) {
 
 /// C12: an edit above an override does not reach below it.
 fn overrides(after: &Tree, edits: &[Edit]) -> Vec<Line> {
-    let mut lines = Vec::new();
-    let mut told: BTreeSet<(&ModeId, &FeatureName)> = BTreeSet::new();
+    let mut edited: Vec<(&ModeId, &FeatureName)> = Vec::new();
     for edit in edits {
-        let (mode, feature) = match edit {
-            Edit::Set { mode, feature, .. } | Edit::Unset { mode, feature } => (mode, feature),
-            Edit::Resolve { key: super::Key::Feature(mode, feature), .. } => (mode, feature),
+        match edit {
+            Edit::Set { mode, feature, .. }
+            | Edit::Unset { mode, feature }
+            | Edit::Resolve { key: Key::Feature(mode, feature), .. } => {
+                if mode.level() != Level::Machine && !edited.contains(&(mode, feature)) {
+                    edited.push((mode, feature));
+                }
+            }
             Edit::Resolve { .. }
             | Edit::SetName { .. }
             | Edit::AddGroup { .. }
@@ -49,38 +62,45 @@ fn overrides(after: &Tree, edits: &[Edit]) -> Vec<Line> {
             | Edit::DeleteGroup { .. }
             | Edit::SetGroup { .. }
             | Edit::RemoveMachine { .. }
-            | Edit::SetHost { .. } => continue,
-        };
-        if mode.level() == Level::Machine || !told.insert((mode, feature)) {
-            continue;
+            | Edit::SetHost { .. } => {}
         }
-        let below = overriding(after, mode, feature);
-        if !below.is_empty() {
-            let (here, names) = (after.mode_name(mode), names(below));
-            lines.push(Line::new(&format!("{feature} at {here} does not affect {names}: overridden there")));
+        if edited.len() == EDITED_MAX {
+            break;
         }
     }
-    lines
+    if edited.is_empty() {
+        return Vec::new();
+    }
+    let modes = after.modes();
+    let tell = |(mode, feature): (&ModeId, &FeatureName)| {
+        let below = overriding(after, &modes, mode, feature);
+        let here = after.mode_name(mode);
+        (!below.is_empty())
+            .then(|| Line::new(&format!("{feature} at {here} will not affect {}, which override it", names(below))))
+    };
+    edited.into_iter().filter_map(tell).collect()
 }
 
-/// The modes below `mode` that have their own setting; of a group that has one its machines are not named.
-fn overriding(tree: &Tree, mode: &ModeId, feature: &FeatureName) -> Vec<String> {
-    let s = tree.structure();
-    let defines = |mode: &ModeId| tree.defined(mode, feature).is_some();
+/// The modes below `mode` that have their own setting; of a group that has one the machines are not named.
+fn overriding(tree: &Tree, modes: &[Mode], mode: &ModeId, feature: &FeatureName) -> Vec<String> {
     let mut found = Vec::new();
-    for (id, _) in &s.groups {
-        let group = ModeId::Group(id.clone());
-        match mode {
-            ModeId::Group(edited) if edited == id => {}
-            ModeId::Group(_) | ModeId::Machine(_) => continue,
-            ModeId::Cluster if defines(&group) => {
-                found.push(tree.mode_name(&group));
-                continue;
+    let mut told = false;
+    for below in modes {
+        let within = match (mode, &below.id) {
+            (ModeId::Cluster, ModeId::Group(_)) => {
+                told = false;
+                true
             }
-            ModeId::Cluster => {}
+            (ModeId::Cluster, ModeId::Machine(_)) => !told,
+            (ModeId::Group(group), ModeId::Machine(id)) => {
+                tree.structure().member(id).is_some_and(|m| m.group == *group)
+            }
+            (ModeId::Cluster | ModeId::Group(_) | ModeId::Machine(_), _) => false,
+        };
+        if within && tree.defined(&below.id, feature).is_some() {
+            told |= below.id.level() == Level::Group;
+            found.push(tree.mode_name(&below.id));
         }
-        let machines = s.members.iter().filter(|m| m.group == *id).map(|m| ModeId::Machine(m.id.clone()));
-        found.extend(machines.filter(|m| defines(m)).map(|m| tree.mode_name(&m)));
     }
     found
 }
@@ -108,7 +128,13 @@ fn tell_dangling(tree: &Tree, found: Vec<Dangling>) -> Vec<Line> {
         let key = (d.feature.clone(), d.item.clone(), d.name.clone());
         items.entry(key).or_insert_with(|| (Vec::new(), d.clone())).0.push(tree.host(&d.machine));
     }
-    items.into_values().map(|(hosts, d)| Line::new(&sentence(tree, hosts, &d))).collect()
+    let more = items.len().saturating_sub(ITEMS_MAX);
+    let mut lines: Vec<Line> =
+        items.into_values().take(ITEMS_MAX).map(|(hosts, d)| Line::new(&sentence(tree, hosts, &d))).collect();
+    if more > 0 {
+        lines.push(Line::new(&format!("{more} more items name what is not there")));
+    }
+    lines
 }
 
 /// What is wrong with `d` on these machines and what to do, as one sentence.
@@ -161,7 +187,47 @@ pub fn good_practice(tree: &Tree) -> Vec<Line> {
         };
         lines.push(Line::new(&format!("the cluster uses {all}, but {these} for {hosts}: use one kind for all")));
     }
+    lines.extend(piles(tree));
+    lines.extend(odd_interfaces(tree));
     lines
+}
+
+/// Settings that pile up on single machines although a mode above has them too.
+fn piles(tree: &Tree) -> Option<Line> {
+    let overrides = |m: &Member| {
+        let above = [ModeId::Group(m.group.clone()), ModeId::Cluster];
+        let own = ModeId::Machine(m.id.clone());
+        tree.at(&own)
+            .filter(|(_, entry)| entry.effective().content.value().is_some())
+            .filter(|(feature, _)| above.iter().any(|mode| tree.defined(mode, feature).is_some()))
+            .count()
+    };
+    let members = &tree.structure().members;
+    let heavy: Vec<String> =
+        members.iter().filter(|m| overrides(m) >= GOOD_OVERRIDES).map(|m| m.machine.host.to_string()).collect();
+    (!heavy.is_empty()).then(|| {
+        let (n, hosts) = (GOOD_OVERRIDES, names(heavy));
+        Line::new(&format!("{n} or more settings are overridden on {hosts}: leave them to group or cluster"))
+    })
+}
+
+/// Machines whose interfaces are called otherwise than those of most: listeners can't be shared with them.
+fn odd_interfaces(tree: &Tree) -> Option<Line> {
+    let feature = FeatureName::new("interfaceconfig");
+    let mut sets: BTreeMap<BTreeSet<&str>, Vec<String>> = BTreeMap::new();
+    for m in &tree.structure().members {
+        let Some(version) = tree.defined(&ModeId::Machine(m.id.clone()), &feature) else { continue };
+        if let Some(Value::Table(fields)) = version.content.value().map(|v| &**v) {
+            sets.entry(fields.keys().map(|k| &**k).collect()).or_default().push(m.machine.host.to_string());
+        }
+    }
+    // Of two sets that are as common, the others differ from the first by name.
+    let most = sets.iter().max_by(|a, b| a.1.len().cmp(&b.1.len()).then_with(|| b.0.cmp(a.0)))?.0.clone();
+    let odd: Vec<String> = sets.into_iter().filter(|(set, _)| *set != most).flat_map(|(_, hosts)| hosts).collect();
+    (!odd.is_empty()).then(|| {
+        let hosts = names(odd);
+        Line::new(&format!("interfaces are called otherwise on {hosts}: call them alike, so that listeners fit"))
+    })
 }
 
 fn names(mut names: Vec<String>) -> String {

@@ -4,9 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::catalogue::{Catalogue, Feature, Path, Reference, Step};
-use super::{Effective, Level, ModeId, Origin, Tree, Value};
+use super::{Level, ModeId, Origin, Tree, Value};
 use crate::domain::ids::{FeatureName, MemberId};
 use crate::domain::text::Line;
+
+/// Most items that are found: a peer may make up any number of names.
+pub const DANGLING_MAX: usize = 10_000;
+
+/// Most places to demote to that are offered.
+const DEMOTES_MAX: usize = 8;
 
 /// What can be done about a name that leads nowhere.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -56,14 +62,15 @@ pub struct Dangling {
 /// Names that an effective value holds and the machine does not have: item and name.
 type Missing = Arc<[(Line, Line)]>;
 
-/// All references that lead nowhere, by machine (in the order of the structure) and feature.
+/// The references that lead nowhere, by machine (in the order of the structure) and feature; at most [`DANGLING_MAX`].
 #[must_use]
 pub fn dangling(tree: &Tree, catalogue: &Catalogue) -> Vec<Dangling> {
     let mut found = Vec::new();
     // Machines that inherit the same two values miss the same names: found once for all of them.
     let mut known: BTreeMap<(usize, usize, usize), Missing> = BTreeMap::new();
+    let mut advice: BTreeMap<(usize, ModeId, Line), Vec<Remedy>> = BTreeMap::new();
     let mut count = 0;
-    for feature in catalogue.settings() {
+    'all: for feature in catalogue.settings() {
         for reference in &feature.references {
             count += 1;
             for member in &tree.structure().members {
@@ -76,6 +83,16 @@ pub fn dangling(tree: &Tree, catalogue: &Catalogue) -> Vec<Dangling> {
                     .entry((count, address(names), target.as_ref().map_or(0, address)))
                     .or_insert_with(|| missing(names, target.as_deref(), reference));
                 for (item, name) in missing.iter() {
+                    if found.len() == DANGLING_MAX {
+                        break 'all;
+                    }
+                    let remedies = match &value.origin {
+                        Origin::Mode(dependent) => advice
+                            .entry((count, dependent.clone(), name.clone()))
+                            .or_insert_with(|| remedies(tree, catalogue, feature, reference, dependent, name))
+                            .clone(),
+                        Origin::Factory => Vec::new(),
+                    };
                     found.push(Dangling {
                         machine: member.id.clone(),
                         feature: feature.name.clone(),
@@ -84,7 +101,7 @@ pub fn dangling(tree: &Tree, catalogue: &Catalogue) -> Vec<Dangling> {
                         what: reference.what.clone(),
                         name: name.clone(),
                         to: reference.to.clone(),
-                        remedies: remedies(tree, catalogue, feature, reference, &value, name),
+                        remedies,
                     });
                 }
             }
@@ -97,16 +114,13 @@ pub fn dangling(tree: &Tree, catalogue: &Catalogue) -> Vec<Dangling> {
 }
 
 fn missing(value: &Value, target: Option<&Value>, reference: &Reference) -> Missing {
-    let mut there = BTreeSet::new();
-    if let Some(target) = target {
-        walk(target, &reference.items.0, None, &mut |_, items| names_of_items(items, &mut there));
-    }
+    let there = target.map(|t| names_of(t, &reference.items)).unwrap_or_default();
     let mut missing = BTreeSet::new();
-    walk(value, &reference.path.0, None, &mut |item, found| {
+    walk(value, &reference.path.0, &mut Vec::new(), &mut |item, found| {
         let mut check = |name: &str| {
             let fine = name.is_empty() || there.contains(name) || reference.except.iter().any(|e| **e == *name);
             if !fine {
-                missing.insert((Line::new(item.unwrap_or_default()), Line::new(name)));
+                missing.insert((Line::new(&item.join(" ")), Line::new(name)));
             }
         };
         match found {
@@ -118,48 +132,50 @@ fn missing(value: &Value, target: Option<&Value>, reference: &Reference) -> Miss
     missing.into_iter().collect()
 }
 
-fn names_of_items<'v>(items: &'v Value, into: &mut BTreeSet<&'v str>) {
-    match items {
-        Value::Table(fields) => into.extend(fields.keys().map(|k| &**k)),
-        Value::List(items) => {
-            into.extend(items.iter().filter_map(|i| i.as_text().or_else(|| i.field("name")?.as_text())));
-        }
+/// The names of the items that `path` leads to.
+fn names_of<'v>(value: &'v Value, path: &Path) -> BTreeSet<&'v str> {
+    let mut names = BTreeSet::new();
+    walk(value, &path.0, &mut Vec::new(), &mut |_, items| match items {
+        Value::Table(fields) => names.extend(fields.keys().map(|k| &**k)),
+        Value::List(items) => names.extend(items.iter().filter_map(name_of)),
         Value::Text(name) => {
-            into.insert(name);
+            names.insert(name);
         }
         Value::Bool(_) | Value::Int(_) | Value::Float(_) => {}
-    }
+    });
+    names
 }
 
-/// Calls `see` with each part of `value` that `steps` leads to, and the item that it is a part of.
-fn walk<'v>(value: &'v Value, steps: &[Step], item: Option<&'v str>, see: &mut dyn FnMut(Option<&'v str>, &'v Value)) {
-    let Some((step, rest)) = steps.split_first() else { return see(item, value) };
+/// What an item of a list is called.
+fn name_of(item: &Value) -> Option<&str> {
+    item.as_text().or_else(|| item.field("name")?.as_text())
+}
+
+/// Calls `see` with each part of `value` that `steps` lead to, and the names of the items that it is within.
+fn walk<'v>(value: &'v Value, steps: &[Step], within: &mut Vec<&'v str>, see: &mut dyn FnMut(&[&'v str], &'v Value)) {
+    let Some((step, rest)) = steps.split_first() else { return see(within, value) };
     match (step, value) {
         (Step::Field(name), Value::Table(fields)) => {
             if let Some(field) = fields.get(name) {
-                walk(field, rest, item, see);
+                walk(field, rest, within, see);
             }
         }
         (Step::Every, Value::Table(fields)) => {
             for (name, field) in fields {
-                walk(field, rest, item.or(Some(name)), see);
+                within.push(name);
+                walk(field, rest, within, see);
+                within.pop();
             }
         }
         (Step::Every, Value::List(items)) => {
-            for part in items {
-                let name = part.as_text().or_else(|| part.field("name")?.as_text());
-                walk(part, rest, item.or(name), see);
+            for item in items {
+                within.push(name_of(item).unwrap_or_default());
+                walk(item, rest, within, see);
+                within.pop();
             }
         }
         (Step::Every | Step::Field(_), _) => {}
     }
-}
-
-/// Whether `value` has an item called `name` where `path` leads.
-fn has(value: &Value, path: &Path, name: &str) -> bool {
-    let mut there = BTreeSet::new();
-    walk(value, &path.0, None, &mut |_, items| names_of_items(items, &mut there));
-    there.contains(name)
 }
 
 fn remedies(
@@ -167,33 +183,34 @@ fn remedies(
     catalogue: &Catalogue,
     feature: &Feature,
     reference: &Reference,
-    value: &Effective,
+    dependent: &ModeId,
     name: &Line,
 ) -> Vec<Remedy> {
-    let Origin::Mode(dependent) = &value.origin else { return Vec::new() };
-    // Where the name exists, below the mode that the dependent item is defined at.
-    let lower = |level: Level| -> Vec<ModeId> {
-        let here = |mode: &ModeId| {
-            tree.above(mode).contains(dependent)
-                && mode != dependent
-                && mode.level() == level
-                && tree
-                    .defined(mode, &reference.to)
-                    .and_then(|v| v.content.value())
-                    .is_some_and(|v| has(v, &reference.items, name.as_str()))
-        };
-        tree.modes().into_iter().map(|m| m.id).filter(here).collect()
-    };
-    let sources: Vec<ModeId> = lower(Level::Group).into_iter().chain(lower(Level::Machine)).collect();
-    let mut remedies = Vec::new();
+    // Where it is defined beside what names it already, somebody below overrides it: only there it can be mended.
+    let beside = super::effects::at(tree, catalogue, dependent, &reference.to).value;
+    if beside.is_some_and(|v| names_of(&v, &reference.items).contains(name.as_str())) {
+        return Vec::new();
+    }
     let allow = |name: &FeatureName, level| catalogue.feature(name).is_some_and(|f| f.levels.allow(level));
+    // Where the name exists, below the mode that defines the dependent item; groups first.
+    let below = |mode: &ModeId| match (dependent, mode) {
+        (ModeId::Cluster, mode) => mode.level() != Level::Cluster,
+        (ModeId::Group(group), ModeId::Machine(id)) => tree.structure().member(id).is_some_and(|m| m.group == *group),
+        (ModeId::Group(_) | ModeId::Machine(_), _) => false,
+    };
+    let here = |mode: &ModeId| {
+        let items = tree.defined(mode, &reference.to).and_then(|v| v.content.value());
+        below(mode) && items.is_some_and(|v| names_of(v, &reference.items).contains(name.as_str()))
+    };
+    let mut sources: Vec<ModeId> = tree.modes().into_iter().map(|m| m.id).filter(here).collect();
+    sources.sort_by_key(ModeId::level);
+    let mut remedies = Vec::new();
     if let Some(from) = sources.first()
         && allow(&reference.to, dependent.level())
     {
         remedies.push(Remedy::Promote { feature: reference.to.clone(), from: from.clone(), to: dependent.clone() });
     }
-    for to in sources.iter().take(8).filter(|to| feature.levels.allow(to.level())) {
-        remedies.push(Remedy::Demote { feature: feature.name.clone(), from: dependent.clone(), to: to.clone() });
-    }
+    let fits = sources.into_iter().filter(|to| feature.levels.allow(to.level())).take(DEMOTES_MAX);
+    remedies.extend(fits.map(|to| Remedy::Demote { feature: feature.name.clone(), from: dependent.clone(), to }));
     remedies
 }

@@ -122,15 +122,13 @@ pub fn may_define(tree: &Tree, catalogue: &Catalogue, mode: &ModeId, feature: &F
     if known.levels.allow(mode.level()) {
         return Ok(());
     }
+    let cluster = tree.mode_name(&ModeId::Cluster);
     let there = match (known.levels, mode) {
-        (Levels::ClusterOnly, _) => tree.mode_name(&ModeId::Cluster),
         (Levels::ClusterOrGroup, ModeId::Machine(id)) => match tree.structure().member(id) {
-            Some(m) => {
-                format!("{} or {}", tree.mode_name(&ModeId::Group(m.group.clone())), tree.mode_name(&ModeId::Cluster))
-            }
-            None => tree.mode_name(&ModeId::Cluster),
+            Some(m) => format!("{} or {cluster}", tree.mode_name(&ModeId::Group(m.group.clone()))),
+            None => cluster,
         },
-        (Levels::ClusterOrGroup | Levels::Any, _) => tree.mode_name(&ModeId::Cluster),
+        (Levels::ClusterOnly | Levels::ClusterOrGroup | Levels::Any, _) => cluster,
         (Levels::MachineOnly | Levels::LoginHost, _) => {
             let group = match mode {
                 ModeId::Group(id) => Some(id),
@@ -160,6 +158,26 @@ pub fn check_value(feature: &FeatureName, value: &Value) -> Result<(), Line> {
         return refuse(format!("{feature}: a number that is infinite or none at all"));
     }
     Ok(())
+}
+
+/// Whether settings can be at `mode` at all.
+///
+/// # Errors
+/// There is no such group or member (any more).
+pub fn check_mode(tree: &Tree, mode: &ModeId) -> Result<(), Line> {
+    match mode {
+        ModeId::Group(id) if tree.structure().group(id).is_none() => no_group(id),
+        ModeId::Machine(id) if tree.structure().member(id).is_none() => no_member(tree, id),
+        ModeId::Cluster | ModeId::Group(_) | ModeId::Machine(_) => Ok(()),
+    }
+}
+
+fn no_group<T>(id: &GroupId) -> Result<T, Line> {
+    refuse(format!("there is no group {id} (any more): look at the list of groups"))
+}
+
+fn no_member<T>(tree: &Tree, id: &MemberId) -> Result<T, Line> {
+    refuse(format!("{} is not a member of this cluster (any more)", tree.host(id)))
 }
 
 pub(super) fn refuse<T>(why: impl AsRef<str>) -> Result<T, Line> {
@@ -288,14 +306,14 @@ impl<'t> Draft<'t> {
     fn group(&self, id: &GroupId) -> Result<GroupName, Line> {
         match self.groups.get(id) {
             Some(name) => Ok(name.clone()),
-            None => refuse(format!("there is no group {id} (any more): look at the list of groups")),
+            None => no_group(id),
         }
     }
 
     fn member(&self, id: &MemberId) -> Result<GroupId, Line> {
         match self.members.get(id) {
             Some(group) => Ok(group.clone()),
-            None => refuse(format!("{} is not a member of this cluster (any more)", self.tree.host(id))),
+            None => no_member(self.tree, id),
         }
     }
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::catalogue::{Catalogue, Levels};
-use super::rules::{may_define, refuse};
+use super::catalogue::Catalogue;
+use super::rules::{check_mode, may_define, refuse};
 use super::{Edit, Level, ModeId, Tree, Value};
 use crate::domain::ids::{FeatureName, MemberId};
 use crate::domain::text::Line;
@@ -32,6 +32,7 @@ pub fn copy(
     let set = |mode: ModeId| Edit::Set { mode, feature: feature.clone(), value: value.clone() };
     let targets = targets(tree, feature, from, to)?;
     for mode in &targets {
+        check_mode(tree, mode)?;
         may_define(tree, catalogue, mode, feature)?;
     }
     Ok(targets.into_iter().map(set).collect())
@@ -69,6 +70,7 @@ pub fn publish(
     features: &[FeatureName],
 ) -> Result<Vec<Edit>, Line> {
     let own = ModeId::Machine(machine.clone());
+    check_mode(tree, &own)?;
     let mut chosen = features.to_vec();
     if chosen.is_empty() {
         let fits = |f: &FeatureName| {
@@ -92,6 +94,7 @@ pub fn publish(
 /// # Errors
 /// The feature has no factory default, or may not be defined there (C17).
 pub fn start_fresh(tree: &Tree, catalogue: &Catalogue, feature: &FeatureName, mode: &ModeId) -> Result<Edit, Line> {
+    check_mode(tree, mode)?;
     may_define(tree, catalogue, mode, feature)?;
     match catalogue.feature(feature).and_then(|f| f.factory.clone()) {
         Some(value) => Ok(Edit::Set { mode: mode.clone(), feature: feature.clone(), value }),
@@ -100,6 +103,7 @@ pub fn start_fresh(tree: &Tree, catalogue: &Catalogue, feature: &FeatureName, mo
 }
 
 fn defined(tree: &Tree, catalogue: &Catalogue, feature: &FeatureName, from: &ModeId) -> Result<Arc<Value>, Line> {
+    check_mode(tree, from)?;
     if let Some(value) = tree.defined(from, feature).and_then(|v| v.content.value()) {
         return Ok(value.clone());
     }
@@ -107,20 +111,15 @@ fn defined(tree: &Tree, catalogue: &Catalogue, feature: &FeatureName, from: &Mod
         may_define(tree, catalogue, from, feature)?;
     }
     let here = tree.mode_name(from);
-    match tree.applies(from, feature) {
-        Some((source, _)) => {
-            let there = tree.mode_name(&source);
-            refuse(format!("{feature} is not defined at {here}, which inherits it from {there}: take it from there"))
-        }
-        None => match catalogue.feature(feature).map(|f| (f.levels, &f.factory)) {
-            Some((Levels::LoginHost, _)) | Some((_, None)) | None => {
-                refuse(format!("{feature} is not defined at {here}, nor above it"))
-            }
-            Some((_, Some(_))) => {
-                refuse(format!("{feature} is not defined at {here}, nor above it: the factory default applies"))
-            }
-        },
+    if let Some((source, _)) = tree.applies(from, feature) {
+        let there = tree.mode_name(&source);
+        return refuse(format!(
+            "{feature} is not defined at {here}, which inherits it from {there}: take it from there"
+        ));
     }
+    let factory = catalogue.feature(feature).is_some_and(|f| f.factory.is_some());
+    let applies = if factory { ": the factory default applies" } else { "" };
+    refuse(format!("{feature} is not defined at {here}, nor above it{applies}"))
 }
 
 fn targets(tree: &Tree, feature: &FeatureName, from: &ModeId, to: &Target) -> Result<Vec<ModeId>, Line> {

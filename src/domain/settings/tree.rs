@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{Content, Key, ModeId, Value, Version};
+use super::{Key, ModeId, Value, Version};
 use crate::domain::ids::{ClusterName, FeatureName, GroupId, GroupName, HostName, MemberId, PeerId};
 use crate::domain::membership::{Addressing, Machine, Membership};
 use crate::domain::text::Line;
@@ -94,9 +94,25 @@ pub struct Structure {
     pub members: Vec<Member>,
     /// What the rules had to mend, a sentence each.
     pub mended: Vec<Line>,
+    /// Where in `members` each membership is.
+    places: BTreeMap<MemberId, usize>,
+    /// Where in `members` each machine is.
+    peers: BTreeMap<PeerId, usize>,
 }
 
 impl Structure {
+    pub(super) fn new(
+        name: Line,
+        addressing: Addressing,
+        groups: Vec<(GroupId, GroupName)>,
+        members: Vec<Member>,
+        mended: Vec<Line>,
+    ) -> Self {
+        let places = members.iter().enumerate().map(|(i, m)| (m.id.clone(), i)).collect();
+        let peers = members.iter().enumerate().map(|(i, m)| (m.machine.id.clone(), i)).collect();
+        Self { name, addressing, groups, members, mended, places, peers }
+    }
+
     /// The name of a group.
     #[must_use]
     pub fn group(&self, id: &GroupId) -> Option<&GroupName> {
@@ -112,30 +128,61 @@ impl Structure {
     /// A member.
     #[must_use]
     pub fn member(&self, id: &MemberId) -> Option<&Member> {
-        self.members.iter().find(|m| m.id == *id)
+        self.members.get(*self.places.get(id)?)
     }
 
     /// The membership of a machine.
     #[must_use]
     pub fn member_of(&self, peer: &PeerId) -> Option<&Member> {
-        self.members.iter().find(|m| m.machine.id == *peer)
+        self.members.get(*self.peers.get(peer)?)
     }
 }
 
-/// All registers of a cluster.
+/// What is written at one mode.
+type Features = BTreeMap<FeatureName, (Key, Entry)>;
+
+/// All registers of a cluster. A clone costs little: what is not changed is shared, mode by mode.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Tree {
     /// Random id of the cluster.
     pub cluster_id: Line,
-    registers: BTreeMap<Key, Entry>,
+    /// Who belongs to the cluster.
+    belonging: Arc<BTreeMap<Key, Entry>>,
+    /// Features by mode; a mode without any is left out.
+    modes: BTreeMap<ModeId, Arc<Features>>,
     structure: Arc<Structure>,
 }
+
+/// An iterator that knows how many are to come.
+struct Counted<I> {
+    items: I,
+    left: usize,
+}
+
+impl<I: Iterator> Iterator for Counted<I> {
+    type Item = I::Item;
+
+    fn next(&mut self) -> Option<I::Item> {
+        let next = self.items.next();
+        self.left = self.left.saturating_sub(usize::from(next.is_some()));
+        next
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl<I: Iterator> ExactSizeIterator for Counted<I> {}
 
 impl Tree {
     /// Of these registers.
     #[must_use]
     pub fn new(cluster_id: Line, registers: impl IntoIterator<Item = (Key, Entry)>) -> Self {
-        let mut tree = Self { cluster_id, registers: registers.into_iter().collect(), structure: Arc::default() };
+        let mut tree = Self { cluster_id, ..Self::default() };
+        for (key, entry) in registers {
+            tree.put(key, Some(entry));
+        }
         tree.structure = Arc::new(tree.make_structure());
         tree
     }
@@ -145,13 +192,30 @@ impl Tree {
         let mut structure = false;
         for (key, entry) in changes {
             structure |= key.is_structure();
-            match entry {
-                Some(entry) => self.registers.insert(key, entry),
-                None => self.registers.remove(&key),
-            };
+            self.put(key, entry);
         }
         if structure {
             self.structure = Arc::new(self.make_structure());
+        }
+    }
+
+    fn put(&mut self, key: Key, entry: Option<Entry>) {
+        let Key::Feature(mode, feature) = &key else {
+            let belonging = Arc::make_mut(&mut self.belonging);
+            match entry {
+                Some(entry) => belonging.insert(key, entry),
+                None => belonging.remove(&key),
+            };
+            return;
+        };
+        let (mode, feature) = (mode.clone(), feature.clone());
+        if let Some(entry) = entry {
+            Arc::make_mut(self.modes.entry(mode).or_default()).insert(feature, (key, entry));
+        } else if let Some(features) = self.modes.get_mut(&mode) {
+            Arc::make_mut(features).remove(&feature);
+            if features.is_empty() {
+                self.modes.remove(&mode);
+            }
         }
     }
 
@@ -164,21 +228,38 @@ impl Tree {
     /// One register.
     #[must_use]
     pub fn entry(&self, key: &Key) -> Option<&Entry> {
-        self.registers.get(key)
+        match key {
+            Key::Feature(mode, feature) => self.modes.get(mode)?.get(feature).map(|(_, entry)| entry),
+            Key::ClusterName
+            | Key::Addressing
+            | Key::GroupName(_)
+            | Key::GroupDeleted(_)
+            | Key::MachineIdentity(_)
+            | Key::MachineGroup(_)
+            | Key::MachineRemoved(_) => self.belonging.get(key),
+        }
     }
 
     /// All registers, in the order of their keys.
+    #[must_use]
     pub fn registers(&self) -> impl ExactSizeIterator<Item = (&Key, &Entry)> {
-        self.registers.iter()
+        let features = self.modes.values().flat_map(|features| features.values().map(|(key, entry)| (key, entry)));
+        let left = self.belonging.len() + self.modes.values().map(|features| features.len()).sum::<usize>();
+        Counted { items: self.belonging.iter().chain(features), left }
     }
 
     /// The registers that say who belongs to the cluster, in the order of their keys.
     pub(super) fn structural(&self) -> impl Iterator<Item = (&Key, &Entry)> {
-        self.registers.range(..Key::Feature(ModeId::Cluster, FeatureName::new("")))
+        self.belonging.iter()
     }
 
     /// The features that say something else at `mode` in `other`, by name.
     pub(super) fn differences(&self, other: &Self, mode: &ModeId) -> Vec<FeatureName> {
+        match (self.modes.get(mode), other.modes.get(mode)) {
+            (None, None) => return Vec::new(),
+            (Some(a), Some(b)) if Arc::ptr_eq(a, b) => return Vec::new(),
+            (_, _) => {}
+        }
         let says = |tree: &Self, feature: &FeatureName| tree.defined(mode, feature).map(|v| v.content.clone());
         let features: BTreeSet<&FeatureName> = self.at(mode).chain(other.at(mode)).map(|(f, _)| f).collect();
         features.into_iter().filter(|f| says(self, f) != says(other, f)).cloned().collect()
@@ -186,24 +267,35 @@ impl Tree {
 
     /// What is written at `mode`, inherited or not: the features with their registers.
     pub fn at(&self, mode: &ModeId) -> impl Iterator<Item = (&FeatureName, &Entry)> {
-        let from = Key::Feature(mode.clone(), FeatureName::new(""));
-        self.registers.range(from..).map_while(move |(key, entry)| match key {
-            Key::Feature(m, feature) if m == mode => Some((feature, entry)),
-            _ => None,
-        })
+        self.modes.get(mode).into_iter().flat_map(|features| features.iter().map(|(name, (_, entry))| (name, entry)))
+    }
+
+    /// The modes at which something is written, deleted groups and removed machines too.
+    pub(super) fn written_modes(&self) -> impl Iterator<Item = &ModeId> {
+        self.modes.keys()
     }
 
     /// What is defined at `mode` itself, which may be empty; `None`: it inherits.
     #[must_use]
     pub fn defined(&self, mode: &ModeId, feature: &FeatureName) -> Option<&Version> {
-        let version = self.registers.get(&Key::Feature(mode.clone(), feature.clone()))?.effective();
+        let version = self.modes.get(mode)?.get(feature)?.1.effective();
         version.content.value().map(|_| version)
     }
 
     /// The version that applies at `mode`, and where it is defined: machine, else its group, else cluster.
     #[must_use]
     pub fn applies(&self, mode: &ModeId, feature: &FeatureName) -> Option<(ModeId, &Version)> {
-        self.above(mode).into_iter().find_map(|m| self.defined(&m, feature).map(|v| (m, v)))
+        let at = |mode: ModeId| self.defined(&mode, feature).map(|v| (mode, v));
+        let own = self.defined(mode, feature).map(|v| (mode.clone(), v));
+        // Without a list in between: this is asked for each machine and feature.
+        own.or_else(|| match mode {
+            ModeId::Cluster => None,
+            ModeId::Group(_) => at(ModeId::Cluster),
+            ModeId::Machine(id) => {
+                let group = self.structure.member(id)?.group.clone();
+                at(ModeId::Group(group)).or_else(|| at(ModeId::Cluster))
+            }
+        })
     }
 
     /// `mode` and the modes that it inherits from, nearest first.
@@ -225,12 +317,12 @@ impl Tree {
     pub fn modes(&self) -> Vec<Mode> {
         let s = &self.structure;
         let mut modes = vec![Mode { id: ModeId::Cluster, name: s.name.clone() }];
+        let mut members = s.members.iter().peekable();
         for (id, name) in &s.groups {
             modes.push(Mode { id: ModeId::Group(id.clone()), name: Line::new(name.as_str()) });
-            let members = s.members.iter().filter(|m| m.group == *id);
-            modes.extend(
-                members.map(|m| Mode { id: ModeId::Machine(m.id.clone()), name: Line::new(m.machine.host.as_str()) }),
-            );
+            while let Some(m) = members.next_if(|m| m.group == *id) {
+                modes.push(Mode { id: ModeId::Machine(m.id.clone()), name: Line::new(m.machine.host.as_str()) });
+            }
         }
         modes
     }
@@ -273,114 +365,11 @@ impl Tree {
         }
     }
 
-    fn value(&self, key: &Key) -> Option<&Arc<Value>> {
-        self.registers.get(key)?.effective().content.value()
+    pub(super) fn value(&self, key: &Key) -> Option<&Arc<Value>> {
+        self.entry(key)?.effective().content.value()
     }
 
-    fn text(&self, key: &Key) -> Option<&str> {
+    pub(super) fn text(&self, key: &Key) -> Option<&str> {
         self.value(key)?.as_text()
-    }
-
-    /// The fixed rules: a machine of a deleted group goes to the group that the deletion names, else to the one with
-    /// the lowest id; if all groups were deleted, the lowest id survives; of two groups with one name the later made
-    /// gets a suffix.
-    fn make_structure(&self) -> Structure {
-        let mut mended = Vec::new();
-        let named: BTreeMap<&GroupId, &Version> = self
-            .registers
-            .iter()
-            .filter_map(|(key, entry)| match key {
-                Key::GroupName(id) => Some((id, entry.effective())),
-                _ => None,
-            })
-            .collect();
-        let heir = |id: &GroupId| self.text(&Key::GroupDeleted(id.clone())).map(GroupId::new);
-        let mut alive: BTreeSet<&GroupId> = named.keys().filter(|id| heir(id).is_none()).copied().collect();
-        if alive.is_empty()
-            && let Some(first) = named.keys().next().copied()
-        {
-            alive.insert(first);
-            mended
-                .push(Line::new(&format!("all groups were deleted: group {} stays", group_name(named[first], first))));
-        }
-        let mut order: Vec<(&GroupId, &Version)> =
-            named.iter().filter(|(id, _)| alive.contains(*id)).map(|(i, v)| (*i, *v)).collect();
-        order.sort_by(|a, b| (&a.1.stamp, a.0).cmp(&(&b.1.stamp, b.0)));
-        let mut taken: BTreeSet<GroupName> = BTreeSet::new();
-        let mut names: BTreeMap<&GroupId, GroupName> = BTreeMap::new();
-        for (id, version) in order {
-            let wanted = group_name(version, id);
-            let mut name = wanted.clone();
-            let mut n = 2;
-            while !taken.insert(name.clone()) {
-                name = GroupName::new(&format!("{wanted}-{n}"));
-                n += 1;
-            }
-            if name != wanted {
-                mended.push(Line::new(&format!("two groups are called {wanted}: the later one is shown as {name}")));
-            }
-            names.insert(id, name);
-        }
-        let lowest = alive.iter().next().copied();
-        let mut members = Vec::new();
-        for key in self.registers.keys() {
-            let Key::MachineIdentity(id) = key else { continue };
-            if self.value(&Key::MachineRemoved(id.clone())).is_some() {
-                continue;
-            }
-            let mut group = self.text(&Key::MachineGroup(id.clone())).map(GroupId::new);
-            let mut hops = 0;
-            while let Some(g) = &group {
-                if alive.contains(g) || hops > named.len() {
-                    break;
-                }
-                group = heir(g);
-                hops += 1;
-            }
-            let Some(group) = group.filter(|g| alive.contains(g)).or_else(|| lowest.cloned()) else { continue };
-            if let Some(machine) = self.machine(id, &names[&group]) {
-                members.push(Member { id: id.clone(), group, machine: Arc::new(machine) });
-            }
-        }
-        let mut groups: Vec<(GroupId, GroupName)> = names.into_iter().map(|(id, name)| (id.clone(), name)).collect();
-        groups.sort();
-        let rank = |g: &GroupId| groups.iter().position(|(id, _)| id == g);
-        members.sort_by(|a, b| {
-            let by_name = || crate::domain::membership::natural(a.machine.host.as_str(), b.machine.host.as_str());
-            rank(&a.group).cmp(&rank(&b.group)).then_with(by_name).then_with(|| a.id.cmp(&b.id))
-        });
-        Structure {
-            name: Line::new(self.text(&Key::ClusterName).unwrap_or_default()),
-            addressing: match self.text(&Key::Addressing) {
-                Some("ip") => Addressing::Ip,
-                Some(_) | None => Addressing::HostName,
-            },
-            groups,
-            members,
-            mended,
-        }
-    }
-
-    fn machine(&self, id: &MemberId, group: &GroupName) -> Option<Machine> {
-        let value = self.value(&Key::MachineIdentity(id.clone()))?;
-        let text = |name: &str| value.field(name).and_then(Value::as_text).unwrap_or_default();
-        let host = HostName::new(&text("host").to_ascii_lowercase());
-        let peer = PeerId::new(text("serial"));
-        (!peer.as_str().is_empty() && !peer.is_unheard()).then(|| Machine {
-            id: peer,
-            address: HostName::new(if text("address").is_empty() { host.as_str() } else { text("address") }),
-            host,
-            group: group.clone(),
-            port: value.field("port").and_then(Value::as_int).and_then(|n| u16::try_from(n).ok()).unwrap_or(22),
-            machine_key: Line::new(text("machine-key")),
-            host_key: Line::new(text("host-key")),
-        })
-    }
-}
-
-fn group_name(version: &Version, id: &GroupId) -> GroupName {
-    match &version.content {
-        Content::Value(value) if !value.is_empty() => GroupName::new(value.as_text().unwrap_or(id.as_str())),
-        Content::Value(_) | Content::Inherits => GroupName::new(id.as_str()),
     }
 }

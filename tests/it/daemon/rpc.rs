@@ -70,7 +70,9 @@ async fn the_first_report_is_whole_and_later_ones_are_deltas() {
     assert_eq!(first.row.unwrap().links.len(), 2);
     let sessions = first.sessions.unwrap();
     assert_eq!((sessions[0].user.as_str(), sessions[0].what.as_str()), ("admin", "console"));
-    assert!(first.events.iter().any(|e| e.text == "link to lab2.example.com is up"), "{:?}", first.events);
+    // One that was not there yet at the first dial is back.
+    let up = ["link to lab2.example.com is up", "remote host is back: lab2.example.com"];
+    assert!(first.events.iter().any(|e| up.contains(&e.text.as_str())), "{:?}", first.events);
 
     assert!(first.events.iter().map(|e| e.n).eq((1..).map(Some).take(first.events.len())), "{:?}", first.events);
     let mut again = Client::connect(&place, 0).await;
@@ -232,14 +234,17 @@ async fn c22_disconnect_and_reconnect_over_another_peer() {
     let can = json!([
         "observe",
         "relay",
+        "tree",
+        "history",
         "execute.disconnect",
         "execute.reconnect",
         "execute.maintenance-on",
         "execute.maintenance-off",
+        "execute.commit",
     ]);
     assert_eq!(described["result"]["capabilities"], can);
     let described = guest.call("describe", Value::Null).await;
-    assert_eq!(described["result"]["capabilities"], json!(["observe", "relay"]));
+    assert_eq!(described["result"]["capabilities"], json!(["observe", "relay", "tree", "history"]));
     // Only the machine itself can refuse this: the reason comes back over the one that was asked.
     let without = client.call("execute", json!({"command": "disconnect", "peer": target})).await;
     assert_eq!(without["error"]["message"], json!("lab3.example.com is detached already"), "{without}");
@@ -254,4 +259,85 @@ async fn c22_disconnect_and_reconnect_over_another_peer() {
     for i in 0..3 {
         place.wait_up(i, 2).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn settings_are_told_to_those_who_asked_and_the_past_to_whoever_asks() {
+    let place = Place::start(1).await;
+    let mut client = Client::connect(&place, 0).await;
+    let early = client.call("tree", json!({"wanted": true})).await;
+    assert_eq!(early["error"]["code"], json!(-32600), "{early}");
+    let past = client.call("history", json!({})).await;
+    assert!(past["result"]["past"].is_array(), "{past}");
+    let unknown = client.call("history", json!({"key": "z/nothing"})).await;
+    assert_eq!(unknown["error"]["code"], json!(-32602), "{unknown}");
+    assert!(unknown["error"]["message"].as_str().unwrap().contains("`z/nothing`"), "{unknown}");
+    client.call("observe", json!({"interval": 100})).await;
+    let first = client.report().await;
+    assert!(first.holding.is_some() && first.tree.is_none(), "what it holds is told anyway, the settings are not");
+    for _ in 0..2 {
+        assert_eq!(client.call("tree", json!({"wanted": true})).await["result"], json!({}));
+        let mut tree = None;
+        while tree.is_none() {
+            let report = client.report().await;
+            assert!(report.holding.is_none(), "it has not changed");
+            tree = report.tree;
+        }
+        let tree = tree.unwrap();
+        assert!(tree.first, "whoever asks again gets all of it again");
+    }
+    assert_eq!(client.call("tree", json!({"wanted": false})).await["result"], json!({}));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_may_only_look_has_short_lines_and_a_whole_commit_is_read_from_others() {
+    let place = Place::start(1).await;
+    let edits: Vec<Value> = (0..9_000)
+        .map(|n| json!({"edit": "set", "key": format!("m/m{n}/smtproutes"), "value": {"x": "y".repeat(100)}}))
+        .collect();
+    let target = place.peers[0].as_ref().unwrap().identity().to_string();
+    let commit = json!({"command": "commit", "peer": target, "edits": edits, "reason": "large"});
+    let mut client = Client::connect(&place, 0).await;
+    let answer = client.call("execute", commit.clone()).await;
+    // Nobody is a machine of these names: it was read to its end and judged.
+    assert_eq!(answer["error"]["code"], json!(-32000), "{answer}");
+    assert_eq!(client.call("ping", Value::Null).await["result"], json!({}), "the channel goes on");
+    let mut guest = Client::over(place.try_login(0, "noc", &place.guest).await.unwrap()).await;
+    guest.send(&"x".repeat(70_000)).await;
+    let answer = guest.next().await;
+    assert!(answer["error"]["message"].as_str().unwrap().contains("a line of more than 65536 bytes"), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_on_one_peer_is_told_by_another_as_a_change_with_its_past() {
+    let place = Place::start(2).await;
+    let mut there = Client::connect(&place, 0).await;
+    there.call("observe", json!({"interval": 100})).await;
+    there.call("tree", json!({"wanted": true})).await;
+    let mut whole = there.report().await.tree;
+    while whole.as_ref().is_none_or(|t| !t.last) {
+        whole = there.report().await.tree;
+    }
+    let whole = whole.unwrap();
+    assert!(whole.first && whole.registers.iter().any(|r| r.key.ends_with("/identity")), "{whole:?}");
+    let mut here = Client::connect(&place, 1).await;
+    let target = place.peers[1].as_ref().unwrap().identity().to_string();
+    let edit = json!({"edit": "set", "key": "c/smtproutes", "value": {".example.com": ["mx1"]}});
+    let commit = json!({"command": "commit", "peer": target, "edits": [edit], "reason": "routes"});
+    let taken = here.call("execute", commit).await;
+    let (actor, seq): (String, u64) = serde_json::from_value(taken["result"]["commit"].clone()).expect("its name");
+    let (mut change, mut has) = (None, false);
+    while change.is_none() || !has {
+        let report = there.report().await;
+        has |= report.holding.is_some_and(|h| h.have.get(&actor).is_some_and(|n| *n >= seq));
+        let told = report.tree.filter(|t| t.registers.iter().any(|r| r.key == "c/smtproutes"));
+        change = change.or(told);
+    }
+    let change = change.unwrap();
+    assert!(!change.first && change.last, "only what changed: {change:?}");
+    let register = change.registers.iter().find(|r| r.key == "c/smtproutes").unwrap();
+    assert_eq!(register.versions[0].value, Some(json!({".example.com": ["mx1"]})));
+    let past = there.call("history", json!({"key": "c/smtproutes"})).await;
+    assert_eq!(past["result"]["past"][0]["commit"], json!([actor, seq]), "{past}");
+    assert_eq!(past["result"]["past"][0]["comment"], json!("routes"), "{past}");
 }

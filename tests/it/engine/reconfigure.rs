@@ -23,7 +23,13 @@ fn world(names: &[&str]) -> World {
 
 fn cluster(world: &World, names: &[&str]) -> ClusterConfig {
     let endpoints = names.iter().map(|n| endpoint(&world.cluster, n)).collect();
-    ClusterConfig { name: world.cluster.clone(), endpoints, discover: false, limits: Limits::default() }
+    ClusterConfig {
+        name: world.cluster.clone(),
+        endpoints,
+        discover: false,
+        limits: Limits::default(),
+        catalogue: Arc::default(),
+    }
 }
 
 /// Hands another fleet in; which actors are started and stopped for it, in order.
@@ -116,7 +122,8 @@ fn c32_a_new_cluster_comes_beside_and_one_that_is_gone_takes_its_findings_with_i
     world.alerts.clear();
     let name = "europe".into();
     let endpoints = vec![endpoint(&name, "lab9")];
-    let europe = ClusterConfig { name, endpoints, discover: true, limits: Limits::default() };
+    let europe =
+        ClusterConfig { name, endpoints, discover: true, limits: Limits::default(), catalogue: Arc::default() };
     let old = cluster(&world, &["lab1", "lab2", "lab3"]);
     let (started, stopped) = change(&mut world, vec![europe.clone(), old], &[]);
     assert_eq!(started.iter().map(|k| k.host.short()).collect::<Vec<_>>(), ["lab9"]);

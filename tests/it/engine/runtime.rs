@@ -85,7 +85,13 @@ fn start(names: &[&str]) -> (Observer, Commander, Vec<Actor>, Arc<TestClock>) {
     let cluster = "americas".into();
     let endpoints = names.iter().map(|n| endpoint(&cluster, n)).collect();
     let config = Config {
-        clusters: vec![ClusterConfig { name: cluster, endpoints, discover: false, limits: Limits::default() }],
+        clusters: vec![ClusterConfig {
+            name: cluster,
+            endpoints,
+            discover: false,
+            limits: Limits::default(),
+            catalogue: Arc::default(),
+        }],
     };
     let stage = Arc::new(Stage::default());
     let clock = Arc::new(TestClock(Instant::now()));

@@ -6,17 +6,19 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use peerdeck::domain::maintenance::Maintenance;
 use peerdeck::domain::mesh::link::{Cause, DnsResult, LinkState, Probe};
 use peerdeck::domain::observation::{Fact, Observation};
 use peerdeck::domain::reach::PeerEvent;
+use peerdeck::domain::settings::{Content, Entry, Key, Version};
 use peerdeck::domain::snapshot::Limits;
 use peerdeck::domain::{FindingKind, PeerId};
 use serde::Deserialize;
 
-use super::world::{World, time};
+use super::world::{World, time, version};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -86,6 +88,25 @@ pub struct Step {
     dropped: u64,
     /// Who answers on a peer's connection when it is reached again.
     answer: BTreeMap<String, String>,
+    /// Registers on all peers: those of one key are its concurrent versions.
+    write: Vec<Write>,
+    /// By peer: how many commits of which actor it has.
+    commits: BTreeMap<String, BTreeMap<String, u64>>,
+    /// By peer: the size of its history.
+    history_mib: BTreeMap<String, u64>,
+    /// By peer: why it can't keep settings.
+    trouble: BTreeMap<String, String>,
+}
+
+/// A version of a register; without a value it inherits.
+#[derive(Deserialize, Clone)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct Write {
+    key: String,
+    version: String,
+    on: String,
+    at: u64,
+    value: Option<toml::Value>,
 }
 
 #[derive(Deserialize)]
@@ -182,6 +203,9 @@ fn limits(given: &BTreeMap<String, f64>) -> Result<Limits, String> {
             "detached" => limits.detached = span,
             "clock-skew" => limits.clock_skew = span,
             "unknown" => limits.unknown = span,
+            "propagation" => limits.propagation = span,
+            "machines" => limits.machines = usize::try_from(span.as_secs()).unwrap(),
+            "history-mib" => limits.history_mib = span.as_secs(),
             other => return Err(format!("no limit {other}")),
         }
     }
@@ -212,6 +236,10 @@ enum Act {
     Kill(String, Cause),
     Start(String),
     Look(Vec<String>),
+    Write(Vec<Write>),
+    Commits(String, BTreeMap<String, u64>),
+    History(String, u64),
+    Trouble(String, String),
 }
 
 fn acts(step: &Step) -> Vec<(f64, Act)> {
@@ -264,6 +292,12 @@ fn acts(step: &Step) -> Vec<(f64, Act)> {
     if step.dropped > 0 {
         acts.push(Act::Dropped(step.dropped));
     }
+    if !step.write.is_empty() {
+        acts.push(Act::Write(step.write.clone()));
+    }
+    acts.extend(step.commits.iter().map(|(p, of)| Act::Commits(p.clone(), of.clone())));
+    acts.extend(step.history_mib.iter().map(|(p, n)| Act::History(p.clone(), *n)));
+    acts.extend(step.trouble.iter().map(|(p, why)| Act::Trouble(p.clone(), why.clone())));
     let mut at = step.at;
     acts.into_iter()
         .map(|act| {
@@ -378,6 +412,25 @@ impl Act {
                 world.connect(&p);
             }
             Self::Look(_) => {}
+            Self::Write(all) => {
+                let mut registers: BTreeMap<Key, Vec<Version>> = BTreeMap::new();
+                for w in all {
+                    let content = w.value.map_or(Content::Inherits, |v| {
+                        let json = serde_json::to_value(v).unwrap();
+                        Content::Value(Arc::new(peerdeck::proto::settings::from_json(&json).unwrap()))
+                    });
+                    let of = registers.entry(w.key.parse().unwrap()).or_default();
+                    of.push(version(&w.version, content, &w.on, w.at));
+                }
+                world.write(registers.into_iter().map(|(key, of)| (key, Entry::new(of))).collect());
+            }
+            Self::Commits(p, of) => of.iter().for_each(|(actor, seq)| world.hold(&p, actor, *seq)),
+            Self::History(p, n) => {
+                world.actors.get_mut(&p).unwrap().holding.get_or_insert_default().bytes = n * 1024 * 1024;
+            }
+            Self::Trouble(p, why) => {
+                world.actors.get_mut(&p).unwrap().holding.get_or_insert_default().trouble = why.as_str().into();
+            }
         }
     }
 }

@@ -314,6 +314,7 @@ fn c32_two_clusters_of_one_name_never_mix() {
         endpoints: vec![endpoint(&name.into(), "lab1")],
         discover: true,
         limits: Limits::default(),
+        catalogue: Arc::default(),
     };
     let (mut engine, effects) = Engine::new(Config { clusters: vec![config("east"), config("west")] }, now);
     assert_eq!(effects.len(), 2);
@@ -575,4 +576,54 @@ fn an_unknown_host_key_is_told_from_a_changed_one_where_nobody_can_be_asked() {
     world.run(9.0);
     let kinds: Vec<&str> = world.snapshot().clusters[0].findings.iter().map(|f| f.kind.as_str()).collect();
     assert_eq!(kinds, ["host-key-changed"]);
+}
+
+/// Three that have fallen silent, and how often the engine looks at them by itself from then on.
+#[test]
+fn peers_that_stay_away_are_dialled_without_waking_anybody_and_looked_at_ever_more_rarely() {
+    let names = ["lab1", "lab2", "lab3"];
+    let mut world = world(&names);
+    for name in names {
+        world.lose(name, Cause::Timeout);
+    }
+    let mut looks = Vec::new();
+    let lost = world.now;
+    let mut dial = world.now;
+    while world.now.since(lost) < Duration::from_mins(10) {
+        if world.now >= dial {
+            dial = world.now + Duration::from_secs(8);
+            world.snapshot();
+            let dirty = world.engine.is_dirty();
+            assert!(!dirty, "a picture was just taken");
+            // As after each step.
+            world.engine.look_sooner(world.now);
+            let before = world.engine.next_look(world.now);
+            for name in names {
+                world.say(name, PeerEvent::Dialing { attempt: 7 });
+                world.lose(name, Cause::Timeout);
+            }
+            if world.now > lost {
+                assert!(!world.engine.is_dirty(), "a repeated failure is no news at {:?}", world.now);
+                assert_eq!(world.engine.look_sooner(world.now), None, "and nothing is looked at for it");
+                assert_eq!(world.engine.next_look(world.now), before);
+            }
+            let peer = &world.snapshot().clusters[0].peers[0];
+            assert_eq!((peer.reach.attempts, peer.reach.state), (7, ReachState::Unreachable), "but it is shown");
+            assert!(peer.reach.next_attempt > Some(world.now));
+        }
+        let look = world.engine.next_look(world.now);
+        if look > dial {
+            world.now = dial;
+            continue;
+        }
+        world.now = look;
+        looks.push(look);
+        world.step(Event::Tick);
+    }
+    assert!(world.alerts.iter().any(|(_, t, _)| *t == Transition::Raised), "it was told all the same");
+    let late = looks.iter().filter(|at| at.since(lost) > Duration::from_mins(5)).count();
+    assert!((15..=25).contains(&late), "{late} looks in five minutes");
+    // Another reason is news at once.
+    world.lose("lab2", Cause::Refused);
+    assert!(world.engine.is_dirty());
 }

@@ -8,17 +8,21 @@ use peerdeck::domain::finding::{Finding, Transition};
 use peerdeck::domain::maintenance::Maintenance;
 use peerdeck::domain::membership::{Addressing, Machine, Membership};
 use peerdeck::domain::mesh::link::{Cause, DnsResult, Link, LinkState, Probe};
-use peerdeck::domain::observation::{Health, Identity, RowDelta};
+use peerdeck::domain::observation::{Health, Identity, RowDelta, TreePart};
 use peerdeck::domain::reach::{Endpoint, EndpointKey, PeerEvent, PeerRequest};
-use peerdeck::domain::settings::Past;
+use peerdeck::domain::settings::{Content, Entry, Holding, Key, ModeId, Past, Stamp, Tree, Value, Version, VersionId};
 use peerdeck::domain::snapshot::{Limits, Snapshot};
-use peerdeck::domain::{BootId, ClusterName, Fact, HostName, Line, Observation, Outcome, PeerId, Plan, Row, Time};
+use peerdeck::domain::{
+    BootId, ClusterName, Fact, FeatureName, GroupId, HostName, Line, MemberId, Observation, Outcome, PeerId, Plan, Row,
+    Time,
+};
 use peerdeck::engine::{ClusterConfig, Config, Effect, Engine, Event};
 
 /// The engine's own moment zero: late enough that ages don't reach before the epoch.
 pub const START: u64 = 1_000_000_000;
 
 /// One peer, as it is and as it talks.
+#[expect(clippy::struct_excessive_bools, reason = "facts that hold independently of each other")]
 pub struct Actor {
     pub host: String,
     pub group: String,
@@ -38,6 +42,13 @@ pub struct Actor {
     base: bool,
     relay: BTreeSet<String>,
     next_report: Time,
+    /// Its settings, told whole whenever they are others; by [`World::write`] the same on all peers.
+    pub tree: Option<Arc<Tree>>,
+    tree_told: Option<Arc<Tree>>,
+    /// Whether its tree is wanted.
+    pub wanted: bool,
+    pub holding: Option<Holding>,
+    holding_told: Option<Holding>,
 }
 
 /// Peers, an engine, and what the engine said.
@@ -97,6 +108,11 @@ impl World {
                         base: false,
                         relay: BTreeSet::new(),
                         next_report: now,
+                        tree: None,
+                        tree_told: None,
+                        wanted: false,
+                        holding: None,
+                        holding_told: None,
                     },
                 );
             }
@@ -111,7 +127,15 @@ impl World {
         };
         membership.sort();
         let endpoints = names.iter().filter(|n| observed(n)).map(|n| endpoint(&cluster, n)).collect();
-        let config = Config { clusters: vec![ClusterConfig { name: cluster.clone(), endpoints, discover, limits }] };
+        let config = Config {
+            clusters: vec![ClusterConfig {
+                name: cluster.clone(),
+                endpoints,
+                discover,
+                limits,
+                catalogue: peerdeck::proto::features::built_in(),
+            }],
+        };
         let (engine, effects) = Engine::new(config, now);
         let mut world = Self {
             engine,
@@ -153,7 +177,25 @@ impl World {
         actor.base = false;
         actor.relay.clear();
         actor.next_report = now;
+        // The driver asks again by itself.
+        (actor.tree_told, actor.holding_told) = (None, None);
         self.report(name);
+    }
+
+    /// The same registers on all peers, on top of what they have; at first the groups and machines of the cluster.
+    pub fn write(&mut self, registers: Vec<(Key, Option<Entry>)>) {
+        let base = self.actors.values().find_map(|a| a.tree.clone());
+        let mut tree = base.map_or_else(|| base_tree(self.membership.as_ref().unwrap()), |t| Tree::clone(&t));
+        tree.update(registers);
+        let tree = Arc::new(tree);
+        self.actors.values_mut().for_each(|a| a.tree = Some(Arc::clone(&tree)));
+    }
+
+    /// What a peer has of the commits of an actor.
+    pub fn hold(&mut self, name: &str, actor: &str, seq: u64) {
+        let holding = self.actors.get_mut(name).unwrap().holding.get_or_insert_default();
+        holding.have.insert(actor.into(), seq);
+        holding.digest = Line::new(&format!("{:?}", holding.have));
     }
 
     pub fn lose(&mut self, name: &str, cause: Cause) {
@@ -219,6 +261,13 @@ impl World {
                     self.started.remove(&key);
                 }
                 Effect::Request { key, request } => {
+                    if let PeerRequest::Tree(wanted) = &request {
+                        let name = key.host.short().to_owned();
+                        if let Some(actor) = self.actors.get_mut(&name) {
+                            actor.wanted = *wanted;
+                            actor.tree_told = None;
+                        }
+                    }
                     if let PeerRequest::Relay(of) = &request {
                         let name = key.host.short().to_owned();
                         if let Some(actor) = self.actors.get_mut(&name) {
@@ -274,6 +323,17 @@ impl World {
         actor.next_report = now + self.interval;
         facts.extend(relayed);
         facts.push(Fact::Health(actor.health));
+        if actor.holding != actor.holding_told {
+            actor.holding_told.clone_from(&actor.holding);
+            facts.extend(actor.holding.clone().map(|h| Fact::Holding(Arc::new(h))));
+        }
+        if let Some(tree) = actor.tree.clone().filter(|t| actor.wanted && actor.tree_told.as_ref() != Some(t)) {
+            actor.tree_told = Some(Arc::clone(&tree));
+            let digest = actor.holding.as_ref().map(|h| h.digest.clone()).unwrap_or_default();
+            let registers = tree.registers().map(|(k, e)| (k.clone(), Some(e.clone()))).collect();
+            let cluster_id = tree.cluster_id.clone();
+            facts.push(Fact::Tree(TreePart { cluster_id, first: true, last: true, digest, registers }));
+        }
         let facts = facts.into_iter().map(|fact| Observation { at: now, observer: id.clone(), fact }).collect();
         self.say(name, PeerEvent::Observed(facts));
     }
@@ -359,4 +419,50 @@ fn row(name: &str, actor: &Actor, now: Time, via: Option<&str>) -> Row {
         level: actor.level,
         links: actor.links.values().map(|l| Arc::new(l.clone())).collect(),
     }
+}
+
+pub fn member(name: &str) -> MemberId {
+    MemberId::new(&format!("m-{name}"))
+}
+
+pub fn group(name: &str) -> GroupId {
+    GroupId::new(&format!("g-{name}"))
+}
+
+pub fn feature(mode: ModeId, name: &str) -> Key {
+    Key::Feature(mode, FeatureName::new(name))
+}
+
+/// A version by admin on `on`; `at` in seconds of the writer's clock.
+pub fn version(id: &str, content: Content, on: &str, at: u64) -> Version {
+    let stamp = Stamp { at: Time::from_millis(at * 1000), count: 0, on: member(on) };
+    Version { id: VersionId::new(id), content, stamp, by: "admin".into() }
+}
+
+pub fn text(text: &str) -> Content {
+    Content::Value(Arc::new(Value::text(text)))
+}
+
+pub fn one(id: &str, content: Content) -> Option<Entry> {
+    Entry::new(vec![version(id, content, "lab1", 1_795_000_000)])
+}
+
+/// The registers of the structure that the membership shows.
+fn base_tree(m: &Membership) -> Tree {
+    let mut all = vec![(Key::ClusterName, text(m.name.as_str()))];
+    all.extend(m.groups.iter().map(|g| (Key::GroupName(group(g.as_str())), text(g.as_str()))));
+    for machine in &m.machines {
+        let id = member(machine.id.as_str());
+        let fields = [
+            ("serial", Value::text(machine.id.as_str())),
+            ("host", Value::text(machine.host.as_str())),
+            ("address", Value::text(machine.address.as_str())),
+            ("port", Value::Int(22)),
+            ("machine-key", Value::text("ssh-ed25519 AAAA")),
+            ("host-key", Value::text("ssh-ed25519 BBBB")),
+        ];
+        all.push((Key::MachineIdentity(id.clone()), Content::Value(Arc::new(Value::table(fields)))));
+        all.push((Key::MachineGroup(id), text(group(machine.group.as_str()).as_str())));
+    }
+    Tree::new(m.cluster_id.clone(), all.into_iter().map(|(key, c)| (key, one("genesis", c).unwrap())))
 }

@@ -188,3 +188,19 @@ fn thousands_of_changes_reach_a_new_peer() {
     assert_equal(&all);
     assert_eq!(features(&all[1]).len(), 50);
 }
+
+#[test]
+fn small_changes_between_large_ones_are_not_fetched_one_by_one() {
+    let mut all = sites(2);
+    let large = "x".repeat(3 << 20);
+    for n in 0..60 {
+        if n % 20 == 0 {
+            let content = Content::Value(Value::text(&format!("{n}{large}")).into());
+            all[0].commit_at(NOON, &[(key(&format!("large{n}")), content)]).unwrap();
+        }
+        all[0].set(NOON, "small", n);
+    }
+    let count = sync(&mut all, 0, 1);
+    assert_equal(&all);
+    assert!(count < 15, "{count} messages");
+}

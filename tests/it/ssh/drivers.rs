@@ -28,6 +28,9 @@ use tokio::time::{Instant, timeout};
 use super::net::MemNet;
 use super::server::{Behaviour, Channels, Login, key};
 
+#[path = "drivers_settings.rs"]
+mod settings;
+
 fn at() -> SocketAddr {
     "127.0.0.1:2222".parse().unwrap()
 }
@@ -606,4 +609,61 @@ async fn diagnose_gives_every_step_once_and_stops_at_the_one_that_fails() {
     let not_ok: Vec<_> = s.iter().filter(|s| s.result != StepResult::Ok).map(|s| s.step).collect();
     assert_eq!(not_ok, [StepName::DnsReverse, StepName::Membership], "{s:?}");
     assert!(s[3].detail.contains("mlkem768x25519") && s[9].detail.contains("1 of 1 links"), "{s:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn dials_of_peers_that_stay_away_fall_on_shared_moments() {
+    const PEERS: u16 = 6;
+    let net = MemNet::default();
+    let server = Behaviour::new(&net);
+    let state = tempfile::tempdir().unwrap();
+    let (sender, mut events) = mpsc::channel(1024);
+    let dials = Dials::default();
+    let mut requests = Vec::new();
+    for port in 3000..3000 + PEERS {
+        net.silent(SocketAddr::from(([127, 0, 0, 1], port)));
+        let mut endpoint = endpoint(&server);
+        endpoint.key.port = port;
+        let clock = Arc::new(SystemClock::new());
+        let profile = profile(state.path());
+        requests.push(start(endpoint, profile, dials.clone(), clock, Arc::new(net.clone()), sender.clone()));
+        // Peers that are lost one after the other meet all the same.
+        tokio::time::sleep(Duration::from_millis(137)).await;
+    }
+    let began = Instant::now();
+    let mut dialled: std::collections::BTreeMap<Duration, usize> = std::collections::BTreeMap::new();
+    let mut longest = Duration::ZERO;
+    while began.elapsed() < Duration::from_mins(4) {
+        let (_, event) = events.recv().await.unwrap();
+        match event {
+            PeerEvent::Dialing { .. } => *dialled.entry(began.elapsed()).or_default() += 1,
+            PeerEvent::Lost { retry_in, .. } => {
+                let wait = retry_in.unwrap();
+                // Gone for half a minute it may be 20 s, before that never more than 5.
+                assert!(wait <= Duration::from_secs(if began.elapsed().as_secs() < 28 { 5 } else { 20 }), "{wait:?}");
+                longest = longest.max(wait);
+            }
+            _ => {}
+        }
+    }
+    let minute = dialled.range(Duration::from_secs(10)..Duration::from_mins(1));
+    let (moments, dials) = minute.fold((0, 0), |(moments, dials), (_, n)| (moments + 1, dials + n));
+    assert!(dials >= 6 * 3 && moments * 2 <= dials, "{moments} wake-ups for {dials} dials: {dialled:?}");
+    let last: Vec<_> = dialled.range(Duration::from_mins(3)..Duration::from_mins(4)).map(|(_, n)| *n).collect();
+    assert!(last.len() >= 3 && last.iter().all(|n| *n == usize::from(PEERS)), "{dialled:?}");
+    assert!(longest > Duration::from_secs(5), "after many failures it is dialled more rarely: {longest:?}");
+}
+
+#[test]
+fn shared_moments_are_ahead_and_those_far_apart_are_among_those_close_by() {
+    let began = std::time::Instant::now();
+    for ms in (0..100_000).step_by(77) {
+        let now = began + Duration::from_millis(ms);
+        for (failures, most) in [(1, 250), (2, 500), (3, 1000), (5, 4000), (9, 5000), (60, 5000)] {
+            let at = peerdeck::ssh::backoff::OBSERVER.shared(failures, now);
+            let wait = at.duration_since(now);
+            assert!(at > now && wait <= Duration::from_millis(most), "{failures}: {wait:?}");
+            assert_eq!(peerdeck::clock::shared_moment(at, Duration::from_millis(100)), at, "{failures}");
+        }
+    }
 }

@@ -258,6 +258,8 @@ impl Scene {
             verdicts: Arc::new(self.verdicts.clone()),
             findings: Arc::new(self.findings.clone()),
             settings: None,
+            commits: Arc::default(),
+            catalogue: Arc::default(),
             limits: Limits::default(),
             changes,
         };

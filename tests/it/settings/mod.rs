@@ -1,0 +1,11 @@
+//! Settings: trees, the rules over them, the table of features, and their forms on the wire.
+
+mod catalogue;
+mod effects;
+mod made;
+mod practice;
+mod references;
+mod rules;
+mod transfer;
+mod tree;
+mod wire;
