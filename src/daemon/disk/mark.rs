@@ -16,7 +16,7 @@ use crate::daemon::store::{StoreError, refuse_open};
 const NAME: &str = "settings.mark";
 const MAGIC: &[u8; 8] = b"pd-mark1";
 
-/// Bytes of a place, and from one to the next: a disk writes a sector as a whole.
+/// Bytes of each of the two places: a disk writes a sector as a whole.
 const PLACE: u64 = 512;
 const RECORD: usize = 8 + 8 + 8 + 32 + 1 + 16 + 32;
 
@@ -72,7 +72,7 @@ impl MarkFile {
         let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(io)?;
         if is_new {
             // Its blocks are taken now, so that a full disk doesn't keep it from being written later.
-            file.write_all_at(&[0; 2 * PLACE as usize], 0).map_err(io)?;
+            file.write_all_at(&[0; 1024], 0).map_err(io)?;
             file.sync_all().map_err(io)?;
             File::open(state_dir).and_then(|d| d.sync_all()).map_err(io)?;
         }

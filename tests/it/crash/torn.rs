@@ -99,15 +99,15 @@ fn torment(name: &str, which: usize, rounds: u64, batches: u64) -> Seen {
             Err(error) => panic!("round {round}, {how}: {error:?}"),
             Ok((disk, kept)) => {
                 let has = kept.changes.len() as u64;
-                assert!(kept.changes[..] == all(left.answered)[..has as usize], "round {round}, {how}: others");
+                assert!(kept.changes[..] == all(left.answered)[..kept.changes.len()], "round {round}, {how}: others");
                 if has < left.answered {
                     assert!(kept.restored && kept.actor.is_none(), "round {round}, {how}: lost in silence");
                     assert_eq!(kept.missing, left.answered - has, "round {round}, {how}");
                 }
                 if kept.restored {
-                    seen.restored += 1
+                    seen.restored += 1;
                 } else {
-                    seen.whole += 1
+                    seen.whole += 1;
                 }
                 drop(disk);
             }

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 pub fn change(n: u64, size: usize) -> StoredChange {
     let mut hash = [0; 32];
     hash[..8].copy_from_slice(&n.to_be_bytes());
-    let byte = |i: usize| u8::try_from((n as usize * 31 + i * 7) % 251).unwrap();
+    let byte = |i: usize| u8::try_from((n * 31 + i as u64 * 7) % 251).unwrap();
     let bytes = (0..size).map(byte).collect();
     StoredChange { hash, bytes, signer: MemberId::new(&format!("m-{}", n % 5)), signature: vec![byte(3); 64] }
 }
