@@ -163,6 +163,7 @@ fn global_options_stand_before_and_after_every_command() {
             | "peerdeck trust"
             | "peerdeck disconnect"
             | "peerdeck reconnect"
+            | "peerdeck removemachine"
             | "peerdeck maintenance off" => &["lab1"],
             "peerdeck set" => &["cluster", "smtproutes", "{}"],
             "peerdeck unset" | "peerdeck edit" => &["cluster", "smtproutes"],
@@ -171,7 +172,6 @@ fn global_options_stand_before_and_after_every_command() {
             "peerdeck setgroup" => &["lab1", "lab2", "Rome"],
             "peerdeck addgroup" | "peerdeck deletegroup" | "peerdeck setname" => &["Oslo"],
             "peerdeck renamegroup" => &["Paris", "Oslo"],
-            "peerdeck removemachine" => &["lab1"],
             "peerdeck resolve" => &["cluster", "smtproutes", "--use", "lab2"],
             "peerdeck maintenance on" => &["lab1", "--for", "2h"],
             "peerdeck generate completions" => &["bash"],
