@@ -186,6 +186,10 @@ fn remedies(
     dependent: &ModeId,
     name: &Line,
 ) -> Vec<Remedy> {
+    // Nothing is below a machine.
+    if dependent.level() == Level::Machine {
+        return Vec::new();
+    }
     // Where it is defined beside what names it already, somebody below overrides it: only there it can be mended.
     let beside = super::effects::at(tree, catalogue, dependent, &reference.to).value;
     if beside.is_some_and(|v| names_of(&v, &reference.items).contains(name.as_str())) {
