@@ -79,18 +79,12 @@ impl App {
         match action {
             Action::Set | Action::Edit | Action::SetEmpty => {
                 let tree = self.tree()?;
-                let feature = match self.feature() {
-                    Some(feature) => feature,
-                    None => return no_feature(),
-                };
+                let Some(feature) = self.feature() else { return no_feature() };
                 rules::may_define(tree, self.catalogue(), &mode, feature).err().map(|why| why.to_string())
             }
             Action::History => no_feature(),
             Action::Unset | Action::Copy | Action::Move => {
-                let feature = match self.feature() {
-                    Some(feature) => feature,
-                    None => return no_feature(),
-                };
+                let Some(feature) = self.feature() else { return no_feature() };
                 let shown = self.shown(&mode, feature)?;
                 let is_staged = self.staged_at(&mode, feature).is_some();
                 let is_here = self.tree()?.defined(&mode, feature).is_some() || shown.is_conflict();
@@ -149,7 +143,7 @@ impl App {
             Action::Review => self.review(now),
             Action::Discard => self.with_selected_change(|stage, key, _| stage.discard(key), now),
             Action::KeepStaged => self.with_selected_change(|stage, key, _| stage.keep_back(key), now),
-            Action::Override => self.with_selected_change(|stage, key, tree| stage.override_with(key, tree), now),
+            Action::Override => self.with_selected_change(Stage::override_with, now),
             Action::ClearChanges => self.clear_changes(now),
             Action::Commit => return self.commit_stage(key, now),
             Action::Setgroup => self.begin_setgroup(key, now),
