@@ -8,6 +8,7 @@ use std::sync::{Arc, LazyLock};
 
 pub mod act;
 pub mod book;
+mod commit;
 pub mod draft;
 pub mod form;
 pub mod json;
