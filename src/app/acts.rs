@@ -256,13 +256,11 @@ impl App {
             return Vec::new();
         }
         self.overlay = None;
-        match command_of(action) {
-            Some(kind) => self.ask(kind, vec![peer], opener, now),
-            None => {
-                self.pick_group(&[peer], now);
-                Vec::new()
-            }
+        if let Some(kind) = command_of(action) {
+            return self.ask(kind, vec![peer], opener, now);
         }
+        self.pick_group(&[peer], now);
+        Vec::new()
     }
 
     /// Opens the confirmation, or does at once what needs none.

@@ -17,6 +17,9 @@ use crate::app::keys::Key;
 use crate::domain::settings::ModeId;
 use crate::domain::{Cluster, DangerClass, Event, Finding, Line, LinkState, Peer, Severity, Snapshot, Subject, Time};
 
+/// How the leader is hinted.
+const LEADER: &str = "act";
+
 /// The worst finding in the terminal's title is cut to this; no word of it changes with time alone.
 const TITLE_FINDING: usize = 80;
 
@@ -263,10 +266,9 @@ impl App {
     pub fn is_typing(&self) -> bool {
         match &self.overlay {
             Some(Overlay::Help { typing, .. }) => *typing,
-            Some(Overlay::Palette(_)) => true,
+            Some(Overlay::Palette(_) | Overlay::Form(_)) => true,
             Some(Overlay::Panel(panel)) => panel.typing,
             Some(Overlay::Dialog(dialog)) => dialog.is_typing(),
-            Some(Overlay::Form(_)) => true,
             Some(Overlay::Diagnosis { .. } | Overlay::Choice(_) | Overlay::Results { .. } | Overlay::Leave { .. }) => {
                 false
             }
@@ -488,7 +490,6 @@ impl App {
     pub fn hints(&self, now: Time) -> Vec<(String, &'static str)> {
         let scope = self.scope();
         // The leader is hinted as one, whichever of its actions are possible now.
-        const LEADER: &str = "act";
         let can = |s: &action::Spec| if s.hint == LEADER { self.can_act() } else { self.can(s.action, now) };
         let works = |s: &&action::Spec| !s.hint.is_empty() && s.scopes.contains(&scope) && can(s);
         let hint = |s: &action::Spec| {

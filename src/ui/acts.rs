@@ -338,6 +338,9 @@ fn run_lines(pen: &Pen<'_>, run: &Run, columns: usize, now: Time, lines: &mut Ve
     }
 }
 
+/// Columns before the names of those who have a commit.
+const WORD: usize = 14;
+
 /// Who has a commit already, by their own word.
 fn spread_lines(pen: &Pen<'_>, app: &App, run: &Run, columns: usize, lines: &mut Vec<Vec<Piece>>) {
     let g = pen.glyphs();
@@ -347,7 +350,6 @@ fn spread_lines(pen: &Pen<'_>, app: &App, run: &Run, columns: usize, lines: &mut
             Has::No => (g.connecting, "not yet", Role::Connecting),
             Has::Unknown => (g.unknown, "not known", Role::Unknown),
         };
-        const WORD: usize = 14;
         let names = format!("{}: {}", names.len(), names.join(", "));
         let parts = text::wrap(&names, columns.saturating_sub(WORD), 6, g.ellipsis);
         for (n, part) in parts.into_iter().enumerate() {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use peerdeck::app::settings::{Pane, Standing};
+use peerdeck::app::settings::{Pane, Stage, Standing};
 use peerdeck::app::{App, Cmd, Msg, Options, View};
 use peerdeck::domain::settings::{Edit, Key, ModeId};
 use peerdeck::domain::{Command, DangerClass, Line, Outcome, OutcomeState, Snapshot, Time};
@@ -60,7 +60,7 @@ fn set(mode: ModeId, feature: &str, text: &str) -> Edit {
 }
 
 fn staged(app: &App) -> Vec<Edit> {
-    app.stage().map(|s| s.edits()).unwrap_or_default()
+    app.stage().map(Stage::edits).unwrap_or_default()
 }
 
 #[test]

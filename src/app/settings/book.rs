@@ -50,8 +50,8 @@ pub struct Book {
 impl Book {
     /// Of `tree`, with the features that `catalogue` knows and those that are set anyway.
     #[must_use]
-    pub fn new(tree: Arc<Tree>, catalogue: Arc<Catalogue>) -> Self {
-        let (modes, above) = lines(&tree);
+    pub fn new(tree: &Arc<Tree>, catalogue: Arc<Catalogue>) -> Self {
+        let (modes, above) = lines(tree);
         let places: BTreeMap<ModeId, usize> = modes.iter().enumerate().map(|(at, m)| (m.id.clone(), at)).collect();
         let mut names: BTreeMap<FeatureName, usize> = catalogue.settings().map(|f| (f.name.clone(), 0)).collect();
         for (key, _) in tree.registers() {
@@ -67,13 +67,13 @@ impl Book {
         let mut book = Self {
             defined_at: vec![Vec::new(); names.len()],
             features: names.keys().cloned().collect(),
-            conflicts: rules::conflicts(&tree),
-            dangling: rules::dangling(&tree, &catalogue),
+            conflicts: rules::conflicts(tree),
+            dangling: rules::dangling(tree, &catalogue),
             catalogue,
             modes,
             above,
             places,
-            tree: Arc::clone(&tree),
+            tree: Arc::clone(tree),
         };
         for (key, entry) in tree.registers() {
             let Key::Feature(mode, feature) = key else { continue };
@@ -151,6 +151,7 @@ impl Book {
     }
 
     /// The modes that define `feature` (C10), in the order of the tree.
+    #[must_use]
     pub fn defined_at(&self, feature: &FeatureName) -> impl ExactSizeIterator<Item = &ModeLine> {
         let places = self.features.binary_search(feature).ok().map_or(&[][..], |at| &self.defined_at[at][..]);
         places.iter().map(|at| &self.modes[*at])

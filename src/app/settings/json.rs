@@ -39,8 +39,9 @@ fn write_value(out: &mut String, value: &Value, depth: usize) {
     let close = "  ".repeat(depth);
     // What is short and flat stays on one line.
     let flat = |v: &Value| matches!(v, Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Text(_));
+    let is_short = |items: &[Value]| items.iter().all(flat) && value.to_string().len() <= 60;
     match value {
-        Value::List(items) if !items.is_empty() && !(items.iter().all(flat) && value.to_string().len() <= 60) => {
+        Value::List(items) if !items.is_empty() && !is_short(items) => {
             out.push_str("[\n");
             for (i, item) in items.iter().enumerate() {
                 out.push_str(&pad);

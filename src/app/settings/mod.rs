@@ -8,6 +8,7 @@ use std::sync::{Arc, LazyLock};
 
 pub mod act;
 pub mod book;
+mod commit;
 pub mod draft;
 pub mod form;
 pub mod json;
@@ -245,7 +246,7 @@ impl App {
             return;
         };
         if !self.desk.book.as_ref().is_some_and(|b| b.is_of(&tree)) {
-            self.desk.book = Some(Arc::new(Book::new(tree, catalogue)));
+            self.desk.book = Some(Arc::new(Book::new(&tree, catalogue)));
         }
         let Some(book) = self.desk.book.clone() else { return };
         let place = &mut self.desk.place;

@@ -41,13 +41,11 @@ impl App {
     pub(in crate::app) fn turn_pane(&mut self, forward: bool, around: bool) {
         let place = &mut self.desk.place;
         place.pane = match (place.pane, forward) {
-            (Pane::Modes, true) => Pane::Features,
-            (Pane::Features, true) => Pane::Value,
             (Pane::Value, true) if around => Pane::Modes,
-            (Pane::Value, true) => Pane::Value,
             (Pane::Modes, false) if around => Pane::Value,
+            (Pane::Modes, true) | (Pane::Value, false) => Pane::Features,
+            (Pane::Features | Pane::Value, true) => Pane::Value,
             (Pane::Modes | Pane::Features, false) => Pane::Modes,
-            (Pane::Value, false) => Pane::Features,
         };
     }
 

@@ -77,23 +77,19 @@ impl Shown {
     #[must_use]
     pub fn of(tree: &Tree, catalogue: &Catalogue, mode: &ModeId, feature: &FeatureName) -> Self {
         let entry = tree.entry(&Key::Feature(mode.clone(), feature.clone())).cloned();
-        match tree.applies(mode, feature) {
-            Some((at, version)) => {
-                let value = version.content.value().cloned();
-                let is_empty = value.as_ref().is_some_and(|v| v.is_empty());
-                let standing = match (at == *mode, is_empty) {
-                    (true, true) => Standing::Empty,
-                    (true, false) => Standing::Set,
-                    (false, _) => Standing::Inherited(at),
-                };
-                Self { standing, value, version: Some(version.clone()), entry }
-            }
-            None => {
-                let value = catalogue.feature(feature).and_then(|f| f.factory.clone());
-                let standing = if value.is_some() { Standing::Factory } else { Standing::NotSet };
-                Self { standing, value, version: None, entry }
-            }
-        }
+        let Some((at, version)) = tree.applies(mode, feature) else {
+            let value = catalogue.feature(feature).and_then(|f| f.factory.clone());
+            let standing = if value.is_some() { Standing::Factory } else { Standing::NotSet };
+            return Self { standing, value, version: None, entry };
+        };
+        let value = version.content.value().cloned();
+        let is_empty = value.as_ref().is_some_and(|v| v.is_empty());
+        let standing = match (at == *mode, is_empty) {
+            (true, true) => Standing::Empty,
+            (true, false) => Standing::Set,
+            (false, _) => Standing::Inherited(at),
+        };
+        Self { standing, value, version: Some(version.clone()), entry }
     }
 
     /// Whether versions at this mode differ.

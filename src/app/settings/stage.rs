@@ -44,6 +44,7 @@ impl Stage {
     }
 
     /// All changes, in the order of their registers.
+    #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Key, &Staged)> {
         self.changes.iter()
     }

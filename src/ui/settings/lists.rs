@@ -274,11 +274,12 @@ fn versions_beside(pen: &mut Pen<'_>, area: Rect, app: &App, book: &Book, entry:
     let chosen = app.chosen_version();
     let fit = usize::from(area.width / 26).clamp(1, versions.len());
     let first = chosen.saturating_sub(fit - 1).min(versions.len() - fit);
-    let rule = match versions.len() > fit {
-        true => format!("versions {}-{} of {}", first + 1, first + fit, versions.len()),
-        false => format!("{} versions", versions.len()),
+    let heading = if versions.len() > fit {
+        format!("versions {}-{} of {}", first + 1, first + fit, versions.len())
+    } else {
+        format!("{} versions", versions.len())
     };
-    pen.rule(above(area, 1), &rule);
+    pen.rule(above(area, 1), &heading);
     let inner = below(area, 1);
     let wide = inner.width / u16::try_from(fit).unwrap_or(1);
     for (n, version) in versions.iter().enumerate().skip(first).take(fit) {
@@ -288,8 +289,8 @@ fn versions_beside(pen: &mut Pen<'_>, area: Rect, app: &App, book: &Book, entry:
         let short = host.split('.').next().unwrap_or(&host);
         // Brackets as well, so that the choice is not a matter of colour.
         let head = if n == chosen { format!("[ {} {short} ]", n + 1) } else { format!("  {} {short}  ", n + 1) };
-        let role = if n == chosen { Role::Selection } else { Role::Text };
-        let end = pen.put(place.x, place.y, place.width, &head, role);
+        let ground = if n == chosen { Role::Selection } else { Role::Text };
+        let end = pen.put(place.x, place.y, place.width, &head, ground);
         if n == 0 {
             pen.put_cut(end + 1, place.y, place.right().saturating_sub(end + 1), "applies now", Role::Ok);
         }

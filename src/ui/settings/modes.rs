@@ -50,8 +50,7 @@ fn mode_line(pen: &mut Pen<'_>, row: Rect, app: &App, book: &Book, line: &ModeLi
         Level::Machine => 2,
     };
     let (name, marked) = match &line.id {
-        ModeId::Cluster => (line.name.to_string(), false),
-        ModeId::Group(_) => (line.name.to_string(), false),
+        ModeId::Cluster | ModeId::Group(_) => (line.name.to_string(), false),
         ModeId::Machine(id) => {
             let peer = book.tree().structure().member(id).map(|m| &m.machine.id);
             let label = peer.and_then(|p| app.cluster().map(|c| c.label(p).to_owned()));
