@@ -9,6 +9,7 @@ use crate::domain::settings::words::{called, may_alone};
 use crate::domain::settings::{Content, Edit, Effective, Holding, Key, ModeId, Origin, Tree, rules};
 use crate::domain::snapshot::{Cluster, Peer, Settings};
 use crate::domain::text::clean;
+use crate::domain::time::Time;
 
 /// Lines of one kind that a plan has; more are counted.
 const LINES: usize = 12;
@@ -129,7 +130,11 @@ fn now(tree: &Tree, key: &Key) -> String {
     let version = entry.effective();
     let says = match (&version.content, key) {
         (Content::Inherits, _) => "inherits".to_owned(),
-        (Content::Value(_), Key::MachineIdentity(_) | Key::MachineGroup(_)) => "was written".to_owned(),
+        (Content::Value(group), Key::MachineGroup(_)) => match group.as_text() {
+            Some(id) => format!("is {}", tree.mode_name(&ModeId::Group(GroupId::new(id)))),
+            None => "was written".to_owned(),
+        },
+        (Content::Value(_), Key::MachineIdentity(_)) => "was written".to_owned(),
         (Content::Value(value), _) => format!("is {}", clean(&value.to_string(), VALUE_SHOWN)),
     };
     let (host, at) = (tree.host(&version.stamp.on), utc(version.stamp.at));
@@ -139,6 +144,10 @@ fn now(tree: &Tree, key: &Key) -> String {
         1 => "; another version waits to be resolved and gives way".into(),
         n => format!("; {n} other versions wait to be resolved and give way"),
     };
+    // What a peer was given before its first start has no author.
+    if version.stamp.at == Time::ZERO {
+        return format!("{what} {says}, as provisioned{conflict}");
+    }
     format!("{what} {says}, by {} on {host}, {at}{conflict}", version.by)
 }
 
@@ -183,7 +192,13 @@ fn what_if(cluster: &Cluster, before: &Tree, after: &Tree) -> Vec<String> {
         return vec!["no effective setting changes on any machine".into()];
     }
     let machines: BTreeSet<_> = found.iter().map(|e| &e.machine).collect();
-    let mut lines = vec![format!("{} effective settings change on {} machines:", found.len(), machines.len())];
+    let settings = if found.len() == 1 {
+        "1 effective setting changes".into()
+    } else {
+        format!("{} effective settings change", found.len())
+    };
+    let on = if machines.len() == 1 { "1 machine".into() } else { format!("{} machines", machines.len()) };
+    let mut lines = vec![format!("{settings} on {on}:")];
     // Machines to which the same happens are one line.
     let mut alike: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for effect in &found {

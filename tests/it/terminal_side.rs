@@ -209,7 +209,8 @@ fn c15_a_screen_dump_is_written_and_told() {
     let files = loop {
         let mut files: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().path()).collect();
         files.sort();
-        if files.len() == 4 {
+        // Made and written are two things.
+        if files.len() == 4 && files.iter().all(|f| f.metadata().is_ok_and(|m| m.len() > 0)) {
             break files;
         }
         assert!(Instant::now() < end_of, "{files:?}");

@@ -120,26 +120,17 @@ impl Core {
     }
 
     /// What became of a command that we passed on: for whoever waits for it here, or further back.
-    pub(super) fn on_outcome(
-        &mut self,
-        now: Time,
-        from: &PeerId,
-        n: u64,
-        state: &str,
-        detail: &str,
-        commit: Option<(String, u64)>,
-        out: &mut Vec<Effect>,
-    ) {
-        let detail = Line::new(detail).to_string();
+    pub(super) fn on_outcome(&mut self, now: Time, from: &PeerId, n: u64, said: &ExecuteResult, out: &mut Vec<Effect>) {
+        let detail = Line::new(&said.detail).to_string();
         match self.asked.take(n, from) {
             Some(waiting) => {
-                let accepted = state == word(OutcomeState::Accepted);
-                let commit = commit.map(|(actor, seq)| (clean(&actor, 80), seq));
-                let result = ExecuteResult { state: state.to_owned(), detail, commit };
+                let accepted = said.state == word(OutcomeState::Accepted);
+                let commit = said.commit.as_ref().map(|(actor, seq)| (clean(actor, 80), *seq));
+                let result = ExecuteResult { state: clean(&said.state, 20), detail, commit };
                 self.answer_waiting(waiting, result, accepted, out);
             }
             // Nobody waits any more; a refusal must not get lost without a trace.
-            None if state == word(OutcomeState::Refused) => {
+            None if said.state == word(OutcomeState::Refused) => {
                 self.log.push(now, Some(from), &format!("a refusal came too late from {from}: {detail}"));
             }
             None => {}

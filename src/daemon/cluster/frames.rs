@@ -12,6 +12,7 @@ use crate::domain::text::{Line, clean};
 use crate::domain::time::Time;
 use crate::proto::check_version;
 use crate::proto::frame::{Frame, Hello, Ping};
+use crate::proto::rpc::ExecuteResult;
 
 /// Longest text that a fellow's good-bye may put into a link's detail.
 const DETAIL_MAX: usize = 200;
@@ -31,7 +32,8 @@ impl Core {
                 self.on_command(now, &came, &PeerId::new(&to), command, out);
             }
             Frame::Outcome { n, state, detail, commit } => {
-                self.on_outcome(now, &id, n, &state, &detail, commit, out);
+                let said = ExecuteResult { state, detail, commit };
+                self.on_outcome(now, &id, n, &said, out);
             }
             Frame::Bye { cause, detail } => {
                 let detail = clean(&detail, DETAIL_MAX);
@@ -41,7 +43,7 @@ impl Core {
                     Err(_) => self.on_closed(now, conn, Cause::Unlisted, &format!("{}: {detail}", clean(&cause, 40))),
                 }
             }
-            Frame::Sync(sync) => self.on_sync(now, &id, conn, sync, out),
+            Frame::Sync(sync) => self.on_sync(now, &id, conn, &sync, out),
             Frame::SyncCredit { parts } => self.on_sync_credit(&id, conn, parts, out),
             // Pongs come as events of their own, with the round trip; unknown kinds are ignored.
             Frame::Pong { .. } | Frame::Unknown => {}

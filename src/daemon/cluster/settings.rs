@@ -162,7 +162,7 @@ impl Core {
     }
 
     /// A part of a message of a fellow.
-    pub(super) fn on_sync(&mut self, now: Time, id: &PeerId, conn: ConnId, sync: Sync, out: &mut Vec<Effect>) {
+    pub(super) fn on_sync(&mut self, now: Time, id: &PeerId, conn: ConnId, sync: &Sync, out: &mut Vec<Effect>) {
         let cluster_id = self.config.membership.cluster_id.clone();
         let Some(settings) = &mut self.settings else { return };
         let Some(session) = settings.sessions.get_mut(id).filter(|s| s.conn == conn) else { return };
@@ -261,16 +261,15 @@ impl Core {
         if self.settings.is_none() {
             return;
         }
-        match about {
-            Some(id) => self.follow_link(id),
-            None => {
-                let mut ids: Vec<PeerId> = self.fellows.keys().cloned().collect();
-                if let Some(settings) = &self.settings {
-                    ids.extend(settings.sessions.keys().filter(|id| !self.fellows.contains_key(*id)).cloned());
-                }
-                for id in ids {
-                    self.follow_link(&id);
-                }
+        if let Some(id) = about {
+            self.follow_link(id);
+        } else {
+            let mut ids: Vec<PeerId> = self.fellows.keys().cloned().collect();
+            if let Some(settings) = &self.settings {
+                ids.extend(settings.sessions.keys().filter(|id| !self.fellows.contains_key(*id)).cloned());
+            }
+            for id in ids {
+                self.follow_link(&id);
             }
         }
         if let Some(settings) = &mut self.settings

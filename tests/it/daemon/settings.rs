@@ -81,8 +81,8 @@ fn play(seed: u64, bug: Option<Bug>) -> Result<Played, String> {
                     let edits: Vec<Edit> = (0..rng.random_range(1..4)).filter_map(|_| edit(&mut rng, &tree)).collect();
                     // Sometimes on what was seen, sometimes blindly.
                     let keys: Vec<Key> = tree.registers().map(|(k, _)| k.clone()).collect();
-                    let seen = if rng.random_bool(0.5) { rules::seen(&tree, keys.iter()) } else { BTreeMap::new() };
-                    sim.commit(i, &edits, &seen);
+                    let basis = if rng.random_bool(0.5) { rules::seen(&tree, keys.iter()) } else { BTreeMap::new() };
+                    sim.commit(i, &edits, &basis);
                     played.commits += 1;
                 }
             }

@@ -28,7 +28,7 @@ pub const SETTLED: Duration = Duration::from_secs(9);
 
 #[derive(Debug)]
 enum Parcel {
-    Event(Event),
+    Event(Box<Event>),
     /// Only for this start of the node.
     Boot(u64, Box<Parcel>),
     Written {
@@ -81,6 +81,7 @@ pub struct Disk {
     /// Why nothing can be written now.
     pub full: Option<String>,
     backup: Option<Vec<StoredChange>>,
+    restored: bool,
 }
 
 /// What can be wrong with a runtime: each must be found by the invariants.
@@ -317,7 +318,7 @@ impl Sim {
         let mut wait = Duration::from_millis(self.rng.random_range(1..12));
         if early {
             let kept = Event::Kept { ticket, result: Ok(()) };
-            self.post(Duration::ZERO, i, Parcel::Boot(self.nodes[i].boot, Box::new(Parcel::Event(kept))));
+            self.post(Duration::ZERO, i, Parcel::Boot(self.nodes[i].boot, Box::new(Parcel::Event(Box::new(kept)))));
             wait += Duration::from_millis(20);
         }
         self.post(wait, i, Parcel::Boot(self.nodes[i].boot, Box::new(Parcel::Written { ticket })));
@@ -329,7 +330,9 @@ impl Sim {
         let (_, write) = self.nodes[i].disk.pending.remove(at);
         for change in write.changes.iter() {
             // A change that its author has not kept must be nowhere else: it would use the same number again.
-            let author = (0..self.nodes.len()).find(|k| *k != i && self.member(*k) == change.signer.as_str());
+            // One whose disk was put back to an older one has kept it, and lost it since.
+            let author = (0..self.nodes.len())
+                .find(|k| *k != i && !self.nodes[*k].disk.restored && self.member(*k) == change.signer.as_str());
             if let Some(author) = author
                 && self.nodes[author].disk.changes.iter().all(|c| c.hash != change.hash)
             {
@@ -338,7 +341,7 @@ impl Sim {
         }
         let disk = &mut self.nodes[i].disk;
         let result = match &disk.full {
-            Some(why) if self.bug == Some(Bug::HidesFailures) => Ok(why.clone()).map(drop),
+            Some(_) if self.bug == Some(Bug::HidesFailures) => Ok(()),
             Some(why) => Err(why.clone()),
             None => {
                 disk.write(&write, self.bug);
@@ -377,6 +380,7 @@ impl Sim {
                 self.kill(i);
                 self.nodes[i].disk.changes = old;
                 self.nodes[i].disk.actor = None;
+                self.nodes[i].disk.restored = true;
                 // What it alone had is gone with its disk.
                 self.promised.retain(|p| p.node != i);
                 self.start(i);
@@ -417,7 +421,7 @@ impl Sim {
     }
 
     pub fn event(&mut self, i: usize, event: Event) {
-        self.post(Duration::ZERO, i, Parcel::Event(event));
+        self.post(Duration::ZERO, i, Parcel::Event(Box::new(event)));
     }
 
     pub fn run(&mut self, span: Duration) {
@@ -507,7 +511,7 @@ impl Sim {
 
     fn deliver(&mut self, node: usize, parcel: Parcel) {
         match parcel {
-            Parcel::Event(event) => self.step(node, event),
+            Parcel::Event(event) => self.step(node, *event),
             Parcel::Boot(boot, parcel) => {
                 if self.nodes[node].boot == boot && self.nodes[node].core.is_some() {
                     self.deliver(node, *parcel);
@@ -585,7 +589,7 @@ impl Sim {
         let fail = |cause: Cause, detail: &str| {
             let error =
                 DialError { cause, detail: detail.into(), address: Some(address(to)), dns: DnsCheck::default() };
-            Parcel::Event(Event::Dialled { conn, result: Err(error) })
+            Parcel::Event(Box::new(Event::Dialled { conn, result: Err(error) }))
         };
         if self.blocked(from, to) || self.blocked(to, from) || !self.nodes[to].host_up {
             self.post(Duration::from_millis(1500), from, fail(Cause::Timeout, "no answer"));
@@ -682,7 +686,7 @@ impl Sim {
                     if !lost {
                         let event = Event::Probe { peer: id(i), boot: BootId(self.nodes[i].boot), n };
                         let delay = self.latency();
-                        self.post(delay, to, Parcel::Event(event));
+                        self.post(delay, to, Parcel::Event(Box::new(event)));
                     }
                 }
                 Effect::KeepDetached(since) => self.nodes[i].detached = since,
@@ -696,7 +700,7 @@ impl Sim {
                     self.nodes[i].answers.push(result.map(|r| r.state));
                 }
                 Effect::Keep { ticket, changes, forget, actor } => {
-                    self.keep(i, ticket, Write { changes, forget, actor })
+                    self.keep(i, ticket, Write { changes, forget, actor });
                 }
                 Effect::CheckDns { .. } | Effect::Roster(_) | Effect::Changed => {}
             }
