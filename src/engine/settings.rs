@@ -394,8 +394,8 @@ pub(super) fn observed(cluster: &Cluster, on: &PeerId, commit: &CommitId) -> Opt
         }
     }
     let names = with.iter().map(|p| cluster.label(&p.id));
-    let mut text = if without.is_empty() && cluster.peers.len() > 1 {
-        format!("all {} peers have it", cluster.peers.len())
+    let mut text = if without.is_empty() && with.len() > 1 {
+        format!("all {} peers have it", with.len())
     } else {
         format!("{} it: {}", if with.len() == 1 { "has" } else { "have" }, listed(names, 12))
     };

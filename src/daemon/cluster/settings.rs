@@ -249,7 +249,7 @@ impl Core {
                 let text = format!("changes of settings can't be kept: {why}");
                 self.log.push(now, None, &text);
                 if let Some((asker, _)) = asker {
-                    self.answer_commit(now, asker, Err(format!("{text}; nothing was changed")), out);
+                    self.answer_commit(now, asker, Err(text), out);
                 }
                 out.push(Effect::Changed);
             }

@@ -6,6 +6,10 @@
 //! peer tells. Rules are pure functions over it.
 
 pub mod catalogue;
+/// How settings travel, for readers.
+#[doc = include_str!("../../docs/settings.md")]
+pub mod guide {}
+
 mod edit;
 mod effects;
 mod key;
