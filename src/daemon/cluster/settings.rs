@@ -3,7 +3,7 @@
 //! One batch of changes is written at a time. Until it is kept, it is neither shown nor acknowledged nor passed on,
 //! and whatever else comes waits in a queue.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -87,8 +87,8 @@ pub(super) struct Settings {
     keeping: Option<Keeping>,
     retry_at: Option<Time>,
     trouble: Line,
-    /// Fellows may have to be told something.
-    stirred: bool,
+    /// Fellows that may have to be told something: to ask for all after each message would be most of the work.
+    stirred: BTreeSet<PeerId>,
     next_group: u64,
 }
 
@@ -103,7 +103,7 @@ impl Settings {
             keeping: None,
             retry_at: None,
             trouble: Line::default(),
-            stirred: false,
+            stirred: BTreeSet::new(),
             next_group: 0,
         }
     }
@@ -185,7 +185,7 @@ impl Core {
             }
             session.theirs = Some(sync.session);
             session.assembly.clear();
-            settings.stirred = true;
+            settings.stirred.insert(id.clone());
         }
         if sync.to.is_some_and(|to| to != session.own) {
             return; // For an earlier session of ours; the fellow will notice.
@@ -202,6 +202,8 @@ impl Core {
             let bytes = std::mem::take(&mut session.assembly);
             if settings.waiting.len() < WAITING_MAX {
                 settings.waiting.push_back(Work::Message { from: id.clone(), bytes });
+            } else {
+                settings.restart(id); // It says it once more when there is room.
             }
         }
     }
@@ -212,7 +214,9 @@ impl Core {
         if let Some(session) = settings.sessions.get_mut(id).filter(|s| s.conn == conn) {
             session.credit = session.credit.saturating_add(parts).min(WINDOW);
             session.send(out);
-            settings.stirred |= session.out.is_empty();
+            if session.out.is_empty() {
+                settings.stirred.insert(id.clone());
+            }
         }
     }
 
@@ -226,7 +230,7 @@ impl Core {
                 settings.trouble = Line::default();
                 let revision = settings.replica.revision();
                 settings.replica.kept(batch);
-                settings.stirred = true;
+                settings.stirred = settings.sessions.keys().cloned().collect();
                 let moved = settings.replica.revision() != revision;
                 if let Some((asker, detail)) = asker {
                     let commit = commit.map(|c| (c.actor.to_string(), c.seq));
@@ -282,7 +286,7 @@ impl Core {
             }
         }
         self.work(now, out);
-        if self.settings.as_ref().is_some_and(|s| s.stirred) {
+        if self.settings.as_ref().is_some_and(|s| !s.stirred.is_empty()) {
             self.tell_fellows(out);
         }
     }
@@ -295,7 +299,7 @@ impl Core {
         if settings.sessions.get(id).map(|s| s.conn) == wanted {
             return;
         }
-        settings.stirred = true;
+        settings.stirred.insert(id.clone());
         if settings.sessions.remove(id).is_some() {
             settings.replica.disconnect(id);
         }
@@ -321,7 +325,7 @@ impl Core {
                 },
                 Some(Work::Message { from, bytes }) => match settings.replica.receive(&from, &bytes, self.wall) {
                     Ok(batch) => {
-                        settings.stirred = true;
+                        settings.stirred.insert(from.clone());
                         self.tell_notes(now, &batch.notes);
                         if !batch.is_empty() {
                             self.keep(batch, None, out);
@@ -431,11 +435,11 @@ impl Core {
     fn tell_fellows(&mut self, out: &mut Vec<Effect>) {
         let cluster_id = self.config.membership.cluster_id.to_string();
         let Some(settings) = &mut self.settings else { return };
-        settings.stirred = false;
-        for (id, session) in &mut settings.sessions {
+        for id in std::mem::take(&mut settings.stirred) {
+            let Some(session) = settings.sessions.get_mut(&id) else { continue };
             // The next message is made when the last one is out: it then says all that has come meanwhile.
             if session.out.is_empty()
-                && let Some(message) = settings.replica.poll(id)
+                && let Some(message) = settings.replica.poll(&id)
             {
                 session.queue(&cluster_id, &message);
             }
@@ -499,7 +503,7 @@ impl Settings {
         *session = Session::new(session.conn, self.last_session);
         self.replica.disconnect(id);
         self.replica.connect(id);
-        self.stirred = true;
+        self.stirred.insert(id.clone());
     }
 }
 
