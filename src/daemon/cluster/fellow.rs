@@ -117,6 +117,8 @@ pub struct Fellow {
     pub trouble: Option<Time>,
     pub probe: ProbeState,
     changes: VecDeque<Time>,
+    /// The connection over which settings are synchronised.
+    pub synced: Option<ConnId>,
     /// Whether "remote host has disconnected" was logged for this outage.
     pub lost_said: bool,
 }
@@ -152,6 +154,7 @@ impl Fellow {
             trouble: Some(now),
             probe: ProbeState::default(),
             changes: VecDeque::new(),
+            synced: None,
             lost_said: false,
         }
     }
@@ -171,6 +174,11 @@ impl Fellow {
 
     pub fn conn_mut(&mut self, id: ConnId) -> Option<&mut Conn> {
         self.conns.iter_mut().find(|c| c.id == id)
+    }
+
+    /// The connection over which settings should be synchronised: that of a connected link.
+    pub fn wants_settings(&self) -> Option<ConnId> {
+        self.active().filter(|_| self.link.state == LinkState::Connected).map(|c| c.id)
     }
 
     /// Whether a session stands and answers; one ping is always on its way.

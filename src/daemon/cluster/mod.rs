@@ -77,6 +77,8 @@ pub struct Core {
     asks: rows::Asks,
     /// The settings; a peer in no cluster has none.
     settings: Option<settings::Settings>,
+    /// Fellows whose links and settings sessions are no longer over the same connection.
+    unfollowed: Vec<PeerId>,
     /// The wall clock, as the runtime told it last.
     wall: Time,
     /// Commands that were passed on and are not answered.
@@ -127,6 +129,7 @@ impl Core {
             own_news: false,
             asks: rows::Asks::default(),
             settings,
+            unfollowed: Vec::new(),
             wall: now,
             asked: asked::Asked::default(),
             pushed: Arc::new(Row {
@@ -221,7 +224,7 @@ impl Core {
             self.run_timers(now, &mut out);
         }
         // Last: sessions follow the links as they are now.
-        self.run_settings(now, about.as_ref().filter(|_| !any), &mut out);
+        self.run_settings(now, &mut out);
         if any {
             self.schedule(now);
         } else {
@@ -298,6 +301,7 @@ impl Core {
             }
             self.rows.remove(&id);
             self.lacking.remove(&id);
+            self.unfollowed.push(id);
         }
         for machine in membership.machines.iter().filter(|m| m.id != me) {
             if let Some(fellow) = self.fellows.get_mut(&machine.id) {
@@ -517,6 +521,9 @@ impl Core {
         let own = self.own();
         let Some(fellow) = self.fellows.get_mut(id) else { return };
         let settled = fellow.settle(now, own);
+        if fellow.wants_settings() != fellow.synced {
+            self.unfollowed.push(id.clone());
+        }
         match settled {
             Settled::Same => return,
             Settled::Detail => {}

@@ -15,7 +15,6 @@ use crate::daemon::replica::{Batch, Note, Replica};
 use crate::domain::command::OutcomeState;
 use crate::domain::ids::{GroupId, PeerId};
 use crate::domain::membership::Membership;
-use crate::domain::mesh::LinkState;
 use crate::domain::settings::{Catalogue, CommitId, Holding, Key, Past, Tree, rules, words};
 use crate::domain::text::Line;
 use crate::domain::time::Time;
@@ -261,20 +260,13 @@ impl Core {
     }
 
     /// Runs at the end of each step: sessions follow the links, work goes to the disk, fellows are told.
-    pub(super) fn run_settings(&mut self, now: Time, about: Option<&PeerId>, out: &mut Vec<Effect>) {
+    pub(super) fn run_settings(&mut self, now: Time, out: &mut Vec<Effect>) {
+        let moved = std::mem::take(&mut self.unfollowed);
         if self.settings.is_none() {
             return;
         }
-        if let Some(id) = about {
-            self.follow_link(id);
-        } else {
-            let mut ids: Vec<PeerId> = self.fellows.keys().cloned().collect();
-            if let Some(settings) = &self.settings {
-                ids.extend(settings.sessions.keys().filter(|id| !self.fellows.contains_key(*id)).cloned());
-            }
-            for id in ids {
-                self.follow_link(&id);
-            }
+        for id in moved {
+            self.follow_link(&id);
         }
         if let Some(settings) = &mut self.settings
             && settings.retry_at.is_some_and(|t| t <= now)
@@ -293,8 +285,10 @@ impl Core {
 
     /// Over a link that is connected settings are synchronised, over no other.
     fn follow_link(&mut self, id: &PeerId) {
-        let wanted = self.fellows.get(id).filter(|f| f.link.state == LinkState::Connected).and_then(|f| f.active());
-        let wanted = wanted.map(|c| c.id);
+        let wanted = self.fellows.get_mut(id).and_then(|f| {
+            f.synced = f.wants_settings();
+            f.synced
+        });
         let Some(settings) = &mut self.settings else { return };
         if settings.sessions.get(id).map(|s| s.conn) == wanted {
             return;
