@@ -148,6 +148,9 @@ pub enum Command {
     /// Action: end a membership; what the machine inherits becomes its own
     #[command(after_help = ACTION_CODES)]
     Removemachine(settings::RemoveMachine),
+    /// Action: another main host name for a machine, on every peer
+    #[command(after_help = ACTION_CODES)]
+    Sethost(settings::SetHost),
     /// Action: rename the cluster
     #[command(after_help = ACTION_CODES)]
     Setname(settings::Named),

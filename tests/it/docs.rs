@@ -171,6 +171,7 @@ fn global_options_stand_before_and_after_every_command() {
             "peerdeck apply" => &["changes.toml"],
             "peerdeck setgroup" => &["lab1", "lab2", "Rome"],
             "peerdeck addgroup" | "peerdeck deletegroup" | "peerdeck setname" => &["Oslo"],
+            "peerdeck sethost" => &["lab1", "mx1.example.com"],
             "peerdeck renamegroup" => &["Paris", "Oslo"],
             "peerdeck resolve" => &["cluster", "smtproutes", "--use", "lab2"],
             "peerdeck maintenance on" => &["lab1", "--for", "2h"],

@@ -144,6 +144,12 @@ impl Request {
         Self::one((Want::RemoveMachine { peer: args.peer }, args.how))
     }
 
+    /// `sethost`.
+    #[must_use]
+    pub fn sethost(args: args::SetHost) -> Self {
+        Self::one((Want::SetHost { peer: args.peer, host: args.host, address: args.address }, args.how))
+    }
+
     /// `resolve`.
     #[must_use]
     pub fn resolve(args: args::Resolve) -> Self {

@@ -113,6 +113,9 @@ impl Core {
         if let Some(settings) = &settings {
             // What is replicated counts, whatever the peer was started with.
             config.membership = Arc::new(settings.membership(&config.id));
+            if let Some(machine) = config.membership.machine(&config.id) {
+                config.host = machine.host.clone();
+            }
         }
         let rng = StdRng::seed_from_u64(config.seed);
         let mut core = Self {
