@@ -148,6 +148,9 @@ pub enum Command {
     /// Action: end a membership; what the machine inherits becomes its own
     #[command(after_help = ACTION_CODES)]
     Removemachine(settings::RemoveMachine),
+    /// Action: make a cluster of a machine that is in none
+    #[command(after_help = ACTION_CODES)]
+    Create(settings::Create),
     /// Action: another main host name for a machine, on every peer
     #[command(after_help = ACTION_CODES)]
     Sethost(settings::SetHost),

@@ -166,6 +166,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<Done> {
         Some(Command::Renamegroup(args)) => settings::commit::run(&context, &Request::renamegroup(args)),
         Some(Command::Deletegroup(args)) => settings::commit::run(&context, &Request::deletegroup(args)),
         Some(Command::Removemachine(args)) => settings::commit::run(&context, &Request::removemachine(args)),
+        Some(Command::Create(args)) => settings::commit::run(&context, &Request::create(args)?),
         Some(Command::Sethost(args)) => settings::commit::run(&context, &Request::sethost(args)),
         Some(Command::Setname(args)) => settings::commit::run(&context, &Request::setname(args)),
         Some(Command::Resolve(args)) => settings::commit::run(&context, &Request::resolve(args)),
@@ -192,6 +193,7 @@ fn is_action(command: &Command) -> bool {
         | Command::Renamegroup(_)
         | Command::Deletegroup(_)
         | Command::Removemachine(_)
+        | Command::Create(_)
         | Command::Sethost(_)
         | Command::Setname(_)
         | Command::Resolve(_) => true,
@@ -231,6 +233,7 @@ const ACTIONS: &[&str] = &[
     "renamegroup",
     "deletegroup",
     "removemachine",
+    "create",
     "sethost",
     "setname",
     "resolve",

@@ -58,7 +58,8 @@ impl Stage {
             Edit::Unset { mode, feature } => (Key::Feature(mode.clone(), feature.clone()), Content::Inherits),
             // Structure is changed at once, each change by itself.
             Edit::Resolve { .. }
-            | Edit::SetName { .. }
+            | Edit::Create { .. }
+        | Edit::SetName { .. }
             | Edit::AddGroup { .. }
             | Edit::RenameGroup { .. }
             | Edit::DeleteGroup { .. }

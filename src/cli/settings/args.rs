@@ -183,6 +183,17 @@ pub struct RemoveMachine {
     pub how: Committing,
 }
 
+/// Arguments of `create`.
+#[derive(Debug, Args)]
+pub struct Create {
+    /// What the cluster is called
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// How; `--on` names the machine.
+    #[command(flatten)]
+    pub how: Committing,
+}
+
 /// Arguments of `sethost`.
 #[derive(Debug, Args)]
 pub struct SetHost {

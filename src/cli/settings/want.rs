@@ -62,6 +62,8 @@ pub enum Want {
     DeleteGroup { name: String, move_to: Option<String> },
     /// End a membership.
     RemoveMachine { peer: String },
+    /// A cluster of a machine that is in none.
+    Create { name: String },
     /// Another main host name for a machine.
     SetHost { peer: String, host: String, address: Option<String> },
     /// Rename the cluster.
@@ -107,6 +109,7 @@ fn unborn(tree: &Tree, wants: &[Want], edits: &[Edit]) -> Option<(usize, String)
         Edit::Set { .. }
         | Edit::Unset { .. }
         | Edit::Resolve { .. }
+        | Edit::Create { .. }
         | Edit::SetName { .. }
         | Edit::AddGroup { .. }
         | Edit::RemoveMachine { .. }
@@ -165,13 +168,8 @@ impl Want {
             }
             Self::RemoveMachine { peer } => vec![Edit::RemoveMachine { machine: mode::machine(tree, peer)? }],
             Self::SetHost { peer, host, address } => vec![set_host(tree, peer, host, address.as_deref())?],
-            Self::SetName { name } => {
-                let clean = Line::new(name);
-                if clean.as_str() != name || name.is_empty() {
-                    return Err(format!("\"{}\" can't be the name of a cluster", clean.as_str()));
-                }
-                vec![Edit::SetName { name: clean }]
-            }
+            Self::Create { name } => vec![Edit::Create { name: cluster_name(name)? }],
+            Self::SetName { name } => vec![Edit::SetName { name: cluster_name(name)? }],
             Self::Resolve { which, with } => resolve(tree, which, with)?,
         })
     }
@@ -204,6 +202,15 @@ fn targets(tree: &Tree, to: &To) -> Result<Target, String> {
         To::AllGroups => Target::AllGroups,
         To::Mode(word) => Target::Mode(mode::find(tree, word)?),
     })
+}
+
+/// As [`group_name`].
+fn cluster_name(name: &str) -> Result<Line, String> {
+    let clean = Line::new(name);
+    if clean.as_str() != name || name.is_empty() {
+        return Err(format!("\"{}\" can't be the name of a cluster", clean.as_str()));
+    }
+    Ok(clean)
 }
 
 /// A name that is as it was typed, or none: what cleaning would change is refused rather than changed.

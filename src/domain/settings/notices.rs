@@ -57,6 +57,7 @@ fn overrides(after: &Tree, edits: &[Edit]) -> Vec<Line> {
                 }
             }
             Edit::Resolve { .. }
+            | Edit::Create { .. }
             | Edit::SetName { .. }
             | Edit::AddGroup { .. }
             | Edit::RenameGroup { .. }
