@@ -406,7 +406,7 @@ pub struct ConfigArgs {
 /// Commands about files.
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
-    /// Read fleet file, keymap and themes, and report everything that is wrong with them
+    /// Read fleet file, keymap, themes and features of the site, and report everything that is wrong with them
     Check,
     /// Print a commented fleet file, or keymap
     Template(Template),

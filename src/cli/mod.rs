@@ -11,6 +11,7 @@ pub mod console;
 pub mod diagnose;
 mod dump;
 pub mod events;
+pub mod features;
 pub mod follow;
 pub mod generate;
 pub mod history;

@@ -162,7 +162,8 @@ pub async fn start(setup: Setup, env: Environment) -> Result<Running, StartError
         let open = tokio::task::spawn_blocking(move || open_settings(&setup, &keys, faults));
         open.await.map_err(|e| StartError::Panicked(e.to_string()))??
     };
-    let membership = settings.as_ref().map_or_else(cluster::alone, |(replica, _)| cluster::membership(replica, &keys.id));
+    let membership =
+        settings.as_ref().map_or_else(cluster::alone, |(replica, _)| cluster::membership(replica, &keys.id));
     let membership = Arc::new(membership);
     let detached = store::read_detached(&setup.state_dir)?;
     let maintenance = store::read_maintenance(&setup.state_dir)?;
@@ -270,7 +271,8 @@ fn open_settings(
 
 /// What a peer founds its settings on that was given no membership: itself, in a cluster that has no name (C3).
 fn lone(setup: &Setup, keys: &Keys) -> Membership {
-    let text = |key: &PublicKey| Line::new(&PublicKey::new(key.key_data().clone(), "").to_openssh().unwrap_or_default());
+    let text =
+        |key: &PublicKey| Line::new(&PublicKey::new(key.key_data().clone(), "").to_openssh().unwrap_or_default());
     let group = GroupName::new(MAIN_GROUP);
     let machine = Machine {
         id: keys.id.clone(),

@@ -285,7 +285,9 @@ impl ClusterState {
             // It was removed from a cluster of which nobody here tells.
             None if !s.is_alone() => return self.fail(out),
             // The last machine has left: there is no cluster any more (C14).
-            Some(m) if s.is_alone() && s.member_of(id).is_some() && matches!(&m.machines[..], [one] if one.id == *id) => {
+            Some(m)
+                if s.is_alone() && s.member_of(id).is_some() && matches!(&m.machines[..], [one] if one.id == *id) =>
+            {
                 self.forget_membership(out);
             }
             Some(_) | None => {}

@@ -170,9 +170,7 @@ fn global_options_stand_before_and_after_every_command() {
             "peerdeck copy" | "peerdeck move" => &["smtproutes", "--from", "lab1", "--to", "all-groups"],
             "peerdeck apply" => &["changes.toml"],
             "peerdeck setgroup" => &["lab1", "lab2", "Rome"],
-            "peerdeck addgroup" | "peerdeck deletegroup" | "peerdeck setname" | "peerdeck create" => {
-                &["Oslo"]
-            },
+            "peerdeck addgroup" | "peerdeck deletegroup" | "peerdeck setname" | "peerdeck create" => &["Oslo"],
             "peerdeck sethost" => &["lab1", "mx1.example.com"],
             "peerdeck renamegroup" => &["Paris", "Oslo"],
             "peerdeck resolve" => &["cluster", "smtproutes", "--use", "lab2"],

@@ -143,3 +143,41 @@ fn c3_a_cluster_is_made_of_a_machine_that_is_in_none_and_ends_with_it() {
     assert_eq!(alone.json(&["list"]).0["clusters"][0]["cluster"], "africa");
     assert_eq!(alone.effective("smtproutes"), (routes, "cluster".into()));
 }
+
+#[test]
+fn features_of_the_site_are_known_to_commands_as_to_peers() {
+    let mut alone = Alone::new();
+    let here = alone.dir.path().join("features.d");
+    let there = alone.dir.path().join("state/features.d");
+    let unknown = alone.json(&["set", "mx1", "relaypolicy", "{}", "--yes"]).0;
+    assert!(unknown["plan"]["obstacles"][0].as_str().unwrap().contains("no feature is called"), "{unknown:#}");
+    let good = "[relaypolicy]\ntitle = \"Relay policy of the site\"\nfactory = { strict = true }\n";
+    for folder in [&here, &there] {
+        std::fs::create_dir(folder).unwrap();
+        std::fs::write(folder.join("site.toml"), good).unwrap();
+    }
+    alone.restart();
+    assert_eq!(alone.effective("relaypolicy"), (json!({ "strict": true }), "factory".into()));
+    alone.commit(&["set", "mx1", "relaypolicy", "{\"strict\": false}"]);
+    assert_eq!(alone.effective("relaypolicy"), (json!({ "strict": false }), "machine".into()));
+    let (code, info, _) = alone.run(&["config", "info"]);
+    assert!(code == Some(0) && info.contains("site features") && info.contains(here.to_str().unwrap()), "{info}");
+    let (code, good, said) = alone.run(&["config", "check"]);
+    let file = here.join("site.toml").display().to_string();
+    assert!(code == Some(0) && good.contains(&format!("{file}: good")), "{good} {said}");
+
+    // All that is wrong in any file is told at once, by file and line, and nothing is sent.
+    std::fs::write(here.join("a.toml"), "[one]\ntitle = 7\n\n[two]\nlevel = \"any\"\n").unwrap();
+    std::fs::write(here.join("b.toml"), "[smtproutes]\ntitle = \"mine\"\n").unwrap();
+    std::fs::write(here.join("c.toml"), "").unwrap();
+    std::fs::set_permissions(here.join("c.toml"), std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
+    for (args, wanted) in
+        [(&["config", "check"][..], 3), (&["set", "mx1", "relaypolicy", "{}", "--yes"], 64), (&["settings"], 3)]
+    {
+        let (code, _, said) = alone.run(args);
+        assert_eq!(code, Some(wanted), "{args:?}: {said}");
+        for place in ["a.toml:2:", "a.toml:5:", "b.toml:1:", "c.toml: others may write it"] {
+            assert!(said.contains(place), "{args:?}: {place}: {said}");
+        }
+    }
+}

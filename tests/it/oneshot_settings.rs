@@ -357,7 +357,8 @@ fn c33_a_new_host_name_is_told_by_every_peer_and_the_old_one_by_none() {
     let (doc, code) = whole.act(&["sethost", "lab2", "mx2.example.com", "--dry-run"]);
     let effects = doc["plan"]["effects"].to_string();
     assert_eq!((code, &doc["plan"]["class"]), (0, &"disruptive".into()), "{doc:#}");
-    for says in ["lab2.example.com is called mx2.example.com", "mx2.example.com must lead to lab2", "is gone everywhere"]
+    for says in
+        ["lab2.example.com is called mx2.example.com", "mx2.example.com must lead to lab2", "is gone everywhere"]
     {
         assert!(effects.contains(says), "{says}: {doc:#}");
     }

@@ -59,7 +59,7 @@ impl Stage {
             // Structure is changed at once, each change by itself.
             Edit::Resolve { .. }
             | Edit::Create { .. }
-        | Edit::SetName { .. }
+            | Edit::SetName { .. }
             | Edit::AddGroup { .. }
             | Edit::RenameGroup { .. }
             | Edit::DeleteGroup { .. }

@@ -356,8 +356,7 @@ mod tests {
     fn c33_an_address_that_is_a_name_follows_the_host_name_and_an_ip_stays() {
         let tree = hand_made::tree();
         let to = |peer: &str, host: &str, address: Option<&str>| {
-            let want =
-                Want::SetHost { peer: peer.into(), host: host.into(), address: address.map(str::to_owned) };
+            let want = Want::SetHost { peer: peer.into(), host: host.into(), address: address.map(str::to_owned) };
             one(&tree, want)
         };
         let edit = |host: &str, address: &str| {

@@ -11,7 +11,8 @@ pub use super::notices::notices;
 pub use super::references::dangling;
 pub use super::transfer::{copy, publish, shift, start_fresh};
 use super::{
-    Content, DEPTH_MAX, EDITS_MAX, Edit, Effective, Entry, Key, Level, ModeId, Seen, Stamp, Tree, Value, Version, VersionId,
+    Content, DEPTH_MAX, EDITS_MAX, Edit, Effective, Entry, Key, Level, ModeId, Seen, Stamp, Tree, Value, Version,
+    VersionId,
 };
 use crate::domain::ids::{FeatureName, GroupId, GroupName, HostName, MemberId};
 use crate::domain::text::{Line, NAME_MAX};

@@ -323,10 +323,7 @@ impl Tree {
     pub fn modes(&self) -> Vec<Mode> {
         let s = &self.structure;
         if s.is_alone() {
-            let own = |m: &Member| Mode {
-                id: ModeId::Machine(m.id.clone()),
-                name: Line::new(m.machine.host.as_str()),
-            };
+            let own = |m: &Member| Mode { id: ModeId::Machine(m.id.clone()), name: Line::new(m.machine.host.as_str()) };
             return s.members.iter().map(own).collect();
         }
         let mut modes = vec![Mode { id: ModeId::Cluster, name: s.name.clone() }];

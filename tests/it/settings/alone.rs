@@ -76,7 +76,8 @@ fn c3_a_machine_in_no_cluster_has_its_own_level_only() {
 #[test]
 fn c3_what_makes_no_sense_above_the_machine_stays_there() {
     let own = |f: &'static str| (machine("m1"), f, Value::text(f));
-    let tree = with(lone(), [own("smtproutes"), own("userconfig"), own("settz"), own("interfaceconfig"), own("unknown")]);
+    let tree =
+        with(lone(), [own("smtproutes"), own("userconfig"), own("settz"), own("interfaceconfig"), own("unknown")]);
     let after = done(&tree, &[create("europe")]);
     let s = after.structure();
     assert_eq!((s.name.as_str(), s.members.len(), s.is_alone()), ("europe", 1, false));

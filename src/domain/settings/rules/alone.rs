@@ -54,7 +54,8 @@ impl Draft<'_> {
         let own = ModeId::Machine(machine);
         for feature in self.defined_at(&own) {
             let key = Key::Feature(own.clone(), feature.clone());
-            let moves = self.catalogue.feature(&feature).is_some_and(|f| f.clusterable && f.levels.allow(Level::Cluster));
+            let moves =
+                self.catalogue.feature(&feature).is_some_and(|f| f.clusterable && f.levels.allow(Level::Cluster));
             if let Some(value) = self.content(&key).and_then(Content::value).cloned().filter(|_| moves) {
                 self.write(Key::Feature(ModeId::Cluster, feature), Content::Value(value));
                 self.write(key, Content::Inherits);
@@ -113,9 +114,8 @@ impl Draft<'_> {
     }
 
     fn defined_at(&self, mode: &ModeId) -> Vec<FeatureName> {
-        let has = |f: &FeatureName| {
-            self.content(&Key::Feature(mode.clone(), f.clone())).and_then(Content::value).is_some()
-        };
+        let has =
+            |f: &FeatureName| self.content(&Key::Feature(mode.clone(), f.clone())).and_then(Content::value).is_some();
         self.written_at(mode).into_iter().filter(has).collect()
     }
 
