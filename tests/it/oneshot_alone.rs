@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 
+use peerdeck::domain::membership::{Addressing, MAIN_GROUP, Membership};
 use russh::keys::ssh_key::LineEnding;
 use russh::keys::{Algorithm, PrivateKey};
 use rustix::process::Signal;
@@ -180,4 +181,28 @@ fn features_of_the_site_are_known_to_commands_as_to_peers() {
             assert!(said.contains(place), "{args:?}: {place}: {said}");
         }
     }
+}
+
+#[test]
+fn c3_settings_of_its_own_are_not_lost_to_a_membership_that_is_put_beside_them() {
+    let mut alone = Alone::new();
+    alone.commit(&["set", "mx1", "smtproutes", "{\"a\": [\"mx9\"]}"]);
+    alone.peer.signal(Signal::TERM);
+    assert_eq!(alone.peer.code(), Some(0));
+    let given = Membership {
+        cluster_id: "5c1b".into(),
+        name: "Example".into(),
+        revision: 1,
+        addressing: Addressing::HostName,
+        groups: vec![MAIN_GROUP.into()],
+        machines: Vec::new(),
+    };
+    peerdeck::daemon::write_membership(&alone.dir.path().join("state"), &given).unwrap();
+    let config = alone.dir.path().join("peer.toml");
+    let out = peerdeck(alone.dir.path(), &["peer", "--config", config.to_str().unwrap()]).output().unwrap();
+    let said = text(&out.stderr);
+    assert!(!out.status.success() && said.contains("cluster Example") && said.contains("membership.json"), "{said}");
+    std::fs::remove_file(alone.dir.path().join("state/membership.json")).unwrap();
+    alone.peer = start(alone.dir.path());
+    assert_eq!(alone.effective("smtproutes"), (json!({ "a": ["mx9"] }), "machine".into()));
 }
