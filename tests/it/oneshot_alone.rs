@@ -24,12 +24,16 @@ fn start(dir: &Path) -> Running {
     let mut running = Running::start_raw(&mut peerdeck(dir, &["peer", "--config", config.to_str().unwrap()]));
     let mut said = String::new();
     BufReader::new(running.child.stderr.take().unwrap()).read_line(&mut said).unwrap();
-    assert!(said.contains("mx1.example.com") && said.contains("listens on"), "{said}");
+    assert!(said.contains(".example.com") && said.contains("listens on"), "{said}");
     running
 }
 
 impl Alone {
     fn new() -> Self {
+        Self::called("mx1.example.com")
+    }
+
+    fn called(host: &str) -> Self {
         let dir = tempfile::Builder::new().prefix("pd").tempdir().unwrap();
         let key = PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519).unwrap();
         let public = key.public_key().to_openssh().unwrap();
@@ -38,7 +42,7 @@ impl Alone {
         std::fs::set_permissions(at("key"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
         let peer = format!(
-            "host-name = \"mx1.example.com\"\nstate-dir = \"{}\"\nlisten = \"127.0.0.1:{port}\"\n\n[[user]]\n\
+            "host-name = \"{host}\"\nstate-dir = \"{}\"\nlisten = \"127.0.0.1:{port}\"\n\n[[user]]\n\
              name = \"op\"\nkeys = [\"{public}\"]\nrole = \"administrator\"\n",
             at("state")
         );
@@ -80,7 +84,11 @@ impl Alone {
 
     /// Value of a feature at the machine and the level that it comes from.
     fn effective(&self, feature: &str) -> (Value, String) {
-        let (doc, code) = self.json(&["settings", "mx1", feature]);
+        self.effective_of("mx1", feature)
+    }
+
+    fn effective_of(&self, peer: &str, feature: &str) -> (Value, String) {
+        let (doc, code) = self.json(&["settings", peer, feature]);
         assert_eq!(code, Some(0), "{doc:#}");
         let told = &list(&doc, "features")[0];
         (told["value"].clone(), told["effective_from"]["level"].as_str().unwrap().to_owned())
@@ -205,4 +213,28 @@ fn c3_settings_of_its_own_are_not_lost_to_a_membership_that_is_put_beside_them()
     std::fs::remove_file(alone.dir.path().join("state/membership.json")).unwrap();
     alone.peer = start(alone.dir.path());
     assert_eq!(alone.effective("smtproutes"), (json!({ "a": ["mx9"] }), "machine".into()));
+}
+
+#[test]
+fn c3_of_several_machines_without_a_cluster_the_one_that_is_named_makes_one() {
+    let (one, two) = (Alone::new(), Alone::called("mx2.example.com"));
+    two.commit(&["set", "mx2", "smtproutes", "{\"a\": [\"two\"]}"]);
+    // One fleet of both: what the one has is not the other's.
+    let of_two = std::fs::read_to_string(two.dir.path().join("f.toml")).unwrap();
+    let port = of_two.rsplit("port = ").next().unwrap().trim();
+    let key = two.dir.path().join("key").display().to_string();
+    let file = one.dir.path().join("f.toml");
+    let known = two.dir.path().join(".local/state/peerdeck/known_hosts").display().to_string();
+    let second = format!(
+        "[[cluster.peer]]\nhost = \"127.0.0.1\"\nport = {port}\nauth = [\"key:{key}\"]\nknown-hosts = [\"{known}\"]\n"
+    );
+    std::fs::write(&file, std::fs::read_to_string(&file).unwrap() + &second).unwrap();
+    assert_eq!(one.run(&["settings", "--timeout", "2s"]).0, Some(3), "settings of several would be mixed");
+    one.commit(&["create", "europe", "--on", "mx2"]);
+    let (doc, _) = two.json(&["list"]);
+    assert_eq!(doc["clusters"][0]["cluster"], "europe", "{doc:#}");
+    assert_eq!(two.effective_of("mx2", "smtproutes").1, "cluster");
+    let (doc, _) = one.json(&["settings", "--on", "mx1"]);
+    let modes = list(&doc, "modes");
+    assert!(modes.len() == 1 && modes[0]["name"] == "mx1.example.com", "the other is as it was: {doc:#}");
 }
