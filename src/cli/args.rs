@@ -148,6 +148,12 @@ pub enum Command {
     /// Action: end a membership; what the machine inherits becomes its own
     #[command(after_help = ACTION_CODES)]
     Removemachine(settings::RemoveMachine),
+    /// Action: make a cluster of a machine that is in none
+    #[command(after_help = ACTION_CODES)]
+    Create(settings::Create),
+    /// Action: another main host name for a machine, on every peer
+    #[command(after_help = ACTION_CODES)]
+    Sethost(settings::SetHost),
     /// Action: rename the cluster
     #[command(after_help = ACTION_CODES)]
     Setname(settings::Named),
@@ -400,7 +406,7 @@ pub struct ConfigArgs {
 /// Commands about files.
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
-    /// Read fleet file, keymap and themes, and report everything that is wrong with them
+    /// Read fleet file, keymap, themes and features of the site, and report everything that is wrong with them
     Check,
     /// Print a commented fleet file, or keymap
     Template(Template),

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::args::ConfigCommand;
 use super::audit::Audit;
+use super::features;
 use super::follow::{read_keymap, theme_texts, unknown_themes};
 use super::output::emit;
 use super::{Context, Done, UNKNOWN};
@@ -63,6 +64,14 @@ fn check(context: &Context) -> anyhow::Result<Done> {
                 let _ = writeln!(good, "{file}: good, with {peers} named peers in: {}", names.join(", "));
             }
             problems.extend(wrong);
+            match features::catalogue(&fleet) {
+                Ok(_) => {
+                    for file in features::folder(&fleet).and_then(|f| features::files(&f).ok()).unwrap_or_default() {
+                        let _ = writeln!(good, "{}: good", file.display());
+                    }
+                }
+                Err(invalid) => problems.extend(invalid.0),
+            }
         }
         Ok(None) => {
             let file = context.paths.default_fleet();
@@ -107,6 +116,10 @@ fn info(context: &Context) -> anyhow::Result<Done> {
     let fleet = context.choice().load(paths);
     let code = match fleet {
         Ok(Some(fleet)) => {
+            if let Some(folder) = features::folder(&fleet) {
+                let there = if folder.exists() { "" } else { "  (not there)" };
+                let _ = writeln!(out, "{:<22} {}{there}", "site features", folder.display());
+            }
             for cluster in &fleet.clusters {
                 let discover = if cluster.discover { "fellows are discovered" } else { "only the named peers" };
                 let _ = writeln!(out, "\ncluster {} ({discover})", cluster.name);

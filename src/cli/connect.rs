@@ -4,12 +4,14 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use tokio::sync::mpsc;
 
+use super::features;
 use super::shell::Told;
 use super::ways::Ways;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Fleet, FleetCluster, Paths, Settings};
 use crate::domain::ids::{ClusterName, HostName};
 use crate::domain::reach::{Endpoint, EndpointKey, PeerEvent, PeerRequest};
+use crate::domain::settings::Catalogue;
 use crate::domain::snapshot::{Cluster, Limits, Peer};
 use crate::drivers::{self, Dials, Profile};
 use crate::engine::runtime::{self, Commander, Connector, Observer};
@@ -40,15 +42,15 @@ pub struct Connected {
 /// Starts the engine on `fleet`. Must be called within a runtime.
 ///
 /// # Errors
-/// When the system's resolver can't be set up.
+/// When the system's resolver can't be set up, or the site's features can't be read.
 pub fn start(fleet: &Fleet, paths: &Paths, face: Face) -> anyhow::Result<Connected> {
     let links = Arc::new(Links::new(fleet, paths, face)?);
-    let config = engine_config(fleet, &links.ways(), face);
+    let config = engine_config(fleet, &features::catalogue(fleet)?, &links.ways(), face);
     let (observer, commander) = runtime::spawn(config, Arc::clone(&links) as Arc<dyn Connector>, links.clock.clone());
     Ok(Connected { observer, commander, links })
 }
 
-fn engine_config(fleet: &Fleet, ways: &Ways, face: Face) -> Config {
+fn engine_config(fleet: &Fleet, catalogue: &Arc<Catalogue>, ways: &Ways, face: Face) -> Config {
     let cluster = |c: &FleetCluster| {
         let limits = c.settings.limits();
         let limits = if face.one_shot {
@@ -63,7 +65,7 @@ fn engine_config(fleet: &Fleet, ways: &Ways, face: Face) -> Config {
             endpoints: c.peers.iter().map(|p| ways.endpoint(&c.name, &p.host, &p.settings)).collect(),
             discover: c.discover,
             limits,
-            catalogue: crate::proto::features::built_in(),
+            catalogue: Arc::clone(catalogue),
         }
     };
     Config { clusters: fleet.clusters.iter().map(cluster).collect() }
@@ -99,15 +101,17 @@ impl Links {
     /// For another fleet from now on: what the engine shall change. Reads files.
     ///
     /// # Errors
-    /// When the system's resolver can't be set up; then everything stays as it was.
+    /// When the system's resolver can't be set up, or the site's features can't be read; then everything stays as it
+    /// was.
     pub fn change(&self, fleet: &Fleet) -> anyhow::Result<Reconfiguration> {
+        let catalogue = features::catalogue(fleet)?;
         let new = Ways::new(fleet, &self.paths, Some(&self.ways()))?;
         let started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
         let old = self.ways();
         let other = |key: &&EndpointKey| old.description(key) != new.description(key);
         let restart = started.iter().map(|e| &e.key).filter(other).cloned().collect();
         drop((old, started));
-        let config = engine_config(fleet, &new, self.face);
+        let config = engine_config(fleet, &catalogue, &new, self.face);
         *self.ways.write().unwrap_or_else(PoisonError::into_inner) = new;
         Ok(Reconfiguration { config, restart })
     }

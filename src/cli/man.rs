@@ -19,7 +19,7 @@ const EXIT_CODES: &[(&str, &str)] = &[
     ),
     (
         "actions: disconnect, reconnect, maintenance, set, unset, copy, move, edit, apply, setgroup, addgroup, renamegroup, \
-         deletegroup, removemachine, setname, resolve, trust, lab fault",
+         deletegroup, removemachine, create, sethost, setname, resolve, trust, lab fault",
         "0 done and observed, 1 refused and nothing was changed, 2 failed or done in part, 3 outcome unknown, 64 usage \
          or configuration error and nothing was sent; with --dry-run 0 would run, 1 would be refused",
     ),

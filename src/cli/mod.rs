@@ -11,6 +11,7 @@ pub mod console;
 pub mod diagnose;
 mod dump;
 pub mod events;
+pub mod features;
 pub mod follow;
 pub mod generate;
 pub mod history;
@@ -166,6 +167,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<Done> {
         Some(Command::Renamegroup(args)) => settings::commit::run(&context, &Request::renamegroup(args)),
         Some(Command::Deletegroup(args)) => settings::commit::run(&context, &Request::deletegroup(args)),
         Some(Command::Removemachine(args)) => settings::commit::run(&context, &Request::removemachine(args)),
+        Some(Command::Create(args)) => settings::commit::run(&context, &Request::create(args)?),
+        Some(Command::Sethost(args)) => settings::commit::run(&context, &Request::sethost(args)),
         Some(Command::Setname(args)) => settings::commit::run(&context, &Request::setname(args)),
         Some(Command::Resolve(args)) => settings::commit::run(&context, &Request::resolve(args)),
         Some(Command::Config(args)) => config::run(&context, &args.command),
@@ -191,6 +194,8 @@ fn is_action(command: &Command) -> bool {
         | Command::Renamegroup(_)
         | Command::Deletegroup(_)
         | Command::Removemachine(_)
+        | Command::Create(_)
+        | Command::Sethost(_)
         | Command::Setname(_)
         | Command::Resolve(_) => true,
         Command::Lab(lab) => lab.command.is_some(),
@@ -229,6 +234,8 @@ const ACTIONS: &[&str] = &[
     "renamegroup",
     "deletegroup",
     "removemachine",
+    "create",
+    "sethost",
     "setname",
     "resolve",
 ];

@@ -20,7 +20,8 @@ use super::signing::MachineKey;
 use super::store::{self, Keys, StoreError};
 use super::wire::{self, Outgoing};
 use super::{Environment, Setup, dial, server, udp};
-use crate::domain::ids::PeerId;
+use crate::domain::ids::{ClusterName, GroupName, PeerId};
+use crate::domain::membership::{Addressing, MAIN_GROUP, Machine, Membership};
 use crate::domain::mesh::Cause;
 use crate::domain::settings::Catalogue;
 use crate::domain::text::Line;
@@ -64,6 +65,15 @@ pub enum StartError {
         "the settings that were kept can't be read: {0}; restore the state directory from a backup, or remove `settings.db` to take everything from the fellows anew"
     )]
     Settings(#[from] replica::ReplicaError),
+    /// A membership was put beside settings that are not its cluster's.
+    #[error(
+        "this peer was given the membership of cluster {cluster}, but has settings of its own from when it was in no \
+         cluster; remove `settings.db*` to take the cluster's, or `membership.json` to stay alone"
+    )]
+    Lone {
+        /// Of which.
+        cluster: String,
+    },
     /// A user or member has a key that can't be read.
     #[error("{whose} has a key that can't be read: {why}; it must be an OpenSSH public key (`ssh-ed25519 AAAA...`)")]
     Key {
@@ -152,12 +162,9 @@ pub async fn start(setup: Setup, env: Environment) -> Result<Running, StartError
         let open = tokio::task::spawn_blocking(move || open_settings(&setup, &keys, faults));
         open.await.map_err(|e| StartError::Panicked(e.to_string()))??
     };
-    let membership = Arc::new(match &settings {
-        Some((replica, _)) if replica.tree().structure().member_of(&keys.id).is_some() => {
-            replica.tree().membership(replica.revision())
-        }
-        Some(_) | None => cluster::alone(),
-    });
+    let membership =
+        settings.as_ref().map_or_else(cluster::alone, |(replica, _)| cluster::membership(replica, &keys.id));
+    let membership = Arc::new(membership);
     let detached = store::read_detached(&setup.state_dir)?;
     let maintenance = store::read_maintenance(&setup.state_dir)?;
     let boot = store::begin_boot(&setup.state_dir, env.clock.wall_ms())?;
@@ -240,14 +247,51 @@ fn open_settings(
         seed: rand::random(),
         signing: Arc::new(signing),
     };
+    let given = store::read_membership(&setup.state_dir)?;
+    let mut forget = Vec::new();
     if !kept.changes.is_empty() {
-        return Ok(Some((Replica::load(config, kept.changes)?, disk)));
+        let hashes: Vec<[u8; 32]> = kept.changes.iter().map(|c| c.hash).collect();
+        let replica = Replica::load(config.clone(), kept.changes)?;
+        let other = given.as_ref().filter(|m| m.cluster_id != *replica.cluster_id());
+        let Some(cluster) = other.filter(|_| replica.tree().structure().is_alone()) else {
+            return Ok(Some((replica, disk)));
+        };
+        // It was in no cluster until now, and is given one.
+        if hashes.len() > 1 {
+            return Err(StartError::Lone { cluster: cluster.name.to_string() });
+        }
+        forget = hashes;
     }
-    let Some(membership) = store::read_membership(&setup.state_dir)? else { return Ok(None) };
+    let membership = given.unwrap_or_else(|| lone(setup, keys));
     let (mut replica, batch) = Replica::found(config, &membership)?;
-    disk.append(&batch.changes, Some(&replica.actor()))?;
+    disk.replace(&forget, &batch.changes, Some(&replica.actor()))?;
     replica.kept(batch.id);
     Ok(Some((replica, disk)))
+}
+
+/// What a peer founds its settings on that was given no membership: itself, in a cluster that has no name (C3).
+fn lone(setup: &Setup, keys: &Keys) -> Membership {
+    let text =
+        |key: &PublicKey| Line::new(&PublicKey::new(key.key_data().clone(), "").to_openssh().unwrap_or_default());
+    let group = GroupName::new(MAIN_GROUP);
+    let machine = Machine {
+        id: keys.id.clone(),
+        host: setup.host.clone(),
+        group: group.clone(),
+        address: setup.host.clone(),
+        // A port that the system draws is another one at each start: then the usual one is as good as any.
+        port: if setup.listen.port() == 0 { 22 } else { setup.listen.port() },
+        machine_key: text(keys.machine.public_key()),
+        host_key: text(keys.host.public_key()),
+    };
+    Membership {
+        cluster_id: Line::new(&format!("{:032x}", rand::random::<u128>())),
+        name: ClusterName::new(""),
+        revision: 1,
+        addressing: Addressing::HostName,
+        groups: vec![group],
+        machines: vec![Arc::new(machine)],
+    }
 }
 
 /// Fellows would refuse our host key: coming in over connections that we dial would only hide that from them.

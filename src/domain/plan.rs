@@ -86,7 +86,8 @@ fn rests_on_membership(command: &Command) -> bool {
         Command::Commit { edits, .. } => edits.iter().any(|edit| match edit {
             Edit::Set { .. } | Edit::Unset { .. } => false,
             Edit::Resolve { key, .. } => key.is_structure(),
-            Edit::SetName { .. }
+            Edit::Create { .. }
+            | Edit::SetName { .. }
             | Edit::AddGroup { .. }
             | Edit::RenameGroup { .. }
             | Edit::DeleteGroup { .. }

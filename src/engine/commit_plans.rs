@@ -55,6 +55,7 @@ pub(super) fn plan(cluster: &Cluster, on: &Peer, edits: &[Edit]) -> Lines {
     lines.evidence.extend(bounded(writes.iter().map(|(key, _)| now(tree, key)).collect(), "registers"));
     let after = rules::after(tree, &writes);
     lines.effects.extend(bounded(edits.iter().filter_map(|e| structural(tree, e)).collect(), "changes"));
+    lines.effects.extend(moved_up(&writes, edits));
     lines.effects.extend(what_if(cluster, tree, &after));
     let notices = rules::notices(tree, &after, &cluster.catalogue, edits);
     lines.effects.extend(bounded(notices.iter().map(ToString::to_string).collect(), "notices"));
@@ -91,10 +92,10 @@ fn sources(cluster: &Cluster, on: &Peer, settings: &Settings) -> Vec<String> {
             "{on} has {brings} commits that {source}, whose settings are shown, has not, and lacks {lacks}"
         ));
     }
-    let holdings = || cluster.peers.iter().filter_map(|p| p.holding.as_ref());
-    let behind: Vec<String> = cluster
-        .peers
-        .iter()
+    let is_member = |p: &&Peer| settings.tree.structure().member_of(&p.id).is_some();
+    let members = || cluster.peers.iter().map(|p| &**p).filter(is_member);
+    let holdings = || members().filter_map(|p| p.holding.as_ref());
+    let behind: Vec<String> = members()
         .filter(|p| p.is_reached() && p.detached().is_none())
         .filter_map(|p| {
             let (_, lacks) = apart(p.holding.as_ref()?, holdings().map(|h| &**h));
@@ -162,6 +163,11 @@ fn structural(tree: &Tree, edit: &Edit) -> Option<String> {
             let (what, host) = (called(tree, key), tree.host(&kept.stamp.on));
             format!("{what}: the version by {} on {host} stays, the others go to the history", kept.by)
         }
+        Edit::Create { name } => {
+            let host = tree.structure().members.first().map(|m| m.machine.host.to_string()).unwrap_or_default();
+            let group = tree.structure().groups.first().map(|(_, name)| name.to_string()).unwrap_or_default();
+            format!("cluster {name} is made, of {host} alone, in group {group}")
+        }
         Edit::SetName { name } => format!("the cluster is called {name} everywhere, it was {}", tree.structure().name),
         Edit::AddGroup { name } => format!("group {name} is made, without machines"),
         Edit::RenameGroup { group: id, name } => format!("group {} is called {name}", group(id)),
@@ -175,6 +181,12 @@ fn structural(tree: &Tree, edit: &Edit) -> Option<String> {
         }
         Edit::RemoveMachine { machine } => {
             let host = tree.host(machine);
+            if tree.structure().members.len() == 1 {
+                let name = &tree.structure().name;
+                return Some(format!(
+                    "{host} is the last machine: cluster {name} ends; what it inherits becomes its own"
+                ));
+            }
             format!(
                 "{host} is no member any more; what it inherits becomes its own, and what it writes then is ignored"
             )
@@ -182,6 +194,23 @@ fn structural(tree: &Tree, edit: &Edit) -> Option<String> {
         Edit::SetHost { machine, host, address } => {
             format!("{} is called {host} and reached at {address}", tree.host(machine))
         }
+    })
+}
+
+/// Of a cluster that is made: what becomes the cluster's (C3).
+fn moved_up(writes: &[(Key, Content)], edits: &[Edit]) -> Option<String> {
+    if !edits.iter().any(|e| matches!(e, Edit::Create { .. })) {
+        return None;
+    }
+    let up = writes.iter().filter_map(|(key, _)| match key {
+        Key::Feature(ModeId::Cluster, feature) => Some(feature.to_string()),
+        _ => None,
+    });
+    let up: Vec<String> = up.collect();
+    Some(if up.is_empty() {
+        "the machine keeps all its settings: none of them can be the cluster's".into()
+    } else {
+        format!("these settings become the cluster's, the others stay the machine's: {}", listed(up, LINES))
     })
 }
 

@@ -95,6 +95,19 @@ impl ClusterState {
         self.discover(out);
     }
 
+    /// There is no cluster any more; the fleet file's name stays.
+    pub(super) fn forget_membership(&mut self, out: &mut Out<'_>) {
+        if let Some(was) = self.membership.take() {
+            let text = format!("cluster {} is no more: its last machine has left it", was.name);
+            out.happened(EventKind::Membership, Subject::Cluster, &text);
+        }
+        self.cluster.membership_revision = None;
+        self.cluster.name = self.config.name.clone();
+        self.dirty = true;
+        self.unsettled = true;
+        self.rebuild(out.now);
+    }
+
     /// How many peers say that they belong to this cluster, or said so last: while the others are not reached, one
     /// that lies must not take over.
     fn votes(&self, cluster_id: &Line) -> usize {

@@ -80,7 +80,11 @@ impl ClusterState {
     pub fn choose_source(&mut self, out: &mut Out<'_>) {
         let now = out.now;
         let id = self.membership.as_ref().map(|m| &m.cluster_id);
-        if self.cluster.settings.as_ref().is_some_and(|s| Some(&s.tree.cluster_id) != id) {
+        let other = |s: &Settings| match id {
+            Some(id) => s.tree.cluster_id != *id,
+            None => !self.is_lone(),
+        };
+        if self.cluster.settings.as_deref().is_some_and(other) {
             // They are of the cluster that was shown before.
             self.cluster.settings = None;
             self.settings.building = None;
@@ -138,14 +142,22 @@ impl ClusterState {
 
     fn fitness(&self, key: &EndpointKey, now: Time) -> Option<Fitness> {
         let contact = self.contacts.get(key).filter(|c| c.live && c.has_base && c.ignored.is_none())?;
-        let membership = self.membership.as_ref()?;
         let peer = self.cluster.peer(contact.id.as_ref()?)?;
-        (contact.belongs.as_ref() == Some(&membership.cluster_id)).then(|| Fitness {
+        let (belongs, member) = match &self.membership {
+            Some(m) => (contact.belongs.as_ref() == Some(&m.cluster_id), m.machine(&peer.id).is_some()),
+            None => (self.is_lone(), true),
+        };
+        belongs.then(|| Fitness {
             fresh: peer.is_row_fresh(&self.cluster.limits, now),
-            member: membership.machine(&peer.id).is_some(),
+            member,
             attached: peer.detached().is_none(),
             level: peer.identity.as_ref().map(|i| i.level) == usual_level(&self.cluster),
         })
+    }
+
+    /// Nobody tells of a cluster, and there is one peer: its settings are its own (C3). Those of several would be mixed.
+    fn is_lone(&self) -> bool {
+        self.membership.is_none() && self.contacts.values().filter(|c| c.ignored.is_none()).count() == 1
     }
 
     /// How many commits the peer behind a connection has.
@@ -202,7 +214,8 @@ impl ClusterState {
         }
         self.settings.heard = out.now;
         let ours = self.membership.as_ref().map(|m| &m.cluster_id);
-        if Some(&part.cluster_id) != ours {
+        let fits = ours.map_or_else(|| self.is_lone() && !part.cluster_id.is_empty(), |id| part.cluster_id == *id);
+        if !fits {
             // One that holds no settings at all tells no cluster.
             if !(part.cluster_id.is_empty() && part.registers.is_empty()) {
                 let text = format!("{} tells settings of another cluster: they are not taken", self.cluster.label(id));
@@ -266,6 +279,18 @@ impl ClusterState {
         if tree.registers().len() > REGISTERS_MAX || self.settings.bytes > BYTES_MAX {
             self.too_much(id, out);
             return;
+        }
+        let s = tree.structure();
+        match &self.membership {
+            // It was removed from a cluster of which nobody here tells.
+            None if !s.is_alone() => return self.fail(out),
+            // The last machine has left: there is no cluster any more (C14).
+            Some(m)
+                if s.is_alone() && s.member_of(id).is_some() && matches!(&m.machines[..], [one] if one.id == *id) =>
+            {
+                self.forget_membership(out);
+            }
+            Some(_) | None => {}
         }
         self.settings.complete = true;
         let settings = Settings { tree, source: id.clone(), digest, at: out.now };

@@ -62,8 +62,12 @@ impl ClusterState {
 
     fn note_behind(&mut self, now: Time) {
         let level = usual_level(&self.cluster);
-        let counts =
-            |p: &&Arc<Peer>| p.is_reached() && p.detached().is_none() && p.identity.as_ref().map(|i| i.level) == level;
+        // Who is in no cluster, or in another one, has settings of its own.
+        let is_member = |p: &Peer| self.membership.as_ref().is_none_or(|m| m.machine(&p.id).is_some());
+        let counts = |p: &&Arc<Peer>| {
+            let same = p.identity.as_ref().map(|i| i.level) == level && is_member(p);
+            same && p.is_reached() && p.detached().is_none()
+        };
         let holdings = || self.cluster.peers.iter().filter(counts).filter_map(|p| Some((p, p.holding.as_ref()?)));
         let first = holdings().next().map(|(_, h)| Arc::clone(h));
         let alike = first.is_none_or(|first| holdings().all(|(_, h)| h.have == first.have));

@@ -93,6 +93,10 @@ impl Lab {
                 let answer: &str = answer.into();
                 format!("dns: {} is answered with {answer}", lab.name(Node::Peer(peer)))
             }
+            Fault::Alias(peer, name) => {
+                lab.dns.alias(&lab.seats[usize::from(peer)].host, &name);
+                format!("alias: {} is {name} too", lab.name(Node::Peer(peer)))
+            }
             Fault::Skew(peer, ms) => {
                 lab.unit(peer).lock().await.set_clock_off(ms);
                 let ahead = if ms < 0 { "behind" } else { "ahead" };

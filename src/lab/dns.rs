@@ -141,6 +141,19 @@ impl DnsServer {
         }
     }
 
+    /// `name` leads to `host` too from now on, and its address to both.
+    pub fn alias(&self, host: &HostName, alias: &HostName) {
+        let (Ok(host), Ok(alias)) = (name(&format!("{host}.")), name(&format!("{alias}."))) else { return };
+        let mut zone = lock(&self.zone);
+        let Some(address) = zone.hosts.get(&LowerName::new(&host)).map(|h| h.address) else { return };
+        let key = LowerName::new(&alias);
+        for names in zone.reverse.values_mut() {
+            names.retain(|n| *n != key);
+        }
+        zone.reverse.entry(LowerName::new(&Name::from(address))).or_default().push(key.clone());
+        zone.hosts.insert(key, Host { name: alias, address, fault: DnsFault::Ok });
+    }
+
     /// Only the truth from now on.
     pub fn heal(&self) {
         for host in lock(&self.zone).hosts.values_mut() {

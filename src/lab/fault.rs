@@ -43,6 +43,8 @@ pub enum Fault {
     HostKey(u16),
     /// What DNS says of it.
     Dns(u16, DnsFault),
+    /// DNS knows it by a further name, which then has the reverse record too.
+    Alias(u16, HostName),
     /// Its wall clock is off by so many milliseconds.
     Skew(u16, i64),
     /// It speaks another level.
@@ -149,6 +151,12 @@ pub const KINDS: &[Kind] = &[
         args: "A nxdomain|wrong|timeout|ok",
         help: "what DNS says of the peer, forward and reverse",
         parse: |r| Ok(Fault::Dns(r.peer(0)?, r.word(1, "DNS answer")?)),
+    },
+    Kind {
+        word: "alias",
+        args: "A NAME",
+        help: "DNS knows the peer by NAME too, such as one that it will get (until the lab ends)",
+        parse: |r| Ok(Fault::Alias(r.peer(0)?, r.host_name(1)?)),
     },
     Kind {
         word: "skew",
@@ -331,6 +339,21 @@ impl Reader<'_> {
         let word = self.args[at].as_str();
         let level = word.parse().ok().filter(|n| (1..=1000).contains(n));
         level.ok_or_else(|| self.usage(format!("\"{word}\" is not a level from 1 to 1000")))
+    }
+
+    /// A name in the domain of the lab that nobody has.
+    fn host_name(&self, at: usize) -> Result<HostName, FaultError> {
+        let word = self.args[at].to_ascii_lowercase();
+        let name = HostName::new(&word);
+        let is_label = |l: &str| !l.is_empty() && l.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+        let fits = word.strip_suffix(".example.com").is_some_and(is_label) && name.as_str() == word;
+        if !fits {
+            return Err(self.usage(format!("\"{name}\" is not a name like mx1.example.com")));
+        }
+        if self.roster.peers.iter().any(|p| p.host == name) {
+            return Err(self.usage(format!("{name} is a peer of the lab")));
+        }
+        Ok(name)
     }
 
     /// One of the words that a list knows.

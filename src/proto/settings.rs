@@ -302,7 +302,7 @@ impl From<&Edit> for WireEdit {
             }
             Edit::Unset { mode, feature: f } => Self { key: feature(mode, f), ..this },
             Edit::Resolve { key, version } => Self { key: key.to_string(), version: version.as_str().into(), ..this },
-            Edit::SetName { name } => Self { name: name.to_string(), ..this },
+            Edit::Create { name } | Edit::SetName { name } => Self { name: name.to_string(), ..this },
             Edit::AddGroup { name } => Self { name: name.to_string(), ..this },
             Edit::RenameGroup { group, name } => Self { group: group.to_string(), name: name.to_string(), ..this },
             Edit::DeleteGroup { group, into } => Self { group: group.to_string(), into: into.to_string(), ..this },
@@ -347,6 +347,7 @@ impl TryFrom<&WireEdit> for Edit {
                 Self::Unset { mode, feature }
             }
             EditKind::Resolve => Self::Resolve { key: key()?, version: VersionId::new(&w.version) },
+            EditKind::Create => Self::Create { name: Line::new(&w.name) },
             EditKind::SetName => Self::SetName { name: Line::new(&w.name) },
             EditKind::AddGroup => Self::AddGroup { name: GroupName::new(&w.name) },
             EditKind::RenameGroup => Self::RenameGroup { group: group(&w.group)?, name: GroupName::new(&w.name) },

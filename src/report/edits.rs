@@ -66,7 +66,7 @@ impl EditDoc {
                 doc.register = Some(key.to_string());
                 doc.version = Some(version.as_str().to_owned());
             }
-            Edit::SetName { name } => doc.name = Some(name.to_string()),
+            Edit::Create { name } | Edit::SetName { name } => doc.name = Some(name.to_string()),
             Edit::AddGroup { name } => doc.name = Some(name.to_string()),
             Edit::RenameGroup { group, name } => {
                 doc.group = Some(group_name(tree, group));
@@ -115,6 +115,7 @@ pub fn text(tree: &Tree, edit: &Edit) -> String {
             let on = kept.map_or_else(|| version.as_str().to_owned(), |v| tree.host(&v.stamp.on));
             format!("resolve {} with the version of {on}", called(tree, key))
         }
+        Edit::Create { name } => format!("make cluster {name} of {}", lone(tree)),
         Edit::SetName { name } => format!("rename cluster {} to {name}", tree.structure().name),
         Edit::AddGroup { name } => format!("add group {name}"),
         Edit::RenameGroup { group: id, name } => format!("rename group {} to {name}", group(id)),
@@ -141,6 +142,7 @@ pub fn subject(tree: &Tree, edit: &Edit) -> String {
             Key::GroupName(id) | Key::GroupDeleted(id) => group_name(tree, id),
             Key::MachineIdentity(id) | Key::MachineGroup(id) | Key::MachineRemoved(id) => short_host(tree, id),
         },
+        Edit::Create { name } => name.to_string(),
         Edit::SetName { .. } => tree.structure().name.to_string(),
         Edit::AddGroup { name } => name.to_string(),
         Edit::RenameGroup { group, .. } | Edit::DeleteGroup { group, .. } => group_name(tree, group),
@@ -148,6 +150,11 @@ pub fn subject(tree: &Tree, edit: &Edit) -> String {
             short_host(tree, machine)
         }
     }
+}
+
+/// The machine that is in no cluster yet.
+fn lone(tree: &Tree) -> String {
+    tree.structure().members.first().map_or_else(|| "the machine".to_owned(), |m| m.machine.host.to_string())
 }
 
 fn short_host(tree: &Tree, id: &crate::domain::ids::MemberId) -> String {

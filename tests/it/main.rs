@@ -17,6 +17,7 @@ mod keys;
 mod lab;
 mod layering;
 mod oneshot;
+mod oneshot_alone;
 mod oneshot_settings;
 mod reload;
 mod replica;

@@ -349,3 +349,64 @@ fn c14_a_machine_that_is_removed_waits_for_nobody_and_nobody_waits_for_it() {
     }
     assert_eq!(whole.run(&["set", "lab3", "smtproutes", "{}", "--yes"]).status.code(), Some(64));
 }
+
+#[test]
+fn c33_a_new_host_name_is_told_by_every_peer_and_the_old_one_by_none() {
+    let whole = Whole::start("3");
+    whole.agree();
+    let (doc, code) = whole.act(&["sethost", "lab2", "mx2.example.com", "--dry-run"]);
+    let effects = doc["plan"]["effects"].to_string();
+    assert_eq!((code, &doc["plan"]["class"]), (0, &"disruptive".into()), "{doc:#}");
+    for says in
+        ["lab2.example.com is called mx2.example.com", "mx2.example.com must lead to lab2", "is gone everywhere"]
+    {
+        assert!(effects.contains(says), "{says}: {doc:#}");
+    }
+    let (doc, code) = whole.act(&["sethost", "lab2", "lab3.example.com", "--yes"]);
+    assert_eq!((code, &doc["outcome"]["state"]), (1, &"refused".into()), "it is taken: {doc:#}");
+
+    whole.fault(&["alias", "lab2", "mx2.example.com"]);
+    whole.commit(&["sethost", "lab2", "mx2.example.com", "-m", "a new rack"]);
+    // Who restarts reads it from its disk, dials by the new name and is dialled by it.
+    for peer in ["lab2", "lab3"] {
+        whole.fault(&["restart", peer]);
+    }
+    whole.until("all links are up by the new name", |doc| {
+        let links = list(doc, "links");
+        links.len() == 6 && links.iter().all(|l| l["state"] == "connected") && !doc.to_string().contains("lab2")
+    });
+    for on in ["lab1", "mx2", "lab3"] {
+        let (doc, code) = whole.json(&["settings", "mx2", "--on", on, "--timeout", LONG]);
+        assert_eq!((code, &doc["features"][0]["mode"]["name"]), (0, &"mx2.example.com".into()), "{on}: {doc:#}");
+        let told = text(&whole.run(&["list", "--json"]).stdout);
+        assert!(told.contains("mx2.example.com") && !told.contains("lab2.example.com"), "{told}");
+    }
+    assert_eq!(whole.run(&["settings", "lab2"]).status.code(), Some(3), "nobody is called so any more");
+}
+
+#[test]
+fn c33_a_name_that_dns_does_not_know_takes_links_down_and_an_address_needs_no_dns() {
+    let whole = Whole::start("2");
+    whole.agree();
+    whole.commit(&["sethost", "lab2", "mx2.example.com"]);
+    // One good look-up is enough for a link: neither may have one.
+    whole.fault(&["dns", "lab1", "nxdomain"]);
+    whole.fault(&["restart", "lab2"]);
+    whole.until("its name can't be looked up", |doc| {
+        let l = link(doc, "mx2", "lab1");
+        l["state"] == "down" && l["cause"].as_str().is_some_and(|c| c.starts_with("dns-"))
+    });
+    let known = std::fs::read_to_string(whole.dir.path().join("lab/ssh_config")).unwrap();
+    let of_lab2 = known.split("Host lab2 ").nth(1).unwrap();
+    let address = of_lab2.split("HostName ").nth(1).unwrap().lines().next().unwrap();
+    let args = ["sethost", "mx2", "mx2.example.com", "--address", address, "--on", "mx2"];
+    let (doc, _) = whole.act(&[&args[..], &["--dry-run"]].concat());
+    assert!(doc["plan"]["effects"].to_string().contains("use one kind for all"), "{doc:#}");
+    whole.commit(&args);
+    whole.fault(&["dns", "lab1", "ok"]);
+    whole.until("all links are up", |doc| list(doc, "links").iter().all(|l| l["state"] == "connected"));
+    whole.agree();
+    whole.fault(&["dns", "lab1", "nxdomain"]);
+    whole.fault(&["restart", "lab2"]);
+    whole.until("it is dialled by its address", |doc| link(doc, "mx2", "lab1")["state"] == "connected");
+}

@@ -367,7 +367,7 @@ fn a_closed_pipe_is_quiet_and_ends_what_runs_on() {
 
 impl Running {
     /// Without a reader of its own.
-    fn start_raw(command: &mut Command) -> Self {
+    pub fn start_raw(command: &mut Command) -> Self {
         Self { child: command.spawn().unwrap(), lines: channel().1 }
     }
 }

@@ -477,6 +477,7 @@ fn words(tree: &crate::domain::settings::Tree, edit: &Edit) -> String {
         Edit::Set { mode, feature, .. } => format!("{feature} at {}", tree.mode_name(mode)),
         Edit::Unset { mode, feature } => format!("{feature} inherits again at {}", tree.mode_name(mode)),
         Edit::Resolve { .. }
+        | Edit::Create { .. }
         | Edit::SetName { .. }
         | Edit::AddGroup { .. }
         | Edit::RenameGroup { .. }

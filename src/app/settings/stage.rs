@@ -58,6 +58,7 @@ impl Stage {
             Edit::Unset { mode, feature } => (Key::Feature(mode.clone(), feature.clone()), Content::Inherits),
             // Structure is changed at once, each change by itself.
             Edit::Resolve { .. }
+            | Edit::Create { .. }
             | Edit::SetName { .. }
             | Edit::AddGroup { .. }
             | Edit::RenameGroup { .. }

@@ -48,6 +48,7 @@ const KINDS: &[(&str, &[&str], &[&str])] = &[
     ("renamegroup", &["group", "name"], &[]),
     ("deletegroup", &["group"], &["move-to"]),
     ("removemachine", &["peer"], &[]),
+    ("sethost", &["peer", "host"], &["address"]),
     ("setname", &["name"], &[]),
 ];
 
@@ -258,6 +259,11 @@ impl Reader<'_> {
                 Want::DeleteGroup { name, move_to }
             }
             "removemachine" => Want::RemoveMachine { peer: text(fields, "peer")? },
+            "sethost" => {
+                let (peer, host) = (text(fields, "peer")?, text(fields, "host")?);
+                let address = if fields.contains_key("address") { Some(text(fields, "address")?) } else { None };
+                Want::SetHost { peer, host, address }
+            }
             "setname" => Want::SetName { name: text(fields, "name")? },
             "setgroup" => {
                 let group = text(fields, "group")?;

@@ -110,8 +110,8 @@ pub struct Edit {
 #[derive(Debug, Args)]
 pub struct Apply {
     /// TOML or JSON; - reads standard input. [[change]] tables, or a list of them, each with do = "set" (the default),
-    /// unset, copy, move, setgroup, addgroup, renamegroup, deletegroup, removemachine or setname, and what belongs to
-    /// it: mode, feature, value; from, to; peers, group; name; move-to; peer
+    /// unset, copy, move, setgroup, addgroup, renamegroup, deletegroup, removemachine, sethost or setname, and what
+    /// belongs to it: mode, feature, value; from, to; peers, group; name; move-to; peer; host, address
     #[arg(value_name = "FILE")]
     pub file: String,
     /// How.
@@ -178,6 +178,34 @@ pub struct RemoveMachine {
     /// Full host name, first label if it is unique, or serial number
     #[arg(value_name = "PEER")]
     pub peer: String,
+    /// How.
+    #[command(flatten)]
+    pub how: Committing,
+}
+
+/// Arguments of `create`.
+#[derive(Debug, Args)]
+pub struct Create {
+    /// What the cluster is called
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// How; `--on` names the machine.
+    #[command(flatten)]
+    pub how: Committing,
+}
+
+/// Arguments of `sethost`.
+#[derive(Debug, Args)]
+pub struct SetHost {
+    /// Which machine: full host name, first label if it is unique, or serial number
+    #[arg(value_name = "PEER")]
+    pub peer: String,
+    /// Its new main host name; DNS must know it on every machine
+    #[arg(value_name = "HOST")]
+    pub host: String,
+    /// Where cluster traffic reaches it: a host name or an IP address [default: HOST; an IP address stays]
+    #[arg(long, value_name = "ADDRESS")]
+    pub address: Option<String>,
     /// How.
     #[command(flatten)]
     pub how: Committing,

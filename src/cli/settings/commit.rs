@@ -144,6 +144,24 @@ impl Request {
         Self::one((Want::RemoveMachine { peer: args.peer }, args.how))
     }
 
+    /// `create`.
+    ///
+    /// # Errors
+    /// When no machine is named.
+    pub fn create(args: args::Create) -> anyhow::Result<Self> {
+        anyhow::ensure!(
+            args.how.on.is_some(),
+            "create: name the machine that the cluster is made of: --on PEER (the fleet file must name it)"
+        );
+        Ok(Self::one((Want::Create { name: args.name }, args.how)))
+    }
+
+    /// `sethost`.
+    #[must_use]
+    pub fn sethost(args: args::SetHost) -> Self {
+        Self::one((Want::SetHost { peer: args.peer, host: args.host, address: args.address }, args.how))
+    }
+
     /// `resolve`.
     #[must_use]
     pub fn resolve(args: args::Resolve) -> Self {
@@ -169,7 +187,9 @@ pub fn run(context: &Context, request: &Request) -> anyhow::Result<Done> {
                 return Ok(REFUSED);
             }
         };
-        let all = Told::all(seen.look.snapshot.clusters.iter().map(AsRef::as_ref));
+        let mut all = Told::all(seen.look.snapshot.clusters.iter().map(AsRef::as_ref));
+        // Who carries it out says which cluster is meant.
+        all.retain(|told| seen.on.as_ref().is_none_or(|on| told.cluster.peer(on).is_some()));
         if all.is_empty() || (request.how.on.is_some() && !seen.untold.is_empty()) {
             seen.complain();
             eprintln!("peerdeck: refused: what would change is not known; nothing was sent");

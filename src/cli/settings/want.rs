@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::mode;
-use crate::domain::ids::{FeatureName, GroupId, GroupName};
+use crate::domain::ids::{FeatureName, GroupId, GroupName, HostName};
 use crate::domain::settings::{Catalogue, Edit, Entry, Key, ModeId, Target, Tree, Value, rules};
 use crate::domain::text::Line;
 
@@ -62,6 +62,10 @@ pub enum Want {
     DeleteGroup { name: String, move_to: Option<String> },
     /// End a membership.
     RemoveMachine { peer: String },
+    /// A cluster of a machine that is in none.
+    Create { name: String },
+    /// Another main host name for a machine.
+    SetHost { peer: String, host: String, address: Option<String> },
     /// Rename the cluster.
     SetName { name: String },
     /// Settle conflicts with the word of one peer.
@@ -105,6 +109,7 @@ fn unborn(tree: &Tree, wants: &[Want], edits: &[Edit]) -> Option<(usize, String)
         Edit::Set { .. }
         | Edit::Unset { .. }
         | Edit::Resolve { .. }
+        | Edit::Create { .. }
         | Edit::SetName { .. }
         | Edit::AddGroup { .. }
         | Edit::RemoveMachine { .. }
@@ -162,16 +167,34 @@ impl Want {
                 vec![Edit::DeleteGroup { group, into }]
             }
             Self::RemoveMachine { peer } => vec![Edit::RemoveMachine { machine: mode::machine(tree, peer)? }],
-            Self::SetName { name } => {
-                let clean = Line::new(name);
-                if clean.as_str() != name || name.is_empty() {
-                    return Err(format!("\"{}\" can't be the name of a cluster", clean.as_str()));
-                }
-                vec![Edit::SetName { name: clean }]
-            }
+            Self::SetHost { peer, host, address } => vec![set_host(tree, peer, host, address.as_deref())?],
+            Self::Create { name } => vec![Edit::Create { name: cluster_name(name)? }],
+            Self::SetName { name } => vec![Edit::SetName { name: cluster_name(name)? }],
             Self::Resolve { which, with } => resolve(tree, which, with)?,
         })
     }
+}
+
+/// Without an address: one that is a name is the new name, an IP address stays (C33).
+fn set_host(tree: &Tree, peer: &str, host: &str, address: Option<&str>) -> Result<Edit, String> {
+    let machine = mode::machine(tree, peer)?;
+    let host = host_name(host)?;
+    let old = tree.structure().member(&machine).map(|m| m.machine.address.clone());
+    let address = match address {
+        Some(address) => host_name(address)?,
+        None => old.filter(|a| a.as_str().parse::<std::net::IpAddr>().is_ok()).unwrap_or_else(|| host.clone()),
+    };
+    Ok(Edit::SetHost { machine, host, address })
+}
+
+/// A host name in small letters, as DNS compares them; what cleaning would change is refused.
+fn host_name(text: &str) -> Result<HostName, String> {
+    let small = text.to_ascii_lowercase();
+    let clean = HostName::new(&small);
+    if clean.as_str() != small || small.is_empty() {
+        return Err(format!("\"{clean}\" can't be a host name"));
+    }
+    Ok(clean)
 }
 
 fn targets(tree: &Tree, to: &To) -> Result<Target, String> {
@@ -179,6 +202,15 @@ fn targets(tree: &Tree, to: &To) -> Result<Target, String> {
         To::AllGroups => Target::AllGroups,
         To::Mode(word) => Target::Mode(mode::find(tree, word)?),
     })
+}
+
+/// As [`group_name`].
+fn cluster_name(name: &str) -> Result<Line, String> {
+    let clean = Line::new(name);
+    if clean.as_str() != name || name.is_empty() {
+        return Err(format!("\"{}\" can't be the name of a cluster", clean.as_str()));
+    }
+    Ok(clean)
 }
 
 /// A name that is as it was typed, or none: what cleaning would change is refused rather than changed.
@@ -318,6 +350,28 @@ mod tests {
             assert!(one(&tree, Want::SetName { name: name.into() }).is_err(), "{name:?}");
         }
         assert!(one(&tree, Want::RemoveMachine { peer: "lab9".into() }).unwrap_err().contains("no machine"));
+    }
+
+    #[test]
+    fn c33_an_address_that_is_a_name_follows_the_host_name_and_an_ip_stays() {
+        let tree = hand_made::tree();
+        let to = |peer: &str, host: &str, address: Option<&str>| {
+            let want = Want::SetHost { peer: peer.into(), host: host.into(), address: address.map(str::to_owned) };
+            one(&tree, want)
+        };
+        let edit = |host: &str, address: &str| {
+            Ok(vec![Edit::SetHost { machine: mid("m2"), host: host.into(), address: address.into() }])
+        };
+        assert_eq!(to("lab2", "MX2.example.com", None), edit("mx2.example.com", "mx2.example.com"));
+        assert_eq!(to("lab2", "mx2.example.com", Some("192.0.2.7")), edit("mx2.example.com", "192.0.2.7"));
+        let moved = to("lab2", "mx2.example.com", Some("192.0.2.7")).unwrap();
+        let writes = rules::writes(&tree, &catalogue(), &moved, &mut || gid("none")).unwrap();
+        let tree = rules::after(&tree, &writes);
+        let again = Want::SetHost { peer: "mx2".into(), host: "lab2.example.com".into(), address: None };
+        assert_eq!(one(&tree, again), edit("lab2.example.com", "192.0.2.7"));
+        for name in ["", "a\u{1b}[31mb"] {
+            assert!(to("lab2", name, None).is_err() && to("lab2", "mx", Some(name)).is_err(), "{name:?}");
+        }
     }
 
     #[test]

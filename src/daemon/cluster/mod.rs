@@ -115,6 +115,9 @@ impl Core {
         if let Some(settings) = &settings {
             // What is replicated counts, whatever the peer was started with.
             config.membership = Arc::new(settings.membership(&config.id));
+            if let Some(host) = settings.host(&config.id) {
+                config.host = host;
+            }
         }
         let rng = StdRng::seed_from_u64(config.seed);
         let mut core = Self {
@@ -634,6 +637,16 @@ impl Core {
     fn jittered(&mut self, span: Duration) -> Duration {
         span.mul_f64(self.rng.random_range(0.9..1.1))
     }
+}
+
+/// The membership as the mesh needs it: of nobody for a machine that is in no cluster, or was removed from one.
+#[must_use]
+pub fn membership(replica: &Replica, me: &PeerId) -> Membership {
+    let structure = replica.tree().structure();
+    if structure.is_alone() || structure.member_of(me).is_none() {
+        return alone();
+    }
+    replica.tree().membership(replica.revision())
 }
 
 /// The domain's membership of nobody but oneself, for a peer that is in no cluster.

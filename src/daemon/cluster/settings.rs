@@ -13,7 +13,7 @@ use super::asked::Waiting;
 use super::{ConnId, Core, Effect, RequestId};
 use crate::daemon::replica::{Batch, Note, Replica};
 use crate::domain::command::OutcomeState;
-use crate::domain::ids::{GroupId, PeerId};
+use crate::domain::ids::{GroupId, HostName, PeerId};
 use crate::domain::membership::Membership;
 use crate::domain::settings::{Catalogue, CommitId, Holding, Key, Past, Tree, rules, words};
 use crate::domain::text::Line;
@@ -111,13 +111,14 @@ impl Settings {
         self.replica.tree()
     }
 
-    /// As the mesh needs it; of nobody for a machine that was removed.
+    /// As the mesh needs it.
     pub fn membership(&self, me: &PeerId) -> Membership {
-        let tree = self.replica.tree();
-        match tree.structure().member_of(me) {
-            Some(_) => tree.membership(self.replica.revision()),
-            None => super::alone(),
-        }
+        super::membership(&self.replica, me)
+    }
+
+    /// What the settings call this machine, member of a cluster or not.
+    pub fn host(&self, me: &PeerId) -> Option<HostName> {
+        self.replica.tree().structure().member_of(me).map(|m| m.machine.host.clone())
     }
 
     pub fn holding(&self) -> Arc<Holding> {
@@ -445,14 +446,21 @@ impl Core {
     fn adopt_structure(&mut self, now: Time, out: &mut Vec<Effect>) {
         let Some(settings) = &self.settings else { return };
         let membership = Arc::new(settings.membership(&self.config.id));
-        let text = match membership.machine(&self.config.id) {
-            Some(machine) => {
-                self.config.host = machine.host.clone();
-                format!("the membership has changed: revision {}", membership.revision)
-            }
-            None => format!("{} was removed from cluster {}", self.config.host, settings.tree().structure().name),
+        if let Some(host) = settings.host(&self.config.id) {
+            self.config.host = host;
+        }
+        let was = self.config.membership.machine(&self.config.id).map(|_| self.config.membership.name.clone());
+        let is = membership.machine(&self.config.id).is_some();
+        let host = &self.config.host;
+        let text = match was {
+            Some(_) if is => Some(format!("the membership has changed: revision {}", membership.revision)),
+            Some(name) => Some(format!("{host} was removed from cluster {name}")),
+            None if is => Some(format!("{host} is in cluster {} now", membership.name)),
+            None => None,
         };
-        self.log.push(now, None, &text);
+        if let Some(text) = text {
+            self.log.push(now, None, &text);
+        }
         self.config.membership = membership;
         out.push(Effect::Roster(self.config.membership.clone()));
         self.adopt_members(now, out);

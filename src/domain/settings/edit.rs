@@ -45,6 +45,12 @@ pub enum Edit {
         /// Whose content.
         version: VersionId,
     },
+    /// Make a cluster of a machine that is in none: its settings become the cluster's, but for those that make no sense
+    /// above the machine (C3). A commit of its own.
+    Create {
+        /// What the cluster is called.
+        name: Line,
+    },
     /// Rename the cluster.
     SetName {
         /// To this.
@@ -106,7 +112,9 @@ impl EditKind {
     pub fn class(self) -> DangerClass {
         match self {
             Self::AddGroup | Self::SetName | Self::RenameGroup => DangerClass::Reversible,
-            Self::Set | Self::Unset | Self::SetGroup | Self::DeleteGroup | Self::SetHost => DangerClass::Disruptive,
+            Self::Set | Self::Unset | Self::SetGroup | Self::DeleteGroup | Self::SetHost | Self::Create => {
+                DangerClass::Disruptive
+            }
             Self::Resolve | Self::RemoveMachine => DangerClass::Critical,
         }
     }

@@ -30,6 +30,7 @@ const NAMES_MAX: usize = 6;
 #[must_use]
 pub fn notices(before: &Tree, after: &Tree, catalogue: &Catalogue, edits: &[Edit]) -> Vec<Line> {
     let mut lines = overrides(after, edits);
+    lines.extend(edits.iter().flat_map(|edit| renamed(before, edit)));
     lines.extend(blanks(before, after, catalogue));
     let old: BTreeSet<(MemberId, FeatureName, Line, Line)> = dangling(before, catalogue).into_iter().map(id).collect();
     let new = dangling(after, catalogue).into_iter().filter(|d| !old.contains(&id(d.clone())));
@@ -56,6 +57,7 @@ fn overrides(after: &Tree, edits: &[Edit]) -> Vec<Line> {
                 }
             }
             Edit::Resolve { .. }
+            | Edit::Create { .. }
             | Edit::SetName { .. }
             | Edit::AddGroup { .. }
             | Edit::RenameGroup { .. }
@@ -103,6 +105,25 @@ fn overriding(tree: &Tree, modes: &[Mode], mode: &ModeId, feature: &FeatureName)
         }
     }
     found
+}
+
+/// C33: what another host name needs, and what becomes of the old one.
+fn renamed(before: &Tree, edit: &Edit) -> Vec<Line> {
+    let Edit::SetHost { machine, host, address } = edit else { return Vec::new() };
+    let Some(member) = before.structure().member(machine) else { return Vec::new() };
+    let (was, had) = (&member.machine.host, &member.machine.address);
+    let mut lines = Vec::new();
+    if address != had && address.as_str().parse::<std::net::IpAddr>().is_err() {
+        lines.push(Line::new(&format!(
+            "{address} must lead to {was} in the DNS of every machine: links that are up stay, new ones look it up"
+        )));
+    }
+    if host != was {
+        lines.push(Line::new(&format!(
+            "the name {was} is gone everywhere afterwards: put {host} where it is written down, as in fleet files"
+        )));
+    }
+    lines
 }
 
 /// C11: what has a value now and would have none.

@@ -1,5 +1,7 @@
 //! From edits to writes of registers, or to a refusal. Pure: console, one-shot commands and peers use the same.
 
+mod alone;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -9,7 +11,8 @@ pub use super::notices::notices;
 pub use super::references::dangling;
 pub use super::transfer::{copy, publish, shift, start_fresh};
 use super::{
-    Content, DEPTH_MAX, EDITS_MAX, Edit, Effective, Entry, Key, ModeId, Seen, Stamp, Tree, Value, Version, VersionId,
+    Content, DEPTH_MAX, EDITS_MAX, Edit, Effective, Entry, Key, Level, ModeId, Seen, Stamp, Tree, Value, Version,
+    VersionId,
 };
 use crate::domain::ids::{FeatureName, GroupId, GroupName, HostName, MemberId};
 use crate::domain::text::{Line, NAME_MAX};
@@ -41,6 +44,9 @@ pub fn writes(
     }
     if edits.len() > EDITS_MAX {
         return refuse(format!("{} changes in one commit, {EDITS_MAX} are taken: commit in parts", edits.len()));
+    }
+    if edits.len() > 1 && edits.iter().any(|e| matches!(e, Edit::Create { .. })) {
+        return Err("a cluster is made by a commit of its own: make it first".into());
     }
     let mut draft = Draft::new(tree, catalogue);
     let mut idle = None;
@@ -122,6 +128,10 @@ pub fn may_define(tree: &Tree, catalogue: &Catalogue, mode: &ModeId, feature: &F
     if known.levels.allow(mode.level()) {
         return Ok(());
     }
+    // There is no other level for a machine that is in no cluster.
+    if tree.structure().is_alone() && mode.level() == Level::Machine {
+        return Ok(());
+    }
     let cluster = tree.mode_name(&ModeId::Cluster);
     let there = match (known.levels, mode) {
         (Levels::ClusterOrGroup, ModeId::Machine(id)) => match tree.structure().member(id) {
@@ -199,6 +209,8 @@ struct Draft<'t> {
     groups: BTreeMap<GroupId, GroupName>,
     members: BTreeMap<MemberId, GroupId>,
     hosts: BTreeMap<HostName, MemberId>,
+    /// The machine is in no cluster.
+    alone: bool,
 }
 
 impl<'t> Draft<'t> {
@@ -211,10 +223,12 @@ impl<'t> Draft<'t> {
             groups: s.groups.iter().cloned().collect(),
             members: s.members.iter().map(|m| (m.id.clone(), m.group.clone())).collect(),
             hosts: s.members.iter().map(|m| (m.machine.host.clone(), m.id.clone())).collect(),
+            alone: s.is_alone(),
         }
     }
 
     fn edit(&mut self, edit: &Edit, new_group: &mut dyn FnMut() -> GroupId) -> Result<Done, Line> {
+        self.check_alone(edit)?;
         match edit {
             Edit::Set { mode, feature, value } => {
                 self.exists(mode)?;
@@ -231,12 +245,8 @@ impl<'t> Draft<'t> {
                 let content = found.content.clone();
                 self.write(key.clone(), content);
             }
-            Edit::SetName { name } => {
-                if name.is_empty() || name.as_str().chars().count() > NAME_MAX {
-                    return refuse(format!("a cluster's name has 1 to {NAME_MAX} characters"));
-                }
-                self.write(Key::ClusterName, Content::Value(Arc::new(Value::text(name.as_str()))));
-            }
+            Edit::Create { name } => return self.create(name),
+            Edit::SetName { name } => self.name_cluster(name)?,
             Edit::AddGroup { name } => {
                 self.check_group_name(name, None)?;
                 let id = (0..16).map(|_| new_group()).find(|id| self.is_new(id));
@@ -378,15 +388,8 @@ impl<'t> Draft<'t> {
     /// C14: what the machine inherits becomes its own, so that nothing changes for it.
     fn remove(&mut self, machine: &MemberId) -> Result<(), Line> {
         let group = self.member(machine)?;
-        let above = [ModeId::Group(group), ModeId::Cluster];
-        let mut features: BTreeSet<FeatureName> = BTreeSet::new();
-        for mode in &above {
-            features.extend(self.tree.at(mode).map(|(f, _)| f.clone()));
-            features.extend(self.written.keys().filter_map(|key| match key {
-                Key::Feature(m, f) if m == mode => Some(f.clone()),
-                _ => None,
-            }));
-        }
+        let above = [ModeId::Group(group.clone()), ModeId::Cluster];
+        let features: BTreeSet<FeatureName> = above.iter().flat_map(|mode| self.written_at(mode)).collect();
         for feature in features {
             let own = Key::Feature(ModeId::Machine(machine.clone()), feature.clone());
             if self.content(&own).and_then(Content::value).is_some() {
@@ -399,6 +402,10 @@ impl<'t> Draft<'t> {
             if let Some(value) = inherited {
                 self.write(own, Content::Value(value));
             }
+        }
+        if self.members.len() == 1 {
+            self.dissolve(machine, &group);
+            return Ok(());
         }
         self.members.remove(machine);
         self.hosts.retain(|_, id| id != machine);

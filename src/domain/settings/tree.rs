@@ -113,6 +113,12 @@ impl Structure {
         Self { name, addressing, groups, members, mended, places, peers }
     }
 
+    /// Whether this is a machine that is in no cluster: its settings have no cluster's name (C3).
+    #[must_use]
+    pub fn is_alone(&self) -> bool {
+        self.name.is_empty() && self.members.len() == 1
+    }
+
     /// The name of a group.
     #[must_use]
     pub fn group(&self, id: &GroupId) -> Option<&GroupName> {
@@ -312,10 +318,14 @@ impl Tree {
         }
     }
 
-    /// Every mode, the cluster first, each group before its machines.
+    /// Every mode, the cluster first, each group before its machines; of a machine that is in no cluster its own alone.
     #[must_use]
     pub fn modes(&self) -> Vec<Mode> {
         let s = &self.structure;
+        if s.is_alone() {
+            let own = |m: &Member| Mode { id: ModeId::Machine(m.id.clone()), name: Line::new(m.machine.host.as_str()) };
+            return s.members.iter().map(own).collect();
+        }
         let mut modes = vec![Mode { id: ModeId::Cluster, name: s.name.clone() }];
         let mut members = s.members.iter().peekable();
         for (id, name) in &s.groups {

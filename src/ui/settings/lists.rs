@@ -153,6 +153,7 @@ fn new_words(edit: &Edit) -> String {
         Edit::Set { value, .. } => rows::brief(Some(value)),
         Edit::Unset { .. } => "inherits".to_owned(),
         Edit::Resolve { .. }
+        | Edit::Create { .. }
         | Edit::SetName { .. }
         | Edit::AddGroup { .. }
         | Edit::RenameGroup { .. }

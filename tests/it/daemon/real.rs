@@ -210,6 +210,25 @@ async fn c18_three_peers_connect_all_and_tell_the_whole_mesh() {
     assert!(text.contains("\n    lab3.example.com (127.0.0.1): connected\n"), "{text}");
 }
 
+/// Peers that ran alone first, with nothing set, are given a membership.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c3_a_peer_that_was_alone_takes_the_membership_that_it_is_given() {
+    let mut place = Place::prepare(2);
+    for setup in &place.setups {
+        std::fs::remove_file(setup.state_dir.join("membership.json")).unwrap();
+    }
+    for i in 0..2 {
+        place.start_one(i).await;
+        let (text, _) = place.exec(i, "clusterconfig list").await;
+        assert!(text.contains("not part of a cluster"), "{text}");
+        place.peers[i].take().unwrap().stop().await;
+    }
+    place.change_membership(|_| {});
+    place.start_all().await;
+    let text = place.exec_until(0, "clusterconfig list", |t| t.contains("lab2")).await;
+    assert!(text.contains("cluster = Example"), "{text}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c21_a_killed_peer_is_refused_and_comes_back() {
     let mut place = Place::start(3).await;

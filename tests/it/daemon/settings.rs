@@ -272,3 +272,42 @@ fn c14_a_removed_machine_is_let_go_by_all() {
     let answer = &sim.nodes[3].answers[answers];
     assert!(answer.as_ref().is_err_and(|why| why.contains("no longer a member")), "{answer:?}");
 }
+
+/// The last machine takes the cluster with it, and may make another (C3, C14).
+#[test]
+fn c14_the_last_machine_is_in_no_cluster_any_more_and_may_make_another() {
+    let mut sim = Sim::with_settings(2, 5);
+    sim.run(Duration::from_secs(5));
+    let member = |sim: &Sim, i| sim.tree(i).structure().member_of(&id(i)).unwrap().id.clone();
+    let routes = Edit::Set {
+        mode: ModeId::Cluster,
+        feature: FeatureName::new("smtproutes"),
+        value: Arc::new(Value::table([("relay", Value::text("mx1"))])),
+    };
+    sim.commit(0, &[routes], &BTreeMap::new());
+    sim.run(Duration::from_secs(1));
+    let removed = [Edit::RemoveMachine { machine: member(&sim, 1) }, Edit::RemoveMachine { machine: member(&sim, 0) }];
+    for (edit, machines) in removed.into_iter().zip([1, 0]) {
+        sim.commit(0, &[edit], &BTreeMap::new());
+        sim.run(Duration::from_secs(5));
+        assert_eq!(sim.view(0).membership.machines.len(), machines, "{:?}", sim.nodes[0].answers);
+    }
+    let text: Vec<String> = sim.view(0).log.iter().map(|l| l.text.to_string()).collect();
+    assert!(text.iter().any(|t| t.contains("was removed from cluster Example")), "{text:?}");
+    let applies = |sim: &Sim| {
+        let own = ModeId::Machine(member(sim, 0));
+        let tree = sim.tree(0);
+        tree.applies(&own, &FeatureName::new("smtproutes")).map(|(mode, _)| mode)
+    };
+    assert_eq!(applies(&sim), Some(ModeId::Machine(member(&sim, 0))));
+    sim.commit(0, &[Edit::Create { name: Line::new("again") }], &BTreeMap::new());
+    sim.run(Duration::from_secs(1));
+    let membership = sim.view(0).membership;
+    assert_eq!((membership.name.as_str(), membership.machines.len()), ("again", 1), "{:?}", sim.nodes[0].answers);
+    assert_eq!(applies(&sim), Some(ModeId::Cluster));
+    // It reads the same from its disk.
+    sim.kill(0);
+    sim.start(0);
+    sim.run(Duration::from_secs(1));
+    assert_eq!(sim.view(0).membership.name.as_str(), "again");
+}

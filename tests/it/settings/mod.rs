@@ -1,5 +1,6 @@
 //! Settings: trees, the rules over them, the table of features, and their forms on the wire.
 
+mod alone;
 mod catalogue;
 mod effects;
 mod made;
