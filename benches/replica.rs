@@ -129,7 +129,7 @@ fn history(membership: &Membership, machines: usize) -> Vec<StoredChange> {
 fn tell(what: &str, mut times: Vec<Duration>) {
     times.sort();
     let at = |p: usize| times[(times.len() - 1) * p / 100].as_secs_f64() * 1e3;
-    println!("| {what} | {} | {:.3} | {:.3} | {:.3} | {:.3} |", times.len(), at(0), at(50), at(95), at(100));
+    println!("| {what} | {} | {:.4} | {:.4} | {:.4} | {:.4} |", times.len(), at(0), at(50), at(95), at(100));
 }
 
 fn timed<T>(work: impl FnOnce() -> T) -> (Duration, T) {

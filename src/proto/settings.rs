@@ -24,6 +24,8 @@ pub const PAGE_MAX: usize = 2_000;
 /// Most concurrent versions of one register that are read.
 pub const VERSIONS_MAX: usize = 256;
 
+const NULL: &str = "null is no value: write `{}`, `[]` or `\"\"` for empty, or take the setting back";
+
 /// A value as JSON.
 #[must_use]
 pub fn to_json(value: &Value) -> Json {
@@ -51,7 +53,7 @@ fn at_depth(json: &Json, left: usize) -> Result<Value, ProtoError> {
         return wrong("a value that is nested too deeply");
     }
     Ok(match json {
-        Json::Null => return wrong("null is no value: write `{}`, `[]` or `\"\"` for empty, or take the setting back"),
+        Json::Null => return wrong(NULL),
         Json::Bool(b) => Value::Bool(*b),
         Json::Number(n) => match (n.as_i64(), n.as_f64()) {
             (Some(n), _) => Value::Int(n),
@@ -67,7 +69,8 @@ fn at_depth(json: &Json, left: usize) -> Result<Value, ProtoError> {
     })
 }
 
-/// A value read straight from JSON text: the same as [`from_json`] makes of it, and refused where that refuses.
+/// A value read straight from JSON text: the same as [`from_json`] makes of it, and refused where that refuses. Where a
+/// name comes twice, the last one counts for both, but here the first must be a value too.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Parsed(pub Value);
 
@@ -97,6 +100,10 @@ impl<'de> Visitor<'de> for Left {
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a value other than null")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Value, E> {
+        Err(E::custom(NULL))
     }
 
     fn visit_bool<E>(self, b: bool) -> Result<Value, E> {
