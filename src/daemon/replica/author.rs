@@ -7,9 +7,7 @@ use automerge::{ROOT, ReadDoc};
 use ring::digest::{SHA256, digest};
 
 use super::register::{self, Message};
-use super::{
-    AHEAD_MAX, Batch, CHANGE_MAX, Replica, ReplicaError, StoredChange, WRITES_MAX, actor_id, check, hex, kept_form,
-};
+use super::{AHEAD_MAX, Batch, CHANGE_MAX, Replica, ReplicaError, StoredChange, WRITES_MAX, actor_id, check, hex};
 use crate::domain::ids::MemberId;
 use crate::domain::settings::{CommitId, Content, Key, Stamp};
 use crate::domain::text::Line;
@@ -104,7 +102,7 @@ impl Replica {
         let mut change = change.ok_or_else(|| failed("nothing was written".into()))?;
         let hash = change.hash().0;
         let signature = self.config.signing.sign(&check::signed(self.cluster_id.as_str(), &hash));
-        let bytes = kept_form(&mut change);
+        let bytes = change.bytes().into_owned();
         let stored = StoredChange { hash, bytes, signer: member.clone(), signature };
         let commit = CommitId { actor: Line::new(&hex(&self.actor)), seq: change.seq() };
         self.log.push(stored.clone(), &change, None);

@@ -25,7 +25,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use automerge::{ActorId, Automerge, Change};
+use automerge::{ActorId, Automerge};
 
 use self::ignore::Ignored;
 use self::log::{ChangeId, Log};
@@ -47,9 +47,6 @@ pub const CHANGE_MAX: usize = 16 << 20;
 
 /// Most registers that one change writes.
 pub const WRITES_MAX: usize = 100_000;
-
-/// Changes of so many bytes are compressed on disk.
-const COMPRESSED_FROM: usize = 1 << 10;
 
 /// A change as it is on disk.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -269,7 +266,7 @@ impl Replica {
         let (_, mut change) = genesis::make(membership)?;
         let first = StoredChange {
             hash: change.hash().0,
-            bytes: kept_form(&mut change),
+            bytes: change.bytes().into_owned(),
             signer: MemberId::new(""),
             signature: Vec::new(),
         };
@@ -385,12 +382,6 @@ impl Replica {
         self.pending = Some(Pending { id, touched, before: None });
         id
     }
-}
-
-/// A change as it is kept on disk: the same on every peer. Small ones are not compressed, for that takes longer than all
-/// else that is done with them, and saves little.
-fn kept_form(change: &mut Change) -> Vec<u8> {
-    if change.raw_bytes().len() < COMPRESSED_FROM { change.raw_bytes().to_vec() } else { change.bytes().into_owned() }
 }
 
 /// Whether Automerge and the log know the same changes.

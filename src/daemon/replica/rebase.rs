@@ -10,7 +10,7 @@ use automerge::{Change, ChangeHash, ROOT, ReadDoc};
 
 use super::log::{ChangeId, Header, Logged};
 use super::sync::Seals;
-use super::{Batch, Note, Pending, Replica, ReplicaError, StoredChange, actor_id, check, kept_form, register};
+use super::{Batch, Note, Pending, Replica, ReplicaError, StoredChange, actor_id, check, register};
 use crate::domain::ids::{MemberId, PeerId};
 use crate::domain::time::Time;
 
@@ -101,7 +101,7 @@ impl Replica {
         self.doc.apply_changes([fresh.clone()]).map_err(|e| failed(e.to_string()))?;
         let hash = fresh.hash().0;
         let signature = self.config.signing.sign(&check::signed(self.cluster_id.as_str(), &hash));
-        let stored = StoredChange { hash, bytes: kept_form(&mut fresh), signer: member.clone(), signature };
+        let stored = StoredChange { hash, bytes: fresh.bytes().into_owned(), signer: member.clone(), signature };
         self.log.push(stored.clone(), &fresh, None);
         Ok(stored)
     }

@@ -9,7 +9,7 @@ use automerge::{Change, ChangeHash};
 use super::check::{Checked, Unfit};
 use super::ignore::Ignored;
 use super::log::{ChangeId, Header, take};
-use super::{AHEAD_MAX, Batch, MESSAGE_MAX, Note, Replica, ReplicaError, StoredChange, heads_agree, hex, kept_form};
+use super::{AHEAD_MAX, Batch, MESSAGE_MAX, Note, Replica, ReplicaError, StoredChange, heads_agree, hex};
 use crate::domain::ids::{MemberId, PeerId};
 use crate::domain::settings::Key;
 use crate::domain::text::Line;
@@ -286,7 +286,7 @@ impl Replica {
                 self.draw_actor(&member);
             }
         }
-        let bytes = kept_form(&mut change);
+        let bytes = change.bytes().into_owned();
         self.log.push(StoredChange { hash, bytes, signer, signature }, &change, Some(&writes));
         (change, keys)
     }
