@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::text::{NAME_MAX, clean};
+use super::text::{NAME_MAX, cleaned};
 
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident) => {
@@ -12,10 +12,10 @@ macro_rules! name {
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// Cleans `raw` ([`clean`]) and keeps at most [`NAME_MAX`] characters.
+            /// Cleans `raw` ([`clean`](super::text::clean)) and keeps at most [`NAME_MAX`] characters.
             #[must_use]
             pub fn new(raw: &str) -> Self {
-                Self(clean(raw, NAME_MAX).into())
+                Self(cleaned(raw, NAME_MAX).into())
             }
 
             /// The name as text.

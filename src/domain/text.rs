@@ -4,6 +4,7 @@
 //! characters. [`clean`] is the only door: control characters go, invisible and direction-changing
 //! ones too, white space becomes a plain space, and what is too long ends in an ellipsis.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
@@ -21,7 +22,7 @@ impl Line {
     /// Cleans `raw` and keeps at most [`LINE_MAX`] characters.
     #[must_use]
     pub fn new(raw: &str) -> Self {
-        if raw.is_empty() { Self::default() } else { Self(clean(raw, LINE_MAX).into()) }
+        if raw.is_empty() { Self::default() } else { Self(cleaned(raw, LINE_MAX).into()) }
     }
 
     /// The text.
@@ -105,6 +106,17 @@ pub fn clean(raw: &str, max: usize) -> String {
         out.pop();
     }
     out
+}
+
+/// As [`clean`], without a copy of what is plain ASCII and clean already: nearly all names are.
+pub(crate) fn cleaned(raw: &str, max: usize) -> Cow<'_, str> {
+    let mut blank = true;
+    let plain = raw.len() <= max
+        && raw.bytes().all(|b| {
+            let before = std::mem::replace(&mut blank, b == b' ');
+            b.is_ascii_graphic() || (b == b' ' && !before)
+        });
+    if plain && (!blank || raw.is_empty()) { Cow::Borrowed(raw) } else { Cow::Owned(clean(raw, max)) }
 }
 
 /// Characters that steer a terminal, are invisible, or change the direction of what follows.

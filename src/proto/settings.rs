@@ -1,9 +1,11 @@
 //! Settings over the wire: values as JSON, registers, edits, and what a peer holds.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{self, DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Number, Value as Json};
 
 use super::ProtoError;
@@ -21,6 +23,8 @@ pub const PAGE_MAX: usize = 2_000;
 
 /// Most concurrent versions of one register that are read.
 pub const VERSIONS_MAX: usize = 256;
+
+const NULL: &str = "null is no value: write `{}`, `[]` or `\"\"` for empty, or take the setting back";
 
 /// A value as JSON.
 #[must_use]
@@ -49,7 +53,7 @@ fn at_depth(json: &Json, left: usize) -> Result<Value, ProtoError> {
         return wrong("a value that is nested too deeply");
     }
     Ok(match json {
-        Json::Null => return wrong("null is no value: write `{}`, `[]` or `\"\"` for empty, or take the setting back"),
+        Json::Null => return wrong(NULL),
         Json::Bool(b) => Value::Bool(*b),
         Json::Number(n) => match (n.as_i64(), n.as_f64()) {
             (Some(n), _) => Value::Int(n),
@@ -63,6 +67,103 @@ fn at_depth(json: &Json, left: usize) -> Result<Value, ProtoError> {
             Value::Table(fields.iter().map(field).collect::<Result<_, ProtoError>>()?)
         }
     })
+}
+
+/// A value read straight from JSON text: the same as [`from_json`] makes of it, and refused where that refuses. Where a
+/// name comes twice, the last one counts for both, but here the first must be a value too.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Parsed(pub Value);
+
+impl<'de> Deserialize<'de> for Parsed {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Left(DEPTH_MAX).deserialize(deserializer).map(Self)
+    }
+}
+
+/// How deep a value may still be nested.
+#[derive(Clone, Copy)]
+struct Left(usize);
+
+impl<'de> DeserializeSeed<'de> for Left {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        if self.0 == 0 {
+            return Err(D::Error::custom("a value that is nested too deeply"));
+        }
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Left {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value other than null")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Value, E> {
+        Err(E::custom(NULL))
+    }
+
+    fn visit_bool<E>(self, b: bool) -> Result<Value, E> {
+        Ok(Value::Bool(b))
+    }
+
+    fn visit_i64<E>(self, n: i64) -> Result<Value, E> {
+        Ok(Value::Int(n))
+    }
+
+    fn visit_u64<E: de::Error>(self, n: u64) -> Result<Value, E> {
+        i64::try_from(n).map(Value::Int).map_err(|_| E::custom("a number that is too large"))
+    }
+
+    fn visit_f64<E: de::Error>(self, n: f64) -> Result<Value, E> {
+        if n.is_finite() { Ok(Value::Float(n)) } else { Err(E::custom("a number that is too large")) }
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+        Ok(Value::Text(text.into()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element_seed(Self(self.0 - 1))? {
+            list.push(item);
+        }
+        Ok(Value::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Value, A::Error> {
+        let mut table = BTreeMap::new();
+        while let Some(name) = fields.next_key_seed(Name)? {
+            table.insert(name, fields.next_value_seed(Self(self.0 - 1))?);
+        }
+        Ok(Value::Table(table))
+    }
+}
+
+/// The name of a field.
+struct Name;
+
+impl<'de> DeserializeSeed<'de> for Name {
+    type Value = Arc<str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Arc<str>, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Name {
+    type Value = Arc<str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the name of a field")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Arc<str>, E> {
+        Ok(text.into())
+    }
 }
 
 /// See [`Version`].

@@ -44,6 +44,15 @@ fn hostile() -> impl Strategy<Value = String> {
 }
 
 proptest! {
+    /// Plain names take a shorter way to the same text.
+    #[test]
+    fn lines_and_names_are_clean_text(raw in prop_oneof![hostile(), "[ -~]{0,20}", "[a-c ]{390,410}", "[a-c ]{245,260}"]) {
+        let line = Line::new(&raw);
+        prop_assert_eq!(line.as_str(), clean(&raw, LINE_MAX));
+        let host = HostName::new(&raw);
+        prop_assert_eq!(host.as_str(), clean(&raw, NAME_MAX));
+    }
+
     #[test]
     fn clean_text_is_bounded_idempotent_and_can_steer_nothing(raw in hostile(), max in 0usize..500) {
         let once = clean(&raw, max);

@@ -15,27 +15,42 @@ pub(super) fn are_bounded(chunk: &[u8]) -> bool {
     bounded(chunk).is_some()
 }
 
-fn bounded(chunk: &[u8]) -> Option<()> {
+/// What a chunk holds beside its header.
+pub(super) struct Parts<'a> {
+    /// The author's actor, then others that it refers to.
+    pub actors: Vec<&'a [u8]>,
+    /// Counter of the first operation.
+    pub start: u64,
+    /// By kind.
+    pub columns: Vec<(u64, &'a [u8])>,
+}
+
+/// Takes an uncompressed chunk apart; the columns stay as they are.
+pub(super) fn parts(chunk: &[u8]) -> Option<Parts<'_>> {
     let mut rest = chunk.get(9..)?;
     number(&mut rest)?;
     for _ in 0..number(&mut rest)? {
         take(&mut rest, 32)?;
     }
-    prefixed(&mut rest)?; // Actor.
+    let mut actors = vec![prefixed(&mut rest)?];
     number(&mut rest)?; // Sequence.
-    number(&mut rest)?; // First operation.
+    let start = number(&mut rest)?;
     skip(&mut rest)?; // Time.
     prefixed(&mut rest)?; // Message.
     for _ in 0..number(&mut rest)? {
-        prefixed(&mut rest)?;
+        actors.push(prefixed(&mut rest)?);
     }
     let count = number(&mut rest).filter(|n| *n <= COLUMNS_MAX)?;
-    let mut columns = Vec::new();
+    let mut lengths = Vec::new();
     for _ in 0..count {
-        columns.push((number(&mut rest)?, usize::try_from(number(&mut rest)?).ok()?));
+        lengths.push((number(&mut rest)?, usize::try_from(number(&mut rest)?).ok()?));
     }
-    for (kind, length) in columns {
-        let data = take(&mut rest, length)?;
+    let columns = lengths.into_iter().map(|(kind, length)| Some((kind, take(&mut rest, length)?)));
+    Some(Parts { actors, start, columns: columns.collect::<Option<_>>()? })
+}
+
+fn bounded(chunk: &[u8]) -> Option<()> {
+    for (kind, data) in parts(chunk)?.columns {
         let entries = match kind & 0b1111 {
             // Raw bytes of values: their lengths stand in another column.
             7 => Some(0),
@@ -83,7 +98,7 @@ fn booleans(mut rest: &[u8]) -> Option<u64> {
     Some(entries)
 }
 
-fn prefixed<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+pub(super) fn prefixed<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let length = usize::try_from(number(rest)?).ok()?;
     take(rest, length)
 }
@@ -94,7 +109,7 @@ fn skip(rest: &mut &[u8]) -> Option<()> {
 }
 
 /// A signed LEB128 number.
-fn signed(rest: &mut &[u8]) -> Option<i64> {
+pub(super) fn signed(rest: &mut &[u8]) -> Option<i64> {
     let mut n = 0_i64;
     for shift in (0..63).step_by(7) {
         let byte = take(rest, 1)?[0];

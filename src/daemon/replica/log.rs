@@ -231,7 +231,7 @@ impl Log {
             self.structural += 1;
             match writes {
                 Some(writes) => self.note_structure(place, writes),
-                None => self.note_structure(place, &logged.writes()),
+                None => self.note_structure(place, &register::writes(change.decode()).unwrap_or_default()),
             }
         }
         self.all.push(logged);

@@ -10,11 +10,13 @@ mod check;
 mod columns;
 mod genesis;
 mod ignore;
+mod load;
 mod log;
 mod read;
 mod rebase;
 mod register;
 mod sync;
+mod unfold;
 
 pub use genesis::{provisioned_group, provisioned_member};
 
@@ -23,7 +25,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use automerge::{ActorId, Automerge, Change};
+use automerge::{ActorId, Automerge};
 
 use self::ignore::Ignored;
 use self::log::{ChangeId, Log};
@@ -270,79 +272,6 @@ impl Replica {
         };
         let replica = Self::load(config, vec![first.clone()])?;
         Ok((replica, Batch { changes: vec![first], ..Batch::default() }))
-    }
-
-    /// From what is on disk, in any order.
-    ///
-    /// # Errors
-    /// [`ReplicaError::Document`] when the first change is missing, or a change is damaged or does not fit.
-    pub fn load(config: Config, stored: Vec<StoredChange>) -> Result<Self, ReplicaError> {
-        let damaged = |why: String| ReplicaError::Document(format!("{why}; restore the state directory from a backup"));
-        let mut changes = Vec::with_capacity(stored.len());
-        for stored in stored {
-            let name = hex(&stored.hash[..4]);
-            let change = Change::try_from(stored.bytes.as_slice())
-                .map_err(|e| damaged(format!("the stored change {name} is damaged: {e}")))?;
-            if change.hash().0 != stored.hash {
-                return Err(damaged(format!("the stored change {name} is damaged: it has another hash")));
-            }
-            changes.push((stored, change));
-        }
-        let first = changes.iter().find_map(|(s, c)| genesis::founding(c).map(|f| (s.hash, f)));
-        let (genesis, founding) = first.ok_or_else(|| damaged("the first change is missing".into()))?;
-        let mut doc = Automerge::new();
-        doc.apply_changes(changes.iter().map(|(_, c)| c.clone())).map_err(|e| damaged(e.to_string()))?;
-        let mut log = Log::default();
-        let mut late = Vec::new();
-        for (stored, change) in changes {
-            if change.deps().iter().all(|h| log.has(&h.0)) {
-                log.push(stored, &change, None);
-            } else {
-                late.push((stored, change));
-            }
-        }
-        // The disk keeps the order; this is for a disk that did not.
-        while !late.is_empty() {
-            let before = late.len();
-            for (stored, change) in std::mem::take(&mut late) {
-                if change.deps().iter().all(|h| log.has(&h.0)) {
-                    log.push(stored, &change, None);
-                } else {
-                    late.push((stored, change));
-                }
-            }
-            if late.len() == before {
-                return Err(damaged(format!("{before} stored changes rest on others that are missing")));
-            }
-        }
-        if !heads_agree(&doc, &log) {
-            return Err(damaged("the stored changes don't fit together".into()));
-        }
-        let mut replica = Self {
-            actor: config.actor.clone().unwrap_or_default(),
-            config,
-            cluster_id: Line::new(&founding.id),
-            genesis,
-            founded: founding.revision,
-            doc,
-            on_disk: log.len(),
-            ignored: Ignored::of(&log),
-            log,
-            tree: Arc::default(),
-            holding: Arc::default(),
-            revision: 0,
-            member: None,
-            sure: false,
-            draws: 0,
-            heard: BTreeSet::new(),
-            stamps: BTreeSet::new(),
-            fellows: BTreeMap::new(),
-            pending: None,
-            next: 1,
-        };
-        replica.read_all();
-        replica.choose_actor();
-        Ok(replica)
     }
 
     /// All registers, as far as they are on disk.

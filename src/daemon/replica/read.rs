@@ -13,7 +13,7 @@ use crate::domain::settings::{CommitId, Entry, Holding, Key, Past, Tree, Version
 use crate::domain::text::Line;
 
 impl Replica {
-    /// Reads every register.
+    /// Reads every register from the document.
     pub(super) fn read_all(&mut self) {
         let mut registers = Vec::new();
         for item in self.doc.map_range(ROOT, ..) {
@@ -26,8 +26,17 @@ impl Replica {
             };
             registers.extend(entry.map(|e| (key, e)));
         }
-        for entry in registers.iter().map(|(_, e)| e) {
-            self.stamps.extend(entry.versions().iter().map(|v| (v.stamp.at, v.stamp.count)));
+        self.show_all(registers);
+    }
+
+    /// Shows these registers, which are all.
+    pub(super) fn show_all(&mut self, registers: Vec<(Key, Entry)>) {
+        let mut last = None;
+        for version in registers.iter().flat_map(|(_, e)| e.versions()) {
+            let stamp = (version.stamp.at, version.stamp.count);
+            if last.replace(stamp) != Some(stamp) {
+                self.stamps.insert(stamp);
+            }
         }
         self.tree = Arc::new(Tree::new(self.cluster_id.clone(), registers));
         self.refresh();

@@ -71,7 +71,7 @@ impl VersionId {
     /// From its text; at most 80 characters count.
     #[must_use]
     pub fn new(text: &str) -> Self {
-        Self(crate::domain::text::clean(text, 80).into())
+        Self(crate::domain::text::cleaned(text, 80).into())
     }
 
     /// As text.

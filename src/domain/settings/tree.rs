@@ -147,6 +147,9 @@ impl Structure {
 /// What is written at one mode.
 type Features = BTreeMap<FeatureName, (Key, Entry)>;
 
+/// One of them.
+type Written = (FeatureName, (Key, Entry));
+
 /// All registers of a cluster. A clone costs little: what is not changed is shared, mode by mode.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Tree {
@@ -185,10 +188,27 @@ impl Tree {
     /// Of these registers.
     #[must_use]
     pub fn new(cluster_id: Line, registers: impl IntoIterator<Item = (Key, Entry)>) -> Self {
-        let mut tree = Self { cluster_id, ..Self::default() };
+        let mut belonging = BTreeMap::new();
+        // By mode first, for whole maps are made faster than grown.
+        let mut modes: Vec<(ModeId, Vec<Written>)> = Vec::new();
         for (key, entry) in registers {
-            tree.put(key, Some(entry));
+            let Key::Feature(mode, feature) = &key else {
+                belonging.insert(key, entry);
+                continue;
+            };
+            let feature = feature.clone();
+            match modes.last_mut() {
+                Some((last, features)) if last == mode => features.push((feature, (key, entry))),
+                Some(_) | None => modes.push((mode.clone(), vec![(feature, (key, entry))])),
+            }
         }
+        let mut gathered: BTreeMap<ModeId, Vec<Written>> = BTreeMap::new();
+        for (mode, features) in modes {
+            gathered.entry(mode).or_default().extend(features);
+        }
+        let modes = gathered.into_iter().map(|(mode, features)| (mode, Arc::new(features.into_iter().collect())));
+        let mut tree =
+            Self { cluster_id, belonging: Arc::new(belonging), modes: modes.collect(), structure: Arc::default() };
         tree.structure = Arc::new(tree.make_structure());
         tree
     }

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use peerdeck::domain::settings::{Content, Edit, Entry, Key, Value, VersionId};
-use peerdeck::proto::settings::{WireEdit, WireRegister, from_json, to_json};
+use peerdeck::proto::settings::{Parsed, WireEdit, WireRegister, from_json, to_json};
 use proptest::prelude::*;
 
 use super::made::*;
@@ -18,6 +18,30 @@ fn any_value() -> impl Strategy<Value = Value> {
             proptest::collection::vec(inner.clone(), 0..6).prop_map(Value::List),
             proptest::collection::btree_map(any::<String>(), inner, 0..6)
                 .prop_map(|fields| Value::Table(fields.into_iter().map(|(k, v)| (Arc::from(k.as_str()), v)).collect())),
+        ]
+    })
+}
+
+/// Texts that may be values and may be none.
+fn odd_json() -> impl Strategy<Value = String> {
+    let number = "-?(0|[1-9][0-9]{0,24})(\\.[0-9]{1,4})?(e[+-]?[0-9]{1,3})?";
+    let leaf = prop_oneof![
+        Just("null".to_owned()),
+        Just("-0".to_owned()),
+        Just(u64::MAX.to_string()),
+        Just(r#"{"a":1,"a":"the last one counts"}"#.to_owned()),
+        number,
+        r#""[a-z\\\\]{0,3}""#,
+        (28_usize..36).prop_map(|n| "[".repeat(n) + &"]".repeat(n)),
+        (28_usize..36).prop_map(|n| r#"{"a":"#.repeat(n) + "1" + &"}".repeat(n)),
+    ];
+    leaf.prop_recursive(3, 16, 4, |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..4).prop_map(|items| format!("[{}]", items.join(","))),
+            proptest::collection::vec(inner, 0..4).prop_map(|fields| {
+                let fields: Vec<String> = fields.iter().enumerate().map(|(i, v)| format!("\"{i}\":{v}")).collect();
+                format!("{{{}}}", fields.join(","))
+            }),
         ]
     })
 }
@@ -47,6 +71,15 @@ proptest! {
         let shown = value.to_string();
         prop_assert_eq!(from_json(&serde_json::from_str(&shown).unwrap()).unwrap(), value);
         prop_assert!(!shown.chars().any(char::is_control), "{shown:?}");
+    }
+
+    /// A store is read by the short way, a wire by the long one: both read the same and refuse the same.
+    #[test]
+    fn values_read_straight_from_text_are_the_same(value in any_value(), text in odd_json()) {
+        let written = serde_json::to_string(&to_json(&value)).unwrap();
+        prop_assert_eq!(serde_json::from_str::<Parsed>(&written).unwrap().0, value);
+        let long = serde_json::from_str(&text).ok().and_then(|json| from_json(&json).ok());
+        prop_assert_eq!(serde_json::from_str::<Parsed>(&text).ok().map(|p| p.0), long, "{}", text);
     }
 
     #[test]
