@@ -139,7 +139,9 @@ pub fn subject(tree: &Tree, edit: &Edit) -> String {
             Key::Feature(mode, _) => of(mode),
             Key::ClusterName | Key::Addressing => of(&ModeId::Cluster),
             Key::GroupName(id) | Key::GroupDeleted(id) => group_name(tree, id),
-            Key::MachineIdentity(id) | Key::MachineGroup(id) | Key::MachineRemoved(id) => short_host(tree, id),
+            Key::MachineIdentity(id) | Key::MachineGroup(id) | Key::MachineRemoved(id) | Key::SecretKey(_, id) => {
+                short_host(tree, id)
+            }
         },
         Edit::SetName { .. } => tree.structure().name.to_string(),
         Edit::AddGroup { name } => name.to_string(),

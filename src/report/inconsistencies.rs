@@ -113,7 +113,8 @@ pub fn of_register(cluster: &str, tree: &Tree, key: &Key) -> InconsistencyDoc {
             | Key::GroupDeleted(_)
             | Key::MachineIdentity(_)
             | Key::MachineGroup(_)
-            | Key::MachineRemoved(_) => None,
+            | Key::MachineRemoved(_)
+            | Key::SecretKey(..) => None,
         },
         mode: ModeDoc::of_key(tree, key),
         register: key.to_string(),

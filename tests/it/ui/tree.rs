@@ -47,6 +47,7 @@ pub fn catalogue() -> Arc<Catalogue> {
         clusterable: true,
         factory: factory.map(|f| Arc::new(value(f))),
         references,
+        secrets: vec![],
         site: false,
     };
     let names_interface = Reference {
