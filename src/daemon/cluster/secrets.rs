@@ -62,11 +62,11 @@ impl Secrets {
         let is_removal = !removed.is_empty();
         let stored = stored(tree);
         self.unwrap(tree, me, &stored);
-        let is_member = |id: &&MemberId| members.iter().any(|m| m.id == **id);
+        let is_member = |id: &MemberId| members.iter().any(|m| m.id == *id);
         // A key that somebody else has seen is used no more, however that came about.
         let current =
-            self.opened.keys().rev().find(|id| stored.get(*id).is_some_and(|w| w.keys().all(|m| is_member(&m))));
-        let next = stored.keys().filter_map(|id| number(id)).max().map_or(1, |n| n.saturating_add(1));
+            self.opened.keys().rev().find(|id| stored.get(*id).is_some_and(|w| w.keys().all(|m| is_member(m))));
+        let next = stored.keys().filter_map(number).max().map_or(1, |n| n.saturating_add(1));
         let mut ring = Ring { vault: &self.vault, opened: self.opened.clone(), current: current.cloned(), next };
         let mut is_new = false;
         if is_removal && ring.current.is_none() && !stored.is_empty() {
@@ -207,4 +207,123 @@ fn stands(tree: &Tree, known: &Feature, path: &Path, text: &str) -> bool {
         });
         found
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use russh::keys::{Algorithm, PrivateKey};
+
+    use super::*;
+    use crate::daemon::vault::MachineVault;
+    use crate::domain::ids::GroupId;
+    use crate::domain::settings::{ModeId, Stamp, Version, VersionId, rules};
+    use crate::domain::text::Line;
+    use crate::domain::time::Time;
+
+    fn says(value: Value) -> Content {
+        Content::Value(Arc::new(value))
+    }
+
+    fn entry(content: Content) -> Entry {
+        let stamp = Stamp { at: Time::ZERO, count: 0, on: MemberId::new("m1") };
+        let version = Version { id: VersionId::new("v"), content, stamp, by: Line::default() };
+        Entry::new(vec![version]).unwrap()
+    }
+
+    /// A machine and its registers.
+    fn joined(n: u32) -> (Secrets, [(Key, Content); 2]) {
+        let key = PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519).unwrap();
+        let identity = Value::table([
+            ("serial", Value::text(&format!("S{n}"))),
+            ("host", Value::text(&format!("lab{n}.example.com"))),
+            ("address", Value::text(&format!("lab{n}.example.com"))),
+            ("port", Value::Int(22)),
+            ("machine-key", Value::text(&key.public_key().to_openssh().unwrap())),
+        ]);
+        let id = MemberId::new(&format!("m{n}"));
+        let registers =
+            [(Key::MachineIdentity(id.clone()), says(identity)), (Key::MachineGroup(id), says(Value::text("g1")))];
+        (Secrets::new(Arc::new(MachineVault::new(&key).unwrap())), registers)
+    }
+
+    fn set(password: &str) -> Vec<(Key, Content)> {
+        let key = Key::Feature(ModeId::Cluster, FeatureName::new("smtpauthconfig"));
+        vec![(key, says(Value::table([("relay", Value::table([("password", Value::text(password))]))])))]
+    }
+
+    fn password(tree: &Tree) -> Value {
+        let key = set("").remove(0).0;
+        (**tree.entry(&key).unwrap().effective().content.value().unwrap()).clone()
+    }
+
+    #[test]
+    fn a_member_that_comes_later_gets_the_keys_by_whoever_commits_next_and_may_begin_before() {
+        let table = crate::proto::features::built_in();
+        let known = table.feature(&FeatureName::new("smtpauthconfig")).unwrap();
+        let ((mut one, first), (mut two, second)) = (joined(1), joined(2));
+        let (m1, m2) = (MemberId::new("m1"), MemberId::new("m2"));
+        let name = (Key::GroupName(GroupId::new("g1")), says(Value::text("Main_Group")));
+        let registers = first.into_iter().chain([name]).map(|(key, content)| (key, entry(content)));
+        let mut tree = Tree::new(Line::new("c1"), registers);
+        let mut writes = set("old");
+        assert_eq!(one.seal(&tree, &table, &m1, &mut writes), Ok(false));
+        assert_eq!(writes.len(), 2, "the secret and one wrapped key");
+        tree = rules::after(&rules::after(&tree, &writes), &second);
+
+        assert!(two.reveal(&tree, known, &m2, &password(&tree)).is_err(), "nobody has wrapped it yet");
+        // It can't read the old one, but may copy it and write new ones, which all read.
+        let mut copy = vec![(Key::Feature(ModeId::Machine(m2.clone()), known.name.clone()), says(password(&tree)))];
+        let as_it_is = copy.clone();
+        assert_eq!(two.seal(&tree, &table, &m2, &mut copy), Ok(false));
+        assert_eq!(copy, as_it_is);
+        let mut own = set("new");
+        assert_eq!(two.seal(&tree, &table, &m2, &mut own), Ok(false));
+        let theirs = rules::after(&tree, &own);
+        let plain = |v: Value| v.field("relay").unwrap().field("password").unwrap().clone();
+        for (secrets, me) in [(&mut one, &m1), (&mut two, &m2)] {
+            let read = secrets.reveal(&theirs, known, me, &password(&theirs)).unwrap();
+            assert_eq!(plain(read), Value::text("new"));
+        }
+        // Any commit of one that has the key.
+        let mut any = vec![(Key::ClusterName, says(Value::text("x")))];
+        assert_eq!(one.seal(&tree, &table, &m1, &mut any), Ok(false));
+        assert_eq!(any.len(), 2);
+        tree = rules::after(&tree, &any);
+        assert_eq!(plain(two.reveal(&tree, known, &m2, &password(&tree)).unwrap()), Value::text("old"));
+        let mut again = vec![(Key::ClusterName, says(Value::text("y")))];
+        assert_eq!(two.seal(&tree, &table, &m2, &mut again), Ok(false));
+        assert_eq!(again.len(), 1, "nothing is missing any more");
+    }
+
+    #[test]
+    fn a_key_that_a_stranger_has_is_used_no_more_and_none_passes_for_another() {
+        let table = crate::proto::features::built_in();
+        let (mut one, first) = joined(1);
+        let m1 = MemberId::new("m1");
+        let name = (Key::GroupName(GroupId::new("g1")), says(Value::text("Main_Group")));
+        let registers = first.into_iter().chain([name]).map(|(key, content)| (key, entry(content)));
+        let mut tree = Tree::new(Line::new("c1"), registers);
+        let mut writes = set("old");
+        one.seal(&tree, &table, &m1, &mut writes).unwrap();
+        tree = rules::after(&tree, &writes);
+        let id = tree.secret_keys().next().unwrap().0.clone();
+        // Somebody wrapped it for one that had been removed meanwhile.
+        let stray = [(Key::SecretKey(id.clone(), MemberId::new("m9")), says(Value::text("secret:key:")))];
+        let mut later = set("new");
+        one.seal(&rules::after(&tree, &stray), &table, &m1, &mut later).unwrap();
+        let fresh = later.iter().find_map(|(key, _)| match key {
+            Key::SecretKey(id, _) => Some(id.clone()),
+            _ => None,
+        });
+        assert!(fresh.is_some_and(|fresh| fresh > id));
+        // A known key under the id of another is not taken.
+        let key = one.vault.new_key().unwrap();
+        let member = tree.structure().member(&m1).unwrap().clone();
+        let public = member.machine.machine_key.as_str();
+        let false_id = KeyId::new("00000009-0123456789abcdef");
+        let text = one.vault.wrap(&key, public, &key_context("c1", &false_id, &m1)).unwrap();
+        let forged = rules::after(&tree, &[(Key::SecretKey(false_id.clone(), m1.clone()), says(Value::text(&text)))]);
+        one.unwrap(&forged, &m1, &stored(&forged));
+        assert!(one.opened.contains_key(&id) && !one.opened.contains_key(&false_id));
+    }
 }

@@ -46,15 +46,14 @@ pub fn sealed(text: &str) -> Option<(KeyId, &str)> {
     Some((KeyId::new(key), data))
 }
 
+/// What is done with each secret text, and where it stands.
+pub type See<'s, E> = dyn FnMut(&Path, &mut Arc<str>) -> Result<(), E> + 's;
+
 /// Calls `see` with each secret text of `value`; empty ones are no secrets.
 ///
 /// # Errors
 /// The first that `see` returns.
-pub fn each<E>(
-    paths: &[Path],
-    value: &mut Value,
-    see: &mut dyn FnMut(&Path, &mut Arc<str>) -> Result<(), E>,
-) -> Result<(), E> {
+pub fn each<E>(paths: &[Path], value: &mut Value, see: &mut See<'_, E>) -> Result<(), E> {
     for path in paths {
         lead(value, &path.0, &mut |found| match found {
             Value::Text(text) if !text.is_empty() => see(path, text),
@@ -153,7 +152,9 @@ fn restore(value: &mut Value, old: Option<&Value>) {
     match (value, old) {
         (Value::Text(text), Some(Value::Text(old))) if &**text == MARK && is_hidden(old) => *text = old.clone(),
         (Value::Table(fields), Some(Value::Table(old))) => {
-            fields.iter_mut().for_each(|(name, field)| restore(field, old.get(name)));
+            for (name, field) in fields {
+                restore(field, old.get(name));
+            }
         }
         (Value::List(items), Some(Value::List(old))) => {
             let same = items.len() == old.len();
