@@ -46,6 +46,17 @@ pub fn sealed(text: &str) -> Option<(KeyId, &str)> {
     Some((KeyId::new(key), data))
 }
 
+/// The sealed texts of a value, one after the other: what tells apart values that are shown alike.
+#[must_use]
+pub fn sealed_texts(value: &Value) -> String {
+    match value {
+        Value::Text(text) if sealed(text).is_some() => text.to_string(),
+        Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Text(_) => String::new(),
+        Value::List(items) => items.iter().map(sealed_texts).collect(),
+        Value::Table(fields) => fields.values().map(sealed_texts).collect(),
+    }
+}
+
 /// What is done with each secret text, and where it stands.
 pub type See<'s, E> = dyn FnMut(&Path, &mut Arc<str>) -> Result<(), E> + 's;
 
