@@ -6,6 +6,7 @@ pub mod disk;
 pub mod replica;
 pub mod runtime;
 pub mod store;
+pub mod vault;
 
 mod dial;
 mod life;

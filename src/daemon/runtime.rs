@@ -18,6 +18,7 @@ use super::replica::{self, Replica, StoredChange};
 use super::shared::{DialOutcome, Input, Requests, Shared};
 use super::signing::MachineKey;
 use super::store::{self, Keys, StoreError};
+use super::vault::{MachineVault, Vault};
 use super::wire::{self, Outgoing};
 use super::{Environment, Setup, dial, server, udp};
 use crate::domain::ids::{ClusterName, GroupName, PeerId};
@@ -351,7 +352,10 @@ async fn run(
     let clock = this.shared.env.clock.clone();
     let over = this.shared.over.clone();
     let catalogue = this.shared.catalogue.clone();
-    let (mut core, effects) = Core::with_settings(config, replica.map(|r| (r, catalogue)), clock.now());
+    // Its key was fit to sign: it is Ed25519, and there is a vault.
+    let vault = MachineVault::new(&this.shared.keys.machine);
+    let settings = replica.zip(vault).map(|(replica, vault)| (replica, catalogue, Arc::new(vault) as Arc<dyn Vault>));
+    let (mut core, effects) = Core::with_settings(config, settings, clock.now());
     core.set_wall(Time::from_millis(clock.wall_ms()));
     this.carry_out(effects);
     loop {

@@ -73,6 +73,10 @@ name! {
     MemberId
 }
 name! {
+    /// The id of a cluster key, under which secrets are sealed.
+    KeyId
+}
+name! {
     /// The name of a feature: the configuration command (`smtproutes`).
     FeatureName
 }

@@ -22,7 +22,7 @@ pub mod time;
 pub use command::{Command, CommandKind, Outcome, OutcomeState, PeerAct};
 pub use event::Event;
 pub use finding::{Finding, FindingId, FindingKind, Severity, Subject};
-pub use ids::{BootId, ClusterName, FeatureName, GroupId, GroupName, HostName, MemberId, PeerId};
+pub use ids::{BootId, ClusterName, FeatureName, GroupId, GroupName, HostName, KeyId, MemberId, PeerId};
 pub use maintenance::Maintenance;
 pub use membership::{Machine, Membership};
 pub use mesh::link::{Cause, Link, LinkState};

@@ -2,7 +2,7 @@
 //!
 //! TOML, a table for each feature: `title`, `kind` (feature, command), `levels` (any, cluster-only, machine-only,
 //! cluster-or-group, login-host), `clusterable`, `factory` (any value), `references` (a list of tables of `path`, `to`,
-//! `items`, `what`, `except`).
+//! `items`, `what`, `except`), `secrets` (a list of paths to texts that only peers may read).
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -30,7 +30,7 @@ pub const BUILT_IN_NAME: &str = "features.toml";
 pub const FILE_MAX: usize = 1024 * 1024;
 
 /// What may stand in the table of a feature.
-const FIELDS: [&str; 6] = ["title", "kind", "levels", "clusterable", "factory", "references"];
+const FIELDS: [&str; 7] = ["title", "kind", "levels", "clusterable", "factory", "references", "secrets"];
 
 /// What may stand in a reference.
 const REFERENCE_FIELDS: [&str; 5] = ["path", "to", "items", "what", "except"];
@@ -162,6 +162,7 @@ impl<'a> File<'a> {
             clusterable: true,
             factory: None,
             references: Vec::new(),
+            secrets: Vec::new(),
             site,
             name,
         };
@@ -183,15 +184,24 @@ impl<'a> File<'a> {
                     }
                 }
                 "references" => feature.references = self.references(value),
+                "secrets" => match value.get_ref() {
+                    DeValue::Array(paths) => {
+                        feature.secrets = paths.iter().filter_map(|p| self.text("secrets", p)).map(Path::new).collect();
+                    }
+                    other => self.mismatch("secrets", value, "a list of texts", other),
+                },
                 _ => self.unknown(key, &FIELDS),
             }
         }
         if feature.title.is_empty() && self.problems.len() == before {
             self.complain(at, format!("{} has no title", feature.name));
         }
-        let settings = feature.factory.is_some() || !feature.references.is_empty();
+        let settings = feature.factory.is_some() || !feature.references.is_empty() || !feature.secrets.is_empty();
         if feature.kind == Kind::Command && settings {
-            self.complain(at, format!("{} is a command: it has no factory default and no references", feature.name));
+            self.complain(
+                at,
+                format!("{} is a command: it has no factory default, no references and no secrets", feature.name),
+            );
         }
         (self.problems.len() == before).then_some(feature)
     }

@@ -140,7 +140,9 @@ pub fn subject(tree: &Tree, edit: &Edit) -> String {
             Key::Feature(mode, _) => of(mode),
             Key::ClusterName | Key::Addressing => of(&ModeId::Cluster),
             Key::GroupName(id) | Key::GroupDeleted(id) => group_name(tree, id),
-            Key::MachineIdentity(id) | Key::MachineGroup(id) | Key::MachineRemoved(id) => short_host(tree, id),
+            Key::MachineIdentity(id) | Key::MachineGroup(id) | Key::MachineRemoved(id) | Key::SecretKey(_, id) => {
+                short_host(tree, id)
+            }
         },
         Edit::Create { name } => name.to_string(),
         Edit::SetName { .. } => tree.structure().name.to_string(),

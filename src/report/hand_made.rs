@@ -174,6 +174,7 @@ pub fn known(name: &str) -> Feature {
         clusterable: true,
         factory: None,
         references: Vec::new(),
+        secrets: Vec::new(),
         site: false,
     }
 }

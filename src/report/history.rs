@@ -77,7 +77,8 @@ impl PastDoc {
                 | Key::GroupDeleted(_)
                 | Key::MachineIdentity(_)
                 | Key::MachineGroup(_)
-                | Key::MachineRemoved(_) => None,
+                | Key::MachineRemoved(_)
+                | Key::SecretKey(..) => None,
             },
             mode: ModeDoc::of_key(tree, &past.key),
             register: past.key.to_string(),

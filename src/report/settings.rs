@@ -118,7 +118,7 @@ pub fn json(value: &Value) -> Json {
         Value::Bool(b) => Json::Bool(*b),
         Value::Int(n) => Json::Number((*n).into()),
         Value::Float(n) => Number::from_f64(*n).map_or(Json::Null, Json::Number),
-        Value::Text(text) => Json::String(text.to_string()),
+        Value::Text(text) => Json::String(crate::domain::settings::secrets::shown(text).to_owned()),
         Value::List(items) => Json::Array(items.iter().map(json).collect()),
         Value::Table(fields) => Json::Object(fields.iter().map(|(k, v)| (k.to_string(), json(v))).collect()),
     }
@@ -144,7 +144,7 @@ impl ModeDoc {
             &match key {
                 Key::ClusterName | Key::Addressing => ModeId::Cluster,
                 Key::GroupName(id) | Key::GroupDeleted(id) => ModeId::Group(id.clone()),
-                Key::MachineIdentity(id) | Key::MachineGroup(id) | Key::MachineRemoved(id) => {
+                Key::MachineIdentity(id) | Key::MachineGroup(id) | Key::MachineRemoved(id) | Key::SecretKey(_, id) => {
                     ModeId::Machine(id.clone())
                 }
                 Key::Feature(mode, _) => mode.clone(),

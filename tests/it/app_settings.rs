@@ -431,3 +431,34 @@ fn n_goes_from_conflict_to_conflict() {
     press(&mut app, "N", NOW);
     assert_eq!(at(&app), (ModeId::Cluster, "dnsconfig".to_owned()));
 }
+
+/// Secrets are marked wherever they are shown; the mark left in the text keeps the secret, what is typed is hidden.
+#[test]
+fn a_secret_is_shown_nowhere_and_stays_when_it_is_left_as_it_is() {
+    let mut tree = TreeScene::lab();
+    let users =
+        |password: &str, role: &str| format!("{{\"ann\": {{\"password\": \"{password}\", \"role\": \"{role}\"}}}}");
+    tree.set(&ModeId::Cluster, "userconfig", &users("secret:v1:k:c2VhbGVk", "guest"), 300, 0);
+    let mut app = app(told(&tree), SIZE, "2 <Tab> G");
+    assert_eq!(app.feature().unwrap().as_str(), "userconfig");
+    let edited = |app: &mut App, from: &str, to: &str| {
+        let cmds = press(app, "E", NOW);
+        let [Cmd::Edit { cluster, mode, feature, text }] = cmds.as_slice() else { panic!("{cmds:?}") };
+        assert!(text.contains("\"(secret)\"") && !text.contains("c2VhbGVk") && !text.contains("hunter2"), "{text}");
+        let text = Ok(Some(text.replace(from, to)));
+        let back = Msg::Edited { cluster: cluster.clone(), mode: mode.clone(), feature: feature.clone(), text };
+        app.update(back, NOW);
+    };
+    edited(&mut app, "guest", "guest");
+    assert_eq!(staged(&app), [], "nothing was changed");
+    edited(&mut app, "guest", "operator");
+    let keeps = set(ModeId::Cluster, "userconfig", &users("secret:v1:k:c2VhbGVk", "operator"));
+    assert_eq!(staged(&app), [keeps]);
+    edited(&mut app, "(secret)", "hunter2");
+    // Edited once more, the new one is kept, not the one before it.
+    edited(&mut app, "operator", "admin");
+    assert_eq!(staged(&app), [set(ModeId::Cluster, "userconfig", &users("secret:new:hunter2", "admin"))]);
+    edited(&mut app, "ann", "bob");
+    let Some(peerdeck::app::Overlay::Form(form)) = app.overlay() else { panic!() };
+    assert!(form.told.contains("no secret to keep"), "{}", form.told);
+}

@@ -410,3 +410,43 @@ fn c33_a_name_that_dns_does_not_know_takes_links_down_and_an_address_needs_no_dn
     whole.fault(&["restart", "lab2"]);
     whole.until("it is dialled by its address", |doc| link(doc, "mx2", "lab1")["state"] == "connected");
 }
+
+/// Whether the text stands in any file in here.
+fn is_written(folder: &std::path::Path, text: &str) -> bool {
+    let holds = |bytes: Vec<u8>| bytes.windows(text.len()).any(|w| w == text.as_bytes());
+    std::fs::read_dir(folder).unwrap().flatten().any(|entry| match entry.file_type().unwrap() {
+        t if t.is_dir() => is_written(&entry.path(), text),
+        t if t.is_file() => std::fs::read(entry.path()).is_ok_and(holds),
+        _ => false,
+    })
+}
+
+#[test]
+fn a_secret_is_neither_told_nor_written_anywhere_in_plain_text() {
+    let whole = Whole::start("2");
+    let set = |value: &str| {
+        let args = ["set", "cluster", "smtpauthconfig", "-", "--yes", "--json", "--timeout", LONG];
+        let mut child = whole.command(&args).stdin(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(value.as_bytes()).unwrap();
+        let out = child.wait_with_output().unwrap();
+        let (said, warned) = (text(&out.stdout), text(&out.stderr));
+        assert_eq!(out.status.code(), Some(0), "{said} {warned}");
+        assert!(said.contains("(secret)") && !said.contains("hunter2") && !said.contains("secret:"), "{said}");
+        assert!(!warned.contains("hunter2"), "{warned}");
+    };
+    set(r#"{"relay": {"host": "mx1", "password": "hunter2"}}"#);
+    let told = whole.feature(&["lab2", "smtpauthconfig"]);
+    assert_eq!(told["value"], json!({ "relay": { "host": "mx1", "password": "(secret)" } }));
+    // What was told can be sent back: the secret stays.
+    set(&told["value"].to_string().replace("mx1", "mx2"));
+    assert_eq!(whole.feature(&["lab2", "smtpauthconfig"])["value"]["relay"]["host"], "mx2");
+    for args in
+        [&["settings", "--history", "cluster", "smtpauthconfig"][..], &["settings", "cluster", "smtpauthconfig"]]
+    {
+        let said = text(&whole.run(args).stdout);
+        assert!(said.contains("(secret)") && !said.contains("secret:") && !said.contains("hunter2"), "{said}");
+    }
+    // The audit log and the disks of the peers; that this would see it, the name of the feature shows.
+    assert!(is_written(whole.dir.path(), "smtpauthconfig"));
+    assert!(!is_written(whole.dir.path(), "hunter2"));
+}

@@ -10,7 +10,7 @@ use crate::app::acts::Targets;
 use crate::app::keys::Key as Press;
 use crate::app::panel::PanelKind;
 use crate::app::{Action, App, Cmd, Overlay, Scope, plural};
-use crate::domain::settings::{Edit, Key, ModeId, Past, Target, Value, rules};
+use crate::domain::settings::{Edit, Key, ModeId, Past, Target, Value, rules, secrets};
 use crate::domain::{ClusterName, FeatureName, GroupName, Line, Severity, Time};
 
 /// Longest value that is lent to an editor, in bytes of its text.
@@ -257,6 +257,12 @@ impl App {
         }
     }
 
+    /// What was typed with its secrets hidden: a mark stands for what the form or the editor started from.
+    fn hidden(&self, mode: &ModeId, feature: &FeatureName, value: Value) -> Result<Arc<Value>, String> {
+        let old = self.value_to_edit(mode, feature);
+        secrets::hide_in(self.catalogue(), feature, &Arc::new(value), old.as_deref()).map_err(|why| why.to_string())
+    }
+
     fn open_value_form(&mut self, now: Time) {
         let (mode, Some(feature), Some(tree)) = (self.mode(), self.feature().cloned(), self.tree().cloned()) else {
             return;
@@ -291,13 +297,14 @@ impl App {
         let edit = match &form.purpose {
             Purpose::Value { mode, feature } => {
                 let taken = form.value().and_then(|value| {
-                    rules::check_value(feature, &value).map_err(|why| why.to_string()).map(|()| value)
+                    rules::check_value(feature, &value).map_err(|why| why.to_string())?;
+                    self.hidden(mode, feature, value)
                 });
                 match taken {
                     Ok(value) => {
                         self.close_overlay();
                         let (mode, feature) = (mode.clone(), feature.clone());
-                        self.put(vec![Edit::Set { mode, feature, value: Arc::new(value) }], now);
+                        self.put(vec![Edit::Set { mode, feature, value }], now);
                     }
                     Err(why) => self.tell_form(&why),
                 }
@@ -376,10 +383,12 @@ impl App {
             self.toast(why, Severity::Warning, now);
             return;
         }
-        let taken = json::parse(&text)
-            .and_then(|value| rules::check_value(&feature, &value).map_err(|why| why.to_string()).map(|()| value));
+        let taken = json::parse(&text).and_then(|value| {
+            rules::check_value(&feature, &value).map_err(|why| why.to_string())?;
+            self.hidden(&mode, &feature, value)
+        });
         match taken {
-            Ok(value) => self.put(vec![Edit::Set { mode, feature, value: Arc::new(value) }], now),
+            Ok(value) => self.put(vec![Edit::Set { mode, feature, value }], now),
             Err(why) => {
                 // Nothing that was typed is lost.
                 let title =

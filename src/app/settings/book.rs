@@ -194,7 +194,9 @@ pub fn mode_of(key: &Key) -> Option<ModeId> {
     Some(match key {
         Key::ClusterName | Key::Addressing => ModeId::Cluster,
         Key::GroupName(id) | Key::GroupDeleted(id) => ModeId::Group(id.clone()),
-        Key::MachineIdentity(id) | Key::MachineGroup(id) | Key::MachineRemoved(id) => ModeId::Machine(id.clone()),
+        Key::MachineIdentity(id) | Key::MachineGroup(id) | Key::MachineRemoved(id) | Key::SecretKey(_, id) => {
+            ModeId::Machine(id.clone())
+        }
         Key::Feature(mode, _) => mode.clone(),
     })
 }

@@ -153,7 +153,9 @@ impl App {
             Key::Feature(_, feature) => feature.to_string(),
             Key::ClusterName | Key::Addressing => "cluster".to_owned(),
             Key::GroupName(_) | Key::GroupDeleted(_) => "group".to_owned(),
-            Key::MachineIdentity(_) | Key::MachineGroup(_) | Key::MachineRemoved(_) => "machine".to_owned(),
+            Key::MachineIdentity(_) | Key::MachineGroup(_) | Key::MachineRemoved(_) | Key::SecretKey(..) => {
+                "machine".to_owned()
+            }
         };
         let edit = Edit::Resolve { key: register, version: version.id.clone() };
         let draft = self.draft(Action::Resolve, about, vec![edit], Vec::new()).map(|d| Draft { typed, ..d });

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::json;
 use crate::app::field::{Edit as Typed, TextField};
 use crate::app::keys::Key as Press;
-use crate::domain::settings::{ModeId, Value};
+use crate::domain::settings::{ModeId, Value, secrets};
 use crate::domain::{FeatureName, GroupId, Line};
 
 /// Longest value that is typed in a form, in characters; longer ones are for `$EDITOR`.
@@ -200,7 +200,8 @@ fn fields(value: &Value) -> Option<Vec<Field>> {
             Value::Text(text) if text.chars().any(|c| c.is_control() || crate::domain::text::is_dangerous(c)) => {
                 return None;
             }
-            Value::Text(text) => (Kind::Text, text.to_string()),
+            // Left as it is, the mark keeps the secret.
+            Value::Text(text) => (Kind::Text, secrets::shown(text).to_owned()),
             Value::List(_) | Value::Table(_) => return None,
         };
         let fits = text.chars().count() <= FORM_MAX;

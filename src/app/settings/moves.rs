@@ -124,7 +124,8 @@ impl App {
                 | Key::GroupDeleted(_)
                 | Key::MachineIdentity(_)
                 | Key::MachineGroup(_)
-                | Key::MachineRemoved(_) => None,
+                | Key::MachineRemoved(_)
+                | Key::SecretKey(..) => None,
             })
             .collect();
         at.sort_by(|a, b| (a.0, &a.2).cmp(&(b.0, &b.2)));

@@ -21,7 +21,7 @@ use crate::domain::command::{Command, Outcome, OutcomeState};
 use crate::domain::ids::{FeatureName, PeerId};
 use crate::domain::plan::Plan;
 use crate::domain::settings::words::called;
-use crate::domain::settings::{Edit, Key, ModeId, Tree, Value, rules};
+use crate::domain::settings::{Edit, Key, ModeId, Tree, Value, rules, secrets};
 use crate::domain::snapshot::{Cluster, Peer};
 use crate::domain::text::Line;
 use crate::domain::time::Time;
@@ -228,7 +228,11 @@ pub fn run(context: &Context, request: &Request) -> anyhow::Result<Done> {
                 };
                 // What was meant for the editor is not meant for us.
                 let stop = Stop::new().context("signals can't be received")?;
-                let edits = [Edit::Set { mode, feature, value: Arc::clone(&value) }].into();
+                // What is kept for another try is what was written; what is planned and told hides its secrets.
+                let (tree, known) = (told.tree(), &told.cluster.catalogue);
+                let hidden =
+                    secrets::hide_at(tree, known, &mode, &feature, &value).map_err(|w| hinted(w.to_string()))?;
+                let edits = [Edit::Set { mode, feature, value: hidden }].into();
                 return commit.run(stop, edits, Some((value, kept))).await;
             }
         }

@@ -90,6 +90,7 @@ pub fn machine_ever(tree: &Tree, name: &str) -> Result<Vec<MemberId>, String> {
             | Key::GroupDeleted(_)
             | Key::MachineGroup(_)
             | Key::MachineRemoved(_)
+            | Key::SecretKey(..)
             | Key::Feature(..) => None,
         })
         .collect();

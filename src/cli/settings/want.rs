@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::mode;
 use crate::domain::ids::{FeatureName, GroupId, GroupName, HostName};
-use crate::domain::settings::{Catalogue, Edit, Entry, Key, ModeId, Target, Tree, Value, rules};
+use crate::domain::settings::{Catalogue, Edit, Entry, Key, ModeId, Target, Tree, Value, rules, secrets};
 use crate::domain::text::Line;
 
 /// Where a copy or a move goes.
@@ -133,7 +133,9 @@ impl Want {
         Ok(match self {
             Self::Set { mode, feature, value } => {
                 let mode = mode::find(tree, mode)?;
-                vec![Edit::Set { mode, feature: FeatureName::new(feature), value: Arc::clone(value) }]
+                let feature = FeatureName::new(feature);
+                let value = secrets::hide_at(tree, catalogue, &mode, &feature, value).map_err(|w| w.to_string())?;
+                vec![Edit::Set { mode, feature, value }]
             }
             Self::Unset { mode, feature } => {
                 vec![Edit::Unset { mode: mode::find(tree, mode)?, feature: FeatureName::new(feature) }]

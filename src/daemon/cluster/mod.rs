@@ -12,6 +12,7 @@ mod frames;
 mod log;
 mod maintenance;
 mod rows;
+mod secrets;
 mod settings;
 mod types;
 
@@ -28,6 +29,7 @@ use log::Log;
 pub use types::{Config, ConnId, DialError, Dialled, Effect, Event, LogLine, PingCount, RequestId, View};
 
 use super::replica::Replica;
+use super::vault::Vault;
 use crate::domain::ids::{BootId, PeerId};
 use crate::domain::membership::Membership;
 use crate::domain::mesh::{Cause, Link, LinkState, Row};
@@ -103,14 +105,14 @@ impl Core {
         Self::with_settings(config, None, now)
     }
 
-    /// As [`Core::new`], with the settings that this peer has kept and the features that they are of.
+    /// As [`Core::new`], with the settings that this peer has kept, the features that they are of, and what seals secrets.
     #[must_use]
     pub fn with_settings(
         config: Config,
-        settings: Option<(Replica, Arc<Catalogue>)>,
+        settings: Option<(Replica, Arc<Catalogue>, Arc<dyn Vault>)>,
         now: Time,
     ) -> (Self, Vec<Effect>) {
-        let settings = settings.map(|(replica, catalogue)| settings::Settings::new(replica, catalogue));
+        let settings = settings.map(|(replica, catalogue, vault)| settings::Settings::new(replica, catalogue, vault));
         let mut config = config;
         if let Some(settings) = &settings {
             // What is replicated counts, whatever the peer was started with.

@@ -10,12 +10,14 @@ use std::time::Duration;
 use data_encoding::BASE64;
 
 use super::asked::Waiting;
+use super::secrets::Secrets;
 use super::{ConnId, Core, Effect, RequestId};
 use crate::daemon::replica::{Batch, Note, Replica};
+use crate::daemon::vault::Vault;
 use crate::domain::command::OutcomeState;
-use crate::domain::ids::{GroupId, HostName, PeerId};
+use crate::domain::ids::{FeatureName, GroupId, HostName, PeerId};
 use crate::domain::membership::Membership;
-use crate::domain::settings::{Catalogue, CommitId, Holding, Key, Past, Tree, rules, words};
+use crate::domain::settings::{Catalogue, CommitId, Holding, Key, Past, Tree, Value, rules, words};
 use crate::domain::text::Line;
 use crate::domain::time::Time;
 use crate::proto::frame::{Frame, Sync};
@@ -89,10 +91,11 @@ pub(super) struct Settings {
     /// Fellows that may have to be told something: to ask for all after each message would be most of the work.
     stirred: BTreeSet<PeerId>,
     next_group: u64,
+    secrets: Secrets,
 }
 
 impl Settings {
-    pub fn new(replica: Replica, catalogue: Arc<Catalogue>) -> Self {
+    pub fn new(replica: Replica, catalogue: Arc<Catalogue>, vault: Arc<dyn Vault>) -> Self {
         Self {
             replica,
             catalogue,
@@ -104,6 +107,7 @@ impl Settings {
             trouble: Line::default(),
             stirred: BTreeSet::new(),
             next_group: 0,
+            secrets: Secrets::new(vault),
         }
     }
 
@@ -132,6 +136,16 @@ impl Settings {
         self.replica.history(key, limit)
     }
 
+    /// See [`Core::reveal`].
+    pub fn reveal(&mut self, me: &PeerId, feature: &FeatureName, value: &Value) -> Result<Value, String> {
+        let tree = self.replica.tree().clone();
+        let member = tree.structure().member_of(me).ok_or_else(|| format!("{me} is no member of the cluster"))?;
+        match self.catalogue.feature(feature) {
+            Some(known) => self.secrets.reveal(&tree, known, &member.id, value),
+            None => Ok(value.clone()),
+        }
+    }
+
     /// When a failed write is made good.
     pub fn due(&self) -> Option<Time> {
         self.retry_at
@@ -139,6 +153,15 @@ impl Settings {
 }
 
 impl Core {
+    /// A value of a feature with its secrets in plain text, for this machine itself: never to be shown, told or kept.
+    ///
+    /// # Errors
+    /// Which secret can't be read here, and why.
+    pub fn reveal(&mut self, feature: &FeatureName, value: &Value) -> Result<Value, String> {
+        let Some(settings) = &mut self.settings else { return Err("this peer holds no settings".into()) };
+        settings.reveal(&self.config.id, feature, value)
+    }
+
     /// A commit, for this peer: answered when it is on disk, or refused.
     pub(super) fn on_commit(
         &mut self,
@@ -374,20 +397,23 @@ impl Core {
             // Rising with time, so that groups stand in the order in which they were made; unique by its author.
             GroupId::new(&format!("{:012x}-{}-{next}", wall.as_millis(), me.id))
         };
-        let writes = rules::writes(&tree, &settings.catalogue, &edits, &mut new_group).map_err(|e| e.to_string())?;
+        let mut writes =
+            rules::writes(&tree, &settings.catalogue, &edits, &mut new_group).map_err(|e| e.to_string())?;
         if writes.is_empty() {
             return Err("nothing would change".into());
         }
         if detached {
             words::may_alone(&tree, &id, &writes).map_err(|e| e.to_string())?;
         }
+        let n = writes.len();
+        let sealed = settings.secrets.seal(&tree, &settings.catalogue, &me.id, &mut writes)?;
         let user = Line::new(by.as_str().split_whitespace().next().unwrap_or_default());
         let comment = Line::new(&params.reason);
         let batch = settings.replica.commit(wall, &user, &comment, &writes).map_err(|e| e.to_string())?;
-        let n = writes.len();
         let about = if comment.is_empty() { String::new() } else { format!(": {comment}") };
         let registers = if n == 1 { "1 change".into() } else { format!("{n} changes") };
-        Ok((batch, format!("committed {registers} on {host}{about}")))
+        let key = if sealed { "; secrets have a new key" } else { "" };
+        Ok((batch, format!("committed {registers} on {host}{about}{key}")))
     }
 
     fn answer_commit(&mut self, now: Time, asker: Asker, result: Result<ExecuteResult, String>, out: &mut Vec<Effect>) {

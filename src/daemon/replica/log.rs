@@ -258,6 +258,7 @@ impl Log {
                 | Key::GroupName(_)
                 | Key::GroupDeleted(_)
                 | Key::MachineGroup(_)
+                | Key::SecretKey(..)
                 | Key::Feature(..) => {}
             }
         }

@@ -135,6 +135,8 @@ pub struct Feature {
     pub factory: Option<Arc<Value>>,
     /// What its values name.
     pub references: Vec<Reference>,
+    /// Which of its texts only peers may read. What is sealed is bound to the path: a changed one opens it no more.
+    pub secrets: Vec<Path>,
     /// Whether a site added it.
     pub site: bool,
 }

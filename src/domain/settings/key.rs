@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::Level;
-use crate::domain::ids::{FeatureName, GroupId, MemberId};
+use crate::domain::ids::{FeatureName, GroupId, KeyId, MemberId};
 
 /// A member of a level, by its id.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -46,6 +46,8 @@ pub enum Key {
     MachineGroup(MemberId),
     /// `machine/<id>/removed`: anything written here ends the membership for good.
     MachineRemoved(MemberId),
+    /// `secret/<key>/<machine>`: a text, the cluster key of that id, wrapped for that member.
+    SecretKey(KeyId, MemberId),
     /// `c/<feature>`, `g/<group>/<feature>`, `m/<machine>/<feature>`: a feature at a mode.
     Feature(ModeId, FeatureName),
 }
@@ -62,7 +64,7 @@ impl Key {
             | Self::MachineIdentity(_)
             | Self::MachineGroup(_)
             | Self::MachineRemoved(_) => true,
-            Self::Feature(..) => false,
+            Self::SecretKey(..) | Self::Feature(..) => false,
         }
     }
 }
@@ -77,6 +79,7 @@ impl fmt::Display for Key {
             Self::MachineIdentity(id) => write!(f, "machine/{id}/identity"),
             Self::MachineGroup(id) => write!(f, "machine/{id}/group"),
             Self::MachineRemoved(id) => write!(f, "machine/{id}/removed"),
+            Self::SecretKey(key, id) => write!(f, "secret/{key}/{id}"),
             Self::Feature(ModeId::Cluster, name) => write!(f, "c/{name}"),
             Self::Feature(ModeId::Group(id), name) => write!(f, "g/{id}/{name}"),
             Self::Feature(ModeId::Machine(id), name) => write!(f, "m/{id}/{name}"),
@@ -110,6 +113,7 @@ impl FromStr for Key {
             ["machine", id, "identity"] => Self::MachineIdentity(MemberId::new(id)),
             ["machine", id, "group"] => Self::MachineGroup(MemberId::new(id)),
             ["machine", id, "removed"] => Self::MachineRemoved(MemberId::new(id)),
+            ["secret", key, id] => Self::SecretKey(KeyId::new(key), MemberId::new(id)),
             ["c", name] => Self::Feature(ModeId::Cluster, FeatureName::new(name)),
             ["g", id, name] => Self::Feature(ModeId::Group(GroupId::new(id)), FeatureName::new(name)),
             ["m", id, name] => Self::Feature(ModeId::Machine(MemberId::new(id)), FeatureName::new(name)),

@@ -16,6 +16,7 @@ mod key;
 mod notices;
 mod references;
 pub mod rules;
+pub mod secrets;
 mod structure;
 mod transfer;
 mod tree;

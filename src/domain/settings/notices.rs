@@ -26,11 +26,13 @@ pub const GOOD_OVERRIDES: usize = 10;
 const NAMES_MAX: usize = 6;
 
 /// What to know about `edits`, which lead from `before` to `after`: who is not affected because of overrides (C12),
-/// what becomes empty where (C11), references that would lead nowhere (C25), practices that are not good (C28).
+/// what becomes empty where (C11), references that would lead nowhere (C25), secrets that a removed machine knew (C14), practices that are not good (C28).
 #[must_use]
 pub fn notices(before: &Tree, after: &Tree, catalogue: &Catalogue, edits: &[Edit]) -> Vec<Line> {
     let mut lines = overrides(after, edits);
     lines.extend(edits.iter().flat_map(|edit| renamed(before, edit)));
+    let gone = before.structure().members.iter().filter(|m| after.structure().member(&m.id).is_none());
+    lines.extend(gone.flat_map(|m| super::secrets::known_to(before, catalogue, &m.id)));
     lines.extend(blanks(before, after, catalogue));
     let old: BTreeSet<(MemberId, FeatureName, Line, Line)> = dangling(before, catalogue).into_iter().map(id).collect();
     let new = dangling(after, catalogue).into_iter().filter(|d| !old.contains(&id(d.clone())));

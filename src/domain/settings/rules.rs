@@ -234,7 +234,9 @@ impl<'t> Draft<'t> {
                 self.exists(mode)?;
                 may_define(self.tree, self.catalogue, mode, feature)?;
                 check_value(feature, value)?;
-                self.write(Key::Feature(mode.clone(), feature.clone()), Content::Value(value.clone()));
+                let before = self.applies(mode, feature);
+                let value = super::secrets::hide_in(self.catalogue, feature, value, before.as_deref())?;
+                self.write(Key::Feature(mode.clone(), feature.clone()), Content::Value(value));
             }
             Edit::Unset { mode, feature } => return self.unset(mode, feature),
             Edit::Resolve { key, version } => {
@@ -304,6 +306,16 @@ impl<'t> Draft<'t> {
         self.written.get(key).or_else(|| self.tree.entry(key).map(|e| &e.effective().content))
     }
 
+    /// What applies at a mode with the edits so far: whose secrets a mark stands for.
+    fn applies(&self, mode: &ModeId, feature: &FeatureName) -> Option<Arc<Value>> {
+        let group = match mode {
+            ModeId::Machine(id) => self.members.get(id).map(|g| ModeId::Group(g.clone())),
+            ModeId::Cluster | ModeId::Group(_) => None,
+        };
+        let above = std::iter::once(mode.clone()).chain(group).chain([ModeId::Cluster]);
+        above.into_iter().find_map(|m| self.content(&Key::Feature(m, feature.clone()))?.value().cloned())
+    }
+
     fn in_conflict(&self, key: &Key) -> bool {
         !self.written.contains_key(key) && self.tree.entry(key).is_some_and(Entry::is_conflict)
     }
@@ -337,7 +349,7 @@ impl<'t> Draft<'t> {
 
     fn key_name(&self, key: &Key) -> String {
         match key {
-            Key::ClusterName | Key::Addressing => key.to_string(),
+            Key::ClusterName | Key::Addressing | Key::SecretKey(..) => key.to_string(),
             Key::GroupName(id) | Key::GroupDeleted(id) => self.tree.mode_name(&ModeId::Group(id.clone())),
             Key::MachineIdentity(id) | Key::MachineGroup(id) | Key::MachineRemoved(id) => {
                 self.tree.mode_name(&ModeId::Machine(id.clone()))

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{Key, ModeId, Value, Version};
-use crate::domain::ids::{ClusterName, FeatureName, GroupId, GroupName, HostName, MemberId, PeerId};
+use crate::domain::ids::{ClusterName, FeatureName, GroupId, GroupName, HostName, KeyId, MemberId, PeerId};
 use crate::domain::membership::{Addressing, Machine, Membership};
 use crate::domain::text::Line;
 
@@ -155,7 +155,7 @@ type Written = (FeatureName, (Key, Entry));
 pub struct Tree {
     /// Random id of the cluster.
     pub cluster_id: Line,
-    /// Who belongs to the cluster.
+    /// Who belongs to the cluster, and the wrapped keys of its secrets.
     belonging: Arc<BTreeMap<Key, Entry>>,
     /// Features by mode; a mode without any is left out.
     modes: BTreeMap<ModeId, Arc<Features>>,
@@ -262,7 +262,8 @@ impl Tree {
             | Key::GroupDeleted(_)
             | Key::MachineIdentity(_)
             | Key::MachineGroup(_)
-            | Key::MachineRemoved(_) => self.belonging.get(key),
+            | Key::MachineRemoved(_)
+            | Key::SecretKey(..) => self.belonging.get(key),
         }
     }
 
@@ -277,6 +278,21 @@ impl Tree {
     /// The registers that say who belongs to the cluster, in the order of their keys.
     pub(super) fn structural(&self) -> impl Iterator<Item = (&Key, &Entry)> {
         self.belonging.iter()
+    }
+
+    /// The wrapped cluster keys, by key and member.
+    pub fn secret_keys(&self) -> impl Iterator<Item = (&KeyId, &MemberId, &Entry)> {
+        self.belonging.iter().filter_map(|(key, entry)| match key {
+            Key::SecretKey(id, member) => Some((id, member, entry)),
+            Key::ClusterName
+            | Key::Addressing
+            | Key::GroupName(_)
+            | Key::GroupDeleted(_)
+            | Key::MachineIdentity(_)
+            | Key::MachineGroup(_)
+            | Key::MachineRemoved(_)
+            | Key::Feature(..) => None,
+        })
     }
 
     /// The features that say something else at `mode` in `other`, by name.

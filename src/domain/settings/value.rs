@@ -109,14 +109,15 @@ impl Value {
     }
 }
 
-/// As JSON on one line: what people type and read.
+/// As JSON on one line: what people type and read. Secrets are only marked.
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Bool(b) => write!(f, "{b}"),
             Self::Int(n) => write!(f, "{n}"),
             Self::Float(n) => write!(f, "{n:?}"),
-            Self::Text(text) => quoted(f, text),
+            // Whoever prints a value shows no secret, wherever it is.
+            Self::Text(text) => quoted(f, super::secrets::shown(text)),
             Self::List(items) => {
                 f.write_str("[")?;
                 for (i, item) in items.iter().enumerate() {

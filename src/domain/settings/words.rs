@@ -18,6 +18,7 @@ pub fn called(tree: &Tree, key: &Key) -> String {
         Key::MachineIdentity(id) => format!("the host name and keys of {}", tree.host(id)),
         Key::MachineGroup(id) => format!("the group of {}", tree.host(id)),
         Key::MachineRemoved(id) => format!("the end of the membership of {}", tree.host(id)),
+        Key::SecretKey(key, id) => format!("the key {key} of secrets for {}", tree.host(id)),
         Key::Feature(mode, feature) => format!("{feature} at {}", tree.mode_name(mode)),
     }
 }
@@ -34,7 +35,7 @@ pub fn may_alone(tree: &Tree, on: &PeerId, writes: &[(Key, Content)]) -> Result<
     };
     let mates: BTreeSet<_> = s.members.iter().filter(|m| m.group == own.group).map(|m| &m.id).collect();
     let is_own = |key: &Key| match key {
-        Key::ClusterName | Key::Addressing | Key::Feature(ModeId::Cluster, _) => true,
+        Key::ClusterName | Key::Addressing | Key::SecretKey(..) | Key::Feature(ModeId::Cluster, _) => true,
         // A group that does not exist yet is nobody's.
         Key::GroupName(id) => *id == own.group || tree.entry(key).is_none(),
         Key::GroupDeleted(id) => *id == own.group && mates.len() == 1,

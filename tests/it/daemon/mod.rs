@@ -8,6 +8,7 @@ mod maintenance;
 mod openssh;
 pub mod real;
 mod rpc;
+mod secrets;
 mod session;
 mod settings;
 mod sim;

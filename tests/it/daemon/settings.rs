@@ -7,14 +7,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use peerdeck::domain::settings::{Edit, Key, ModeId, Tree, Value, rules};
+use peerdeck::domain::settings::{Edit, Key, ModeId, Tree, Value, rules, secrets};
 use peerdeck::domain::{FeatureName, GroupName, Line};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::sim::{Bug, Sim, id};
 
-const FEATURES: &[&str] = &["smtproutes", "dnsconfig", "listenerconfig", "ntpconfig"];
+const FEATURES: &[&str] = &["smtproutes", "dnsconfig", "listenerconfig", "ntpconfig", "smtpauthconfig"];
 
 /// What one seed came to.
 #[derive(Default, Debug, PartialEq, Eq)]
@@ -28,6 +28,11 @@ struct Played {
 fn value(rng: &mut StdRng) -> Arc<Value> {
     Arc::new(match rng.random_range(0..4) {
         0 => Value::Table(BTreeMap::new()),
+        // Of one feature it is a secret.
+        1 => Value::table([(
+            "relay",
+            Value::table([("password", Value::text(&format!("v{}", rng.random_range(0..9))))]),
+        )]),
         n => Value::table([("n", Value::Int(n)), ("text", Value::text(&format!("v{}", rng.random_range(0..1000))))]),
     })
 }
@@ -174,6 +179,14 @@ fn check(sim: &Sim, removed: Option<usize>) -> Result<(), String> {
         }
         for (key, entry) in view.tree.registers() {
             for version in entry.versions() {
+                let text = version
+                    .content
+                    .value()
+                    .filter(|_| matches!(key, Key::Feature(_, f) if f.as_str() == "smtpauthconfig"));
+                let secret = text.and_then(|v| v.field("relay")?.field("password")?.as_text());
+                if secret.is_some_and(|s| secrets::sealed(s).is_none()) {
+                    return Err(format!("{key} has a secret in plain text at peer {i}"));
+                }
                 let told = history.iter().any(|p| p.key == *key && p.version.id == version.id && p.stands);
                 if !told {
                     return Err(format!(

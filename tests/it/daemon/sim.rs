@@ -3,11 +3,12 @@
 //! Connections behave like TCP: what is sent into a cut waits there and arrives in order when it is healed.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use peerdeck::daemon::cluster::{Config, ConnId, Core, DialError, Dialled, Effect, Event, RequestId, View};
 use peerdeck::daemon::replica::{self, Replica, Signing, StoredChange};
+use peerdeck::daemon::vault::{MachineVault, Vault};
 use peerdeck::domain::maintenance::Maintenance;
 use peerdeck::domain::membership::{Addressing, Machine, Membership};
 use peerdeck::domain::mesh::{Cause, DnsCheck, Link, LinkState};
@@ -17,7 +18,9 @@ use peerdeck::proto::frame::Frame;
 use peerdeck::proto::rpc::{ExecuteParams, WireBasis};
 use peerdeck::proto::settings::{WireEdit, wire_seen};
 use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
+use rand::{Rng as _, RngExt, SeedableRng};
+use russh::keys::PrivateKey;
+use russh::keys::ssh_key::private::Ed25519Keypair;
 
 pub const INTERVAL: Duration = Duration::from_secs(1);
 pub const FAILURES: u32 = 3;
@@ -164,7 +167,7 @@ fn members(n: usize) -> Membership {
             group: GroupName::new("Main_Group"),
             address: HostName::new(&format!("127.0.1.{i}")),
             port: 2022,
-            machine_key: Line::new(&format!("key {i}")),
+            machine_key: Line::new(&machine_key(i)),
             host_key: Line::default(),
         })
     };
@@ -253,10 +256,15 @@ impl Sim {
             unfit: None,
             seed: self.rng.random(),
         };
-        let replica = self.settings.then(|| (self.open(i), catalogue()));
+        let replica = self.settings.then(|| (self.open(i), catalogue(), self.vault(i)));
         let (core, effects) = Core::with_settings(config, replica, self.now);
         self.nodes[i].core = Some(core);
         self.carry_out(i, effects);
+    }
+
+    /// Real, but for its random bytes.
+    fn vault(&mut self, i: usize) -> Arc<dyn Vault> {
+        Arc::new(vault(i, self.rng.random()))
     }
 
     /// What a node finds on its disk; at its first start the membership that it was given.
@@ -737,12 +745,36 @@ pub struct FakeKey(pub usize);
 
 impl Signing for FakeKey {
     fn sign(&self, message: &[u8]) -> Vec<u8> {
-        [format!("key {} ", self.0).as_bytes(), message].concat()
+        [format!("{} ", machine_key(self.0)).as_bytes(), message].concat()
     }
 
     fn verify(&self, public_key: &str, message: &[u8], signature: &[u8]) -> bool {
         signature == [format!("{public_key} ").as_bytes(), message].concat()
     }
+}
+
+/// The same in each run.
+static MACHINES: LazyLock<Vec<(PrivateKey, String)>> = LazyLock::new(|| {
+    let make = |n: u8| {
+        let key = PrivateKey::from(Ed25519Keypair::from_seed(&[n; 32]));
+        let public = key.public_key().to_openssh().unwrap();
+        (key, public)
+    };
+    (0..64).map(make).collect()
+});
+
+fn machine_key(i: usize) -> String {
+    MACHINES[i].1.clone()
+}
+
+/// The vault of a node, with random bytes out of a seed.
+pub fn vault(i: usize, seed: u64) -> MachineVault {
+    let rng = Mutex::new(StdRng::seed_from_u64(seed));
+    let random = move |bytes: &mut [u8]| {
+        rng.lock().unwrap().fill_bytes(bytes);
+        true
+    };
+    MachineVault::with_random(&MACHINES[i].0, Box::new(random)).unwrap()
 }
 
 fn address(n: usize) -> std::net::SocketAddr {

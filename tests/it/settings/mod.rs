@@ -7,6 +7,7 @@ mod made;
 mod practice;
 mod references;
 mod rules;
+mod secrets;
 mod transfer;
 mod tree;
 mod wire;
