@@ -86,7 +86,17 @@ async fn look_at(context: &Context, fleet: &Fleet, deadline: Instant) -> anyhow:
 
 /// Whether there is nothing more to wait for: where nobody is reached, nobody will tell.
 fn is_told(snapshot: &Snapshot) -> bool {
-    snapshot.clusters.iter().all(|c| c.settings.is_some() || !c.peers.iter().any(|p| p.is_reached()))
+    snapshot
+        .clusters
+        .iter()
+        .all(|c| c.settings.is_some() || !c.peers.iter().any(|p| p.is_reached()) || are_all_alone(c))
+}
+
+/// Several machines that have told all and are in no cluster: each has settings of its own, nobody tells the cluster's.
+fn are_all_alone(cluster: &Cluster) -> bool {
+    cluster.membership_revision.is_none()
+        && cluster.peers.len() > 1
+        && cluster.peers.iter().all(|p| p.is_reached() && p.row.is_some())
 }
 
 fn holdings_are_told(snapshot: &Snapshot) -> bool {
