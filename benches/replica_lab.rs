@@ -97,7 +97,7 @@ async fn run() -> (Vec<Duration>, Vec<Duration>) {
     let dir = tempfile::tempdir().unwrap();
     let options = Options { peers: PEERS, state_dir: Some(dir.path().join("lab")), ..Options::default() };
     let lab = Lab::start(options).await.unwrap();
-    lab.wait_links_up(Duration::from_secs(60)).await.unwrap();
+    lab.wait_links_up(Duration::from_mins(1)).await.unwrap();
     let mut clients = Vec::new();
     for peer in 0..PEERS {
         clients.push(Client::open(&lab, peer).await);
