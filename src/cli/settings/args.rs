@@ -109,7 +109,7 @@ pub struct Edit {
 /// Arguments of `apply`.
 #[derive(Debug, Args)]
 pub struct Apply {
-    /// TOML or JSON; - reads standard input. [[change]] tables, or a list of them, each with do = "set" (the default),
+    /// TOML or JSON; - reads standard input. Tables named change, or a list of them, each with do = "set" (the default),
     /// unset, copy, move, setgroup, addgroup, renamegroup, deletegroup, removemachine, sethost or setname, and what
     /// belongs to it: mode, feature, value; from, to; peers, group; name; move-to; peer; host, address
     #[arg(value_name = "FILE")]

@@ -1,7 +1,7 @@
 //! The settings store's disk: every change and its signature, in the order in which this peer got them (C16).
 //!
 //! SQLite with a write-ahead log and full sync: [`Disk::append`] returns when its batch is on disk, as a whole or
-//! not at all. Beside the database stands a mark ([`mark`]) of what was answered last, so that a database that is
+//! not at all. Beside the database stands a mark (`mark`) of what was answered last, so that a database that is
 //! older than that (a restored backup, a log that lost its end) is noticed instead of believed.
 //! One process at a time has the database open; SQLite's own lock says so to the others.
 

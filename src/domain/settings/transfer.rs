@@ -59,7 +59,7 @@ pub fn shift(
 }
 
 /// What was tried out on one machine, for the whole cluster: `features`, or with none all that the machine defines
-/// and the cluster may have (C13). The machine inherits them again; overrides of groups stay ([`super::notices`]).
+/// and the cluster may have (C13). The machine inherits them again; overrides of groups stay (`notices`).
 ///
 /// # Errors
 /// The machine defines none of them, or the cluster may not have one that was named.
