@@ -136,27 +136,3 @@ fn c16_nothing_that_was_answered_is_missing_after_kills() {
 fn long_c16_nothing_that_was_answered_is_missing_after_thousands_of_kills() {
     run("kills of a store", number("PEERDECK_KILLS").unwrap_or(3_000));
 }
-
-#[test]
-#[ignore = "a measurement"]
-fn measure_appends_a_second() {
-    for (name, batch) in [("single", 1), ("of 10", 10), ("of 100", 100)] {
-        let dir = place();
-        let (mut disk, _) = Disk::open(dir.path()).unwrap();
-        let begin = Instant::now();
-        let mut n = 0;
-        while begin.elapsed() < Duration::from_secs(3) {
-            let changes: Vec<_> = (n + 1..=n + batch).map(|n| change(n, 400)).collect();
-            disk.append(&changes, None).unwrap();
-            n += batch;
-        }
-        let seconds = begin.elapsed().as_secs_f64();
-        #[expect(clippy::cast_precision_loss, reason = "a figure to look at")]
-        let rate = |n: u64| n as f64 / seconds;
-        println!("appends {name}: {:.0} commits/s, {:.0} changes/s", rate(n / batch), rate(n));
-        drop(disk);
-        let begin = Instant::now();
-        let (_, kept) = Disk::open(dir.path()).unwrap();
-        println!("  opened with {} changes in {:.1?}", kept.changes.len(), begin.elapsed());
-    }
-}
