@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::held_back::utc;
 use super::settings::{apart, listed};
 use crate::domain::ids::{GroupId, PeerId};
+use crate::domain::membership::natural;
 use crate::domain::settings::words::{called, may_alone};
 use crate::domain::settings::{Content, Edit, Effective, Holding, Key, ModeId, Origin, Tree, rules};
 use crate::domain::snapshot::{Cluster, Peer, Settings};
@@ -236,10 +237,16 @@ fn what_if(cluster: &Cluster, before: &Tree, after: &Tree) -> Vec<String> {
         alike.entry(line).or_default().push(after.host(&effect.machine));
     }
     lines.extend(bounded(
-        alike.into_iter().map(|(line, on)| format!("{line} on {}", listed(on, 6))).collect(),
+        alike.into_iter().map(|(line, on)| format!("{line} on {}", listed(in_order(on), 6))).collect(),
         "like these",
     ));
     lines
+}
+
+/// Host names as people count: they come by the machines' ids, which are random.
+fn in_order(mut hosts: Vec<String>) -> Vec<String> {
+    hosts.sort_by(|a, b| natural(a, b));
+    hosts
 }
 
 fn shown(tree: &Tree, effective: &Effective) -> String {
