@@ -13,9 +13,11 @@
 //! | [`proto`] | wire and recording form | domain |
 //! | [`clock`] | the one place that reads clocks | domain |
 //! | [`engine`] | observations in; snapshot, findings, plans out | domain (`runtime.rs`: tokio channels, clock) |
+//! | [`alerts`] | rules over findings: what is told (pure); its state, and the ways out | domain, proto; sinks: tokio, http, mail; store: SQLite |
 //! | [`ssh`], [`dns`] | connections, host keys, authentication; look-ups | domain, proto, clock |
 //! | [`drivers`] | frames and text to observations | domain, proto, ssh, dns, clock |
 //! | [`daemon`] | the peer | domain, proto, ssh, dns, clock |
+//! | [`record`] | the picture over time: ring on disk, recordings, signed incident files | domain, proto, SQLite |
 //! | [`report`] | snapshot to JSON and tables | domain |
 //! | [`app`] | state of the console | domain, engine's plans |
 //! | [`ui`] | drawing | app, domain |
@@ -26,6 +28,7 @@
 //!
 //! A test reads the `use` lines of every file and fails on what the table does not allow.
 
+pub mod alerts;
 pub mod app;
 pub mod cli;
 pub mod clock;
@@ -37,6 +40,7 @@ pub mod drivers;
 pub mod engine;
 pub mod lab;
 pub mod proto;
+pub mod record;
 pub mod report;
 pub mod ssh;
 pub mod term;

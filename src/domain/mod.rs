@@ -3,6 +3,7 @@
 //! Nothing here knows a clock, a socket, a file or a terminal: time is an argument, text from outside
 //! is cleaned by [`text`] before it becomes a name, and every type is plain data that can be compared.
 
+pub mod alert;
 pub mod command;
 pub mod event;
 pub mod finding;

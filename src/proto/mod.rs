@@ -9,6 +9,7 @@
 pub mod guide {}
 
 pub mod features;
+pub mod finding;
 pub mod frame;
 pub mod membership;
 pub mod observe;

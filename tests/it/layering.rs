@@ -28,6 +28,8 @@ const GUARDED: &[(&str, &[&str])] = &[
     ("random", &["rand::random", "rand::rng", "rand::rngs::SysRng", "rand::rngs::ThreadRng"]),
     ("sqlite", &["rusqlite::"]),
     ("serde", &["serde::", "serde_json::", "toml::"]),
+    ("http", &["reqwest::", "hyper::", "hyper_util::", "http_body_util::", "tokio_rustls::", "rustls_platform_verifier::"]),
+    ("mail", &["lettre::"]),
     ("cli", &["clap::", "anyhow::", "tracing_subscriber::"]),
 ];
 
@@ -40,6 +42,10 @@ const LAYERS: &[Layer] = &[
     Layer { at: "engine", ours: &["domain"], outside: &[] },
     // Only tokio's channels and timers: it reads the clock through ours, but sleeps on tokio's.
     Layer { at: "engine/runtime", ours: &["domain", "clock"], outside: &["tokio", "clock"] },
+    Layer { at: "alerts", ours: &["domain"], outside: &[] },
+    Layer { at: "alerts/sinks", ours: &["domain"], outside: &["tokio", "files", "system", "sockets", "clock", "random", "serde", "http", "mail"] },
+    Layer { at: "alerts/store", ours: &["domain", "proto"], outside: &["files", "system", "sqlite", "random", "serde"] },
+    Layer { at: "record", ours: &["domain", "proto"], outside: &["files", "system", "sqlite", "serde"] },
     Layer { at: "ssh", ours: &["domain", "proto", "clock"], outside: IO },
     Layer { at: "dns", ours: &["domain", "proto", "clock"], outside: IO },
     Layer { at: "drivers", ours: &["domain", "proto", "ssh", "dns", "clock"], outside: IO },
@@ -53,13 +59,13 @@ const LAYERS: &[Layer] = &[
     Layer { at: "app", ours: &["domain"], outside: &[] },
     Layer { at: "ui", ours: &["app", "domain"], outside: &["ratatui", "serde"] },
     Layer { at: "term", ours: &[], outside: &["crossterm", "ratatui", "tokio", "files", "system", "clock"] },
-    Layer { at: "config", ours: &["app", "domain"], outside: &["files", "system", "serde"] },
+    Layer { at: "config", ours: &["alerts", "app", "domain"], outside: &["files", "system", "serde"] },
     Layer { at: "lab", ours: &["daemon", "ssh", "dns", "proto", "domain", "clock"], outside: IO },
     Layer {
         at: "cli",
         ours: &[
-            "app", "clock", "config", "daemon", "dns", "domain", "drivers", "engine", "lab", "proto", "report", "ssh",
-            "term", "ui",
+            "alerts", "app", "clock", "config", "daemon", "dns", "domain", "drivers", "engine", "lab", "proto", "record",
+            "report", "ssh", "term", "ui",
         ],
         outside: &[
             "tokio",
@@ -74,6 +80,7 @@ const LAYERS: &[Layer] = &[
             "random",
             "serde",
             "cli",
+            "http",
         ],
     },
     Layer { at: "main", ours: &["cli"], outside: &["cli", "system"] },
