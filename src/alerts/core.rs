@@ -171,7 +171,8 @@ impl Alerts {
         for id in self.in_order() {
             let Some(before) = self.kept.get(&id) else { continue };
             let (held, terms) = (self.held_by(before, &causes, now), self.rules.terms(&before.seen.finding));
-            let is_blind = before.seen.finding.kind != FindingKind::WatcherBlind && blinds(&causes, &before.seen.finding);
+            let is_blind =
+                before.seen.finding.kind != FindingKind::WatcherBlind && blinds(&causes, &before.seen.finding);
             let mut kept = before.clone();
             if held == Some(Held::Inhibited) {
                 // Marked now and then only, as it is kept on disk.
@@ -194,7 +195,14 @@ impl Alerts {
     }
 
     /// Moves one finding on; what there is to tell of it.
-    fn settle_one(&self, kept: &mut Kept, terms: &Terms, held: Option<Held>, is_blind: bool, now: Time) -> Option<Notice> {
+    fn settle_one(
+        &self,
+        kept: &mut Kept,
+        terms: &Terms,
+        held: Option<Held>,
+        is_blind: bool,
+        now: Time,
+    ) -> Option<Notice> {
         let flapping = &self.rules.flapping;
         let changes = kept.count(flapping, now);
         kept.flapping = if kept.flapping { changes > flapping.low } else { changes >= flapping.high };

@@ -120,7 +120,8 @@ impl Kept {
             _ => None,
         };
         let alone = self.explained.filter(|_| held != Some(Held::Inhibited)).map(|at| at + GRACE);
-        let forgotten = (!self.present && self.raised.is_none()).then(|| self.toggles.back().map(|t| *t + flapping.window));
+        let forgotten =
+            (!self.present && self.raised.is_none()).then(|| self.toggles.back().map(|t| *t + flapping.window));
         [calm, turn, again, alone, forgotten.flatten()].into_iter().flatten().filter(|t| *t > now).min()
     }
 

@@ -29,7 +29,7 @@ pub enum News {
     /// Other themes, or other clusters with them.
     Themes(ThemesNow),
     /// Another fleet.
-    Fleet(Fleet),
+    Fleet(Box<Fleet>),
     /// Something is wrong; said once.
     Wrong(String),
     /// Something is in order, in one sentence.
@@ -230,7 +230,7 @@ impl Follower {
         match read.and_then(only) {
             Ok(fleet) if fleet != self.fleet => {
                 self.fleet = fleet.clone();
-                news.push(News::Fleet(fleet));
+                news.push(News::Fleet(Box::new(fleet)));
             }
             Ok(_) => {}
             Err(invalid) => {

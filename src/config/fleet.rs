@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeString, DeTable};
 
+use super::alerts::{Recording, Watching};
 use super::keys::{self, Scope};
 use super::problem::{Invalid, did_you_mean};
 use super::settings::{AUTH_WORDS, AuthRef, Driver, Origin, Set, Settings, Via, is_host};
 use super::table::{Reader, Value};
+use crate::alerts::Rules;
 use crate::domain::ids::{ClusterName, HostName};
 
 /// What is to be observed, and how.
@@ -19,6 +21,12 @@ pub struct Fleet {
     pub file: Option<PathBuf>,
     /// In the order of the file.
     pub clusters: Vec<FleetCluster>,
+    /// What is told of findings.
+    pub alerts: Rules,
+    /// How the headless watch tells it.
+    pub watch: Watching,
+    /// What is recorded for looking back.
+    pub record: Recording,
 }
 
 /// One cluster.
@@ -67,6 +75,7 @@ impl Fleet {
                 settings: shared,
                 peers: vec![FleetPeer { host, settings }],
             }],
+            ..Self::default()
         }
     }
 
@@ -77,9 +86,9 @@ impl Fleet {
     pub fn parse(file: &Path, text: &str, home: &Path) -> Result<Self, Invalid> {
         let folder = file.parent().unwrap_or(Path::new("."));
         let mut parser = Parser { reader: Reader::new(file, text), home, folder };
-        let clusters = parser.file();
+        let fleet = parser.file();
         let problems = parser.reader.finish();
-        if problems.is_empty() { Ok(Self { file: Some(file.to_owned()), clusters }) } else { Err(Invalid(problems)) }
+        if problems.is_empty() { Ok(Self { file: Some(file.to_owned()), ..fleet }) } else { Err(Invalid(problems)) }
     }
 
     /// Keeps only the cluster of this name.
@@ -103,8 +112,8 @@ impl Fleet {
     }
 }
 
-struct Parser<'a> {
-    reader: Reader<'a>,
+pub(super) struct Parser<'a> {
+    pub(super) reader: Reader<'a>,
     home: &'a Path,
     folder: &'a Path,
 }
@@ -144,8 +153,9 @@ impl Section {
 }
 
 impl Parser<'_> {
-    fn file(&mut self) -> Vec<FleetCluster> {
-        let Some(document) = self.reader.document() else { return Vec::new() };
+    fn file(&mut self) -> Fleet {
+        let mut fleet = Fleet::default();
+        let Some(document) = self.reader.document() else { return fleet };
         for key in document.keys() {
             let name = key.get_ref().as_ref();
             if keys::TOP.contains(&name) {
@@ -165,11 +175,14 @@ impl Parser<'_> {
             Some(self.settings(table, Section::Defaults))
         });
         let defaults = defaults.unwrap_or_default();
+        fleet.alerts = document.get("alerts").map(|v| self.alerts(v)).unwrap_or_default();
+        fleet.watch = document.get("watch").map(|v| self.watching(v)).unwrap_or_default();
+        fleet.record = document.get("record").map(|v| self.recording(v)).unwrap_or_default();
         let Some(value) = document.get("cluster") else {
             self.reader.complain_of_file("no [[cluster]] in it; `peerdeck config template` prints an example");
-            return Vec::new();
+            return fleet;
         };
-        let mut clusters: Vec<FleetCluster> = Vec::new();
+        let clusters = &mut fleet.clusters;
         for (table, span) in self.reader.tables("cluster", value) {
             let Some(cluster) = self.cluster(table, &span, &defaults) else { continue };
             if clusters.iter().any(|c| c.name == cluster.name) {
@@ -177,7 +190,7 @@ impl Parser<'_> {
             }
             clusters.push(cluster);
         }
-        clusters
+        fleet
     }
 
     fn cluster(&mut self, table: &DeTable<'_>, span: &Range<usize>, defaults: &Settings) -> Option<FleetCluster> {
@@ -378,12 +391,12 @@ impl Parser<'_> {
         Some(out)
     }
 
-    fn path(&self, text: &str) -> PathBuf {
+    pub(super) fn path(&self, text: &str) -> PathBuf {
         super::load::expand(text, self.home, self.folder)
     }
 }
 
-fn short(text: &str) -> String {
+pub(super) fn short(text: &str) -> String {
     crate::domain::text::clean(text, 60)
 }
 

@@ -7,6 +7,8 @@ pub(super) enum Scope {
     Peer,
     /// In `[defaults]` and in a `[[cluster]]`: how a whole cluster is judged.
     Cluster,
+    /// In a section of its own.
+    Section,
 }
 
 /// A key that stands for a setting.
@@ -23,6 +25,10 @@ pub(super) struct Key {
 
 const fn peer(name: &'static str, example: &'static str, help: &'static str) -> Key {
     Key { name, scope: Scope::Peer, example, help }
+}
+
+const fn own(name: &'static str, example: &'static str, help: &'static str) -> Key {
+    Key { name, scope: Scope::Section, example, help }
 }
 
 const fn cluster(name: &'static str, example: &'static str, help: &'static str) -> Key {
@@ -62,12 +68,64 @@ pub(super) const SETTINGS: &[Key] = &[
     cluster("history-mib", "256", "A history of settings of so many MiB is a finding."),
 ];
 
+/// Keys of `[alerts]`.
+pub(super) const ALERTS: &[Key] = &[
+    own("for", "\"0s\"", "A finding is told once it is there for this long, beside the group-for of its cluster."),
+    own("recovery", "\"0s\"", "It is told as gone once it is gone for this long, beside the recovery of its cluster."),
+    own("repeat", "\"4h\"", "What lasts and nobody has acknowledged is told again this often; \"0s\": never."),
+    own("flap-high", "6", "So many comings and goings within flap-window are one alert that flaps."),
+    own("flap-low", "2", "With no more than so many it flaps no longer."),
+    own("flap-window", "\"10m\"", "Over which time they are counted."),
+];
+
+/// Keys of an `[[alerts.rule]]`. The first rule that fits and says something about a matter counts.
+pub(super) const RULE: &[Key] = &[
+    own("kind", "[\"link-down\", \"link-one-sided\"]", "Which findings; without it all."),
+    own("cluster", "\"americas\"", "Of which cluster; without it of all."),
+    own("severity", "\"warning\"", "How bad instead: notice, warning or critical."),
+    own("for", "\"30s\"", "As in [alerts]."),
+    own("recovery", "\"1m\"", "As in [alerts]."),
+    own("repeat", "\"1d\"", "As in [alerts]."),
+    own("ignore", "false", "Never told."),
+];
+
+/// Keys of `[watch]`.
+pub(super) const WATCH: &[Key] = &[
+    own("heartbeat", "\"1m\"", "How often the watch says that it lives."),
+    own("listen", "\"127.0.0.1:9469\"", "Where /metrics and /healthz are served. Without it: nowhere."),
+    own("name", "\"noc1\"", "The watcher's name in what it sends. Without it: the machine's."),
+    own("rank", "0", "Among several watchers: one of a higher rank tells only what those below it have not told."),
+    own("stagger", "\"15s\"", "How long each rank waits for the one before."),
+    own("fellows", "[\"http://noc2:9469\"]", "Where the other watchers serve, lowest rank first."),
+    own(
+        "state",
+        "\"/var/lib/peerdeck/watch.db\"",
+        "What must survive a restart. Without it: in peerdeck's own folder.",
+    ),
+];
+
+/// Keys of a `[[watch.sink]]`.
+pub(super) const SINK: &[Key] = &[
+    own("type", "\"file\"", "What it is: file."),
+    own("name", "\"file\"", "Under which name its failures are told. Without it: its type."),
+    own("least", "\"notice\"", "Nothing that is less bad goes there."),
+    own("queue", "10000", "So many notices wait for it at most; beyond that the oldest are dropped, and counted."),
+    own("path", "\"/var/log/peerdeck/alerts.log\"", "Of a file: where."),
+];
+
+/// Keys of `[record]`.
+pub(super) const RECORD: &[Key] = &[
+    own("on", "true", "Whether the picture is recorded, so that the console can look back (u)."),
+    own("keep", "\"1d\"", "For how long it is kept."),
+    own("size-mib", "256", "How much of it is kept at most, in MiB."),
+];
+
 /// Keys of a `[[cluster]]` beside the settings.
 pub(super) const CLUSTER: &[&str] = &["name", "theme", "discover", "peer"];
 /// Keys of a `[[cluster.peer]]` beside the settings.
 pub(super) const PEER: &[&str] = &["host"];
 /// Keys of the whole file.
-pub(super) const TOP: &[&str] = &["defaults", "cluster"];
+pub(super) const TOP: &[&str] = &["defaults", "cluster", "alerts", "watch", "record"];
 /// Words that people use for secrets; they get a message of their own.
 pub(super) const SECRETS: &[&str] =
     &["password", "passwd", "passphrase", "pass", "secret", "token", "private-key", "auth-password"];

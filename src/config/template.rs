@@ -1,6 +1,6 @@
 //! The commented template that `config template` prints.
 
-use super::keys::{SETTINGS, Scope};
+use super::keys::{ALERTS, Key, RECORD, RULE, SETTINGS, SINK, Scope, WATCH};
 
 /// A fleet file in which every line is a comment: explanations begin with `##`, settings with `#`.
 /// With the first `#` of every line taken away it is a valid fleet file.
@@ -42,7 +42,24 @@ pub fn template() -> String {
     line(&mut out, "port = 2222");
     out.push_str("#\n#[[cluster.peer]]\n");
     line(&mut out, "host = \"lab2.example.com\"");
+    section(&mut out, "[alerts]", "What is told of findings, and when.", ALERTS);
+    let rules = "What holds for some of them; the first rule that fits and says something about a matter counts.";
+    section(&mut out, "[[alerts.rule]]", rules, RULE);
+    section(&mut out, "[watch]", "How the headless watch tells it.", WATCH);
+    section(&mut out, "[[watch.sink]]", "Where alerts go, beside standard output.", SINK);
+    section(&mut out, "[record]", "What is kept of the picture for looking back.", RECORD);
     out
+}
+
+fn section(out: &mut String, header: &str, help: &str, keys: &[Key]) {
+    out.push_str("#\n#");
+    out.push_str(header);
+    out.push('\n');
+    explain(out, help);
+    for key in keys {
+        explain(out, key.help);
+        line(out, &format!("{} = {}", key.name, key.example));
+    }
 }
 
 fn line(out: &mut String, text: &str) {

@@ -2,12 +2,14 @@
 //!
 //! A finding is what is wrong in the picture; an alert is that somebody is being told of it, held back or not.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use strum::{EnumIter, EnumString, IntoStaticStr};
 
 use crate::domain::finding::{Finding, FindingId, FindingKind, Severity};
-use crate::domain::ids::{ClusterName, HostName};
+use crate::domain::ids::{ClusterName, HostName, PeerId};
+use crate::domain::snapshot::Cluster;
 use crate::domain::text::Line;
 use crate::domain::time::Time;
 
@@ -21,6 +23,19 @@ pub struct Seen {
     pub finding: Finding,
     /// Host names of the peers that the subject names, in its order; of a link: from, to.
     pub hosts: Vec<HostName>,
+}
+
+impl Seen {
+    /// `finding` with the names that `cluster` has for its peers; serial numbers where it has none.
+    #[must_use]
+    pub fn of(cluster: Option<&Cluster>, finding: Finding) -> Self {
+        let host = |id: &PeerId| {
+            let peer = cluster.and_then(|c| c.peer(id));
+            peer.map_or_else(|| HostName::new(id.as_str()), |p| p.host.clone())
+        };
+        let hosts = finding.subject.peers().map(host).collect();
+        Self { finding, hosts }
+    }
 }
 
 /// Somebody looks after it; ends with the alert.
@@ -172,4 +187,33 @@ impl Notice {
             Told::Raised | Told::Changed | Told::Repeated | Told::Acknowledged => None,
         }
     }
+}
+
+/// What is written down about alerts on this machine, for faces that show it: in the state file of the watch.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Book {
+    /// Who looks after what.
+    pub acks: BTreeMap<FindingId, Ack>,
+    /// All silences, those that have ended lately too.
+    pub silences: Vec<Silence>,
+    /// The newest notices, oldest first; bounded. None where no watch has run here.
+    pub notices: Vec<Notice>,
+}
+
+/// A change of the book that a person asks for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Order {
+    /// Somebody looks after it.
+    Acknowledge {
+        /// Which finding.
+        id: FindingId,
+        /// Who, and why.
+        ack: Ack,
+    },
+    /// Nobody looks after it any more.
+    Unacknowledge(FindingId),
+    /// Alerts that fit are not told for a while; the book gives it its id.
+    Silence(Silence),
+    /// The silence of this id ends.
+    Unsilence(u64),
 }

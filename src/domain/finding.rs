@@ -255,6 +255,9 @@ impl FindingKind {
     }
 }
 
+/// Longest id that is read, in characters.
+const ID_MAX: usize = 1_000;
+
 /// Stable from run to run and from watcher to watcher: `kind/cluster/subject`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct FindingId(String);
@@ -264,6 +267,12 @@ impl FindingId {
     #[must_use]
     pub fn new(kind: FindingKind, cluster: &ClusterName, subject: &Subject) -> Self {
         Self(format!("{}/{cluster}/{subject}", kind.as_str()))
+    }
+
+    /// The id that somebody named, cleaned; whether there is such a finding is another matter.
+    #[must_use]
+    pub fn named(text: &str) -> Self {
+        Self(crate::domain::text::clean(text, ID_MAX))
     }
 
     /// The id as text.

@@ -28,7 +28,10 @@ const GUARDED: &[(&str, &[&str])] = &[
     ("random", &["rand::random", "rand::rng", "rand::rngs::SysRng", "rand::rngs::ThreadRng"]),
     ("sqlite", &["rusqlite::"]),
     ("serde", &["serde::", "serde_json::", "toml::"]),
-    ("http", &["reqwest::", "hyper::", "hyper_util::", "http_body_util::", "tokio_rustls::", "rustls_platform_verifier::"]),
+    (
+        "http",
+        &["reqwest::", "hyper::", "hyper_util::", "http_body_util::", "tokio_rustls::", "rustls_platform_verifier::"],
+    ),
     ("mail", &["lettre::"]),
     ("cli", &["clap::", "anyhow::", "tracing_subscriber::"]),
 ];
@@ -43,8 +46,16 @@ const LAYERS: &[Layer] = &[
     // Only tokio's channels and timers: it reads the clock through ours, but sleeps on tokio's.
     Layer { at: "engine/runtime", ours: &["domain", "clock"], outside: &["tokio", "clock"] },
     Layer { at: "alerts", ours: &["domain"], outside: &[] },
-    Layer { at: "alerts/sinks", ours: &["domain"], outside: &["tokio", "files", "system", "sockets", "clock", "random", "serde", "http", "mail"] },
-    Layer { at: "alerts/store", ours: &["domain", "proto"], outside: &["files", "system", "sqlite", "random", "serde"] },
+    Layer {
+        at: "alerts/sinks",
+        ours: &["domain"],
+        outside: &["tokio", "files", "system", "sockets", "clock", "random", "serde", "http", "mail"],
+    },
+    Layer {
+        at: "alerts/store",
+        ours: &["domain", "proto"],
+        outside: &["files", "system", "sqlite", "random", "serde"],
+    },
     Layer { at: "record", ours: &["domain", "proto"], outside: &["files", "system", "sqlite", "serde"] },
     Layer { at: "ssh", ours: &["domain", "proto", "clock"], outside: IO },
     Layer { at: "dns", ours: &["domain", "proto", "clock"], outside: IO },
@@ -64,8 +75,8 @@ const LAYERS: &[Layer] = &[
     Layer {
         at: "cli",
         ours: &[
-            "alerts", "app", "clock", "config", "daemon", "dns", "domain", "drivers", "engine", "lab", "proto", "record",
-            "report", "ssh", "term", "ui",
+            "alerts", "app", "clock", "config", "daemon", "dns", "domain", "drivers", "engine", "lab", "proto",
+            "record", "report", "ssh", "term", "ui",
         ],
         outside: &[
             "tokio",

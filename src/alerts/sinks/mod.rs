@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -99,4 +100,18 @@ pub trait Sink: Send {
     fn remind<'a>(&'a mut self, _raised: &'a [Telling]) -> Delivery<'a> {
         Box::pin(async { Ok(()) })
     }
+}
+
+/// What a sink is, as the fleet file says it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Spec {
+    /// Lines into a file that is rotated.
+    File(FileSpec),
+}
+
+/// See [`Spec::File`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FileSpec {
+    /// Where.
+    pub path: PathBuf,
 }
