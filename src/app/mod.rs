@@ -26,6 +26,7 @@ pub mod mouse;
 pub mod overview;
 pub mod palette;
 pub mod panel;
+pub mod past;
 pub mod question;
 pub mod runs;
 pub mod settings;
@@ -51,6 +52,7 @@ use palette::{FaultKind, History, Palette};
 use panel::{Panel, PanelKind};
 use question::Questions;
 
+use crate::domain::alert::Book;
 use crate::domain::{ClusterName, Event, FindingId, PeerId, Severity, Snapshot, Time};
 
 /// How long a toast stands.
@@ -85,6 +87,10 @@ pub struct Options {
     pub bell: bool,
     /// Whether the terminal tells about the mouse.
     pub mouse: bool,
+    /// The pictures are those of a recording: there is no present to go back to.
+    pub replay: bool,
+    /// Who sits here, as `user@host`: the author of acknowledgements and silences.
+    pub author: String,
     /// Columns of the terminal.
     pub width: u16,
     /// Lines of the terminal.
@@ -279,6 +285,9 @@ pub struct App {
     toasts: VecDeque<Toast>,
     pending: Vec<Key>,
     alerts_missed: u64,
+    /// What is written down about alerts on this machine.
+    book: Arc<Book>,
+    past: Option<past::Looking>,
 }
 
 impl App {
@@ -319,7 +328,12 @@ impl App {
             toasts: VecDeque::new(),
             pending: Vec::new(),
             alerts_missed: 0,
+            book: Arc::default(),
+            past: None,
         };
+        if app.options.replay {
+            app.past = Some(past::Looking::default());
+        }
         app.settle(now);
         app.journal.take_all(&Arc::clone(&app.live).events);
         if app.has_clusters() {

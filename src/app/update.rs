@@ -69,6 +69,14 @@ impl App {
                 Vec::new()
             }
             Msg::Outcome { run, step, outcome } => self.outcome(run, step, outcome, now),
+            Msg::Book(book) => {
+                self.book = book;
+                Vec::new()
+            }
+            Msg::Past(told) => {
+                self.past_came(told, now);
+                Vec::new()
+            }
             Msg::Notice(text) => {
                 self.toast(text, Severity::Notice, now);
                 Vec::new()

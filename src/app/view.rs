@@ -36,16 +36,18 @@ impl App {
         &self.keymap
     }
 
-    /// The picture on screen: the newest, or the one that is held.
+    /// The picture on screen: the newest, the one that is held, or one of a recording.
     #[must_use]
     pub fn picture(&self) -> &Arc<Snapshot> {
-        self.held.as_ref().map_or(&self.live, |h| &h.snapshot)
+        let past = self.past.as_ref().and_then(|p| p.moment.as_ref()).map(|m| &m.snapshot);
+        past.or_else(|| self.held.as_ref().map(|h| &h.snapshot)).unwrap_or(&self.live)
     }
 
-    /// The moment that the picture shows: now, or when the display was stopped.
+    /// The moment that the picture shows: now, when the display was stopped, or one of a recording.
     #[must_use]
     pub fn moment(&self, now: Time) -> Time {
-        self.held.as_ref().map_or(now, |h| h.at)
+        let past = self.past.as_ref().and_then(|p| p.moment.as_ref()).map(|m| m.at);
+        past.or_else(|| self.held.as_ref().map(|h| h.at)).unwrap_or(now)
     }
 
     /// Since when the display stands still.

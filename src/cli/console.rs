@@ -29,7 +29,7 @@ use crate::app::keys::{Code, Key};
 use crate::app::{self, App, Cmd, HostKeyQuestion, Msg};
 use crate::clock::Clock;
 use crate::domain::time::millis;
-use crate::domain::{ClusterName, Line, Outcome, OutcomeState, PeerId, Plan, ReachState, Snapshot, Time};
+use crate::domain::{ClusterName, Glance, Line, Outcome, OutcomeState, PeerId, Plan, ReachState, Snapshot, Time};
 use crate::engine::runtime::{Commander, Fed, Historian, Observer};
 use crate::term::{self, Alarm, Caps, Guard, Hangup, PlainColours, Signal, Signals, clipboard, probe};
 use crate::ui::{self, Hits};
@@ -99,6 +99,8 @@ pub async fn run(
         utc: options.utc,
         bell: options.bell,
         mouse: options.mouse,
+        replay: options.replay,
+        author: options.author,
         width: size.width,
         height: size.height,
     };
@@ -452,6 +454,12 @@ impl Console<'_> {
                         // The console may have ended meanwhile.
                         let _ = results.send(Msg::Diagnosed(request, diagnosis)).await;
                     });
+                }
+                Cmd::Order(_) => self.tell("nothing was written: no state of a watch is open here".to_owned()),
+                Cmd::Past(Glance::Live) => {}
+                // Answered by the recording, where there is one.
+                Cmd::Past(Glance::At(_) | Glance::Step(_) | Glance::Mark(_)) => {
+                    let _ = self.results.try_send(Msg::Past(Err(Line::new("nothing is recorded"))));
                 }
                 Cmd::Remember(line) => {
                     if let Some(keeper) = &self.keeper

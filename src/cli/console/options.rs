@@ -60,6 +60,10 @@ pub struct ConsoleOptions {
     pub shells: Option<Shells>,
     /// Asks peers for the past of settings; `None`: nobody is asked.
     pub historian: Option<Historian>,
+    /// The pictures are those of a recording: there is no present.
+    pub replay: bool,
+    /// Who sits here, as `user@host`: the author of acknowledgements and silences.
+    pub author: String,
     /// When the process started, for the log.
     pub started: Instant,
 }
@@ -103,6 +107,8 @@ impl Default for ConsoleOptions {
             dumps: None,
             shells: None,
             historian: None,
+            replay: false,
+            author: String::new(),
             started: Instant::now(),
         }
     }
