@@ -522,7 +522,6 @@ pub const TABLE: &[Spec] = &[
             Pick,
             Versions,
             Silences,
-            Recent,
         ],
         "back",
         "one step back: filter, detail, list, marks",
@@ -739,6 +738,8 @@ pub const TABLE: &[Spec] = &[
         "",
         "hide what somebody looks after and what is silenced, or show it again",
     ),
+    look(Action::Span, &["s", "Tab"], &[Recent], "span", "reach back ten minutes, an hour, or a day"),
+    look(Action::Pause, &["P"], VIEWS, "pause", "the display stands still; collecting goes on"),
     look(
         Action::Changes,
         &["D"],
@@ -746,7 +747,6 @@ pub const TABLE: &[Spec] = &[
         "changes",
         "what changed in the last ten minutes, by whom it is about, worst first",
     ),
-    look(Action::Span, &["s", "Tab"], &[Recent], "span", "reach back ten minutes, an hour, or a day"),
     look(
         Action::LookBack,
         &["u"],
@@ -754,7 +754,6 @@ pub const TABLE: &[Spec] = &[
         "look back",
         "the whole console shows what was known at a moment of the recording; u again: the present",
     ),
-    look(Action::Pause, &["P"], VIEWS, "pause", "the display stands still; collecting goes on"),
     look(Action::NextView, &["Tab"], PLAIN_VIEWS, "next view", "the next view"),
     look(Action::PreviousView, &["Shift-Tab"], PLAIN_VIEWS, "", "the previous view"),
     look(Action::Overview, &["O"], VIEWS, "clusters", "the clusters of the fleet, a line each; Enter goes into one"),

@@ -426,6 +426,7 @@ impl App {
             Action::Results => !self.runs.is_empty(),
             Action::LookBack => self.past.is_none() && self.no_look_back().is_none(),
             Action::Play => self.past_at().is_some(),
+            Action::Live => !self.options.replay,
             Action::Acknowledge | Action::Unacknowledge | Action::Silence | Action::Unsilence => {
                 self.alarm_refusal(action).is_none()
             }
@@ -433,7 +434,6 @@ impl App {
             Action::Span
             | Action::Changes
             | Action::Silences
-            | Action::Live
             | Action::FrameBack
             | Action::FrameOn
             | Action::MinuteBack

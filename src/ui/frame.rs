@@ -259,6 +259,8 @@ pub fn toast(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) {
     let width = u16::try_from(text::width(&text)).unwrap_or(0);
     // A field that is being typed into is not covered, nor is the time line.
     let field = app.filter().typing.is_some() && app.overlay().is_none();
-    let up = 2 + u16::from(field) + past::height(app, area.height);
+    // The question about a host key may reach down to its buttons there.
+    let asked = app.questions().open().is_some();
+    let up = if asked { 1 } else { 2 + u16::from(field) + past::height(app, area.height) };
     pen.put(area.right() - 1 - width, area.bottom() - up, width, &text, role);
 }

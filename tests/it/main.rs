@@ -16,6 +16,7 @@ mod hostile;
 mod keys;
 mod lab;
 mod layering;
+mod look_back;
 mod oneshot;
 mod oneshot_alone;
 mod oneshot_settings;
