@@ -24,6 +24,7 @@ pub mod output;
 pub mod peer;
 mod process;
 pub mod reload;
+pub mod serve;
 pub mod settings;
 pub mod shell;
 mod signals;
