@@ -30,4 +30,5 @@ mod terminal_acts;
 mod terminal_side;
 mod themes;
 mod ui;
+mod watching;
 mod whole;
