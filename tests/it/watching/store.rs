@@ -98,7 +98,11 @@ fn b5_what_a_step_keeps_is_what_the_next_watch_begins_with() {
     for n in 0..40_u64 {
         desk.now = NOW + Duration::from_secs(n * 7);
         let one = dead(&format!("lab{}", n % 3 + 1));
-        if n % 4 < 2 { desk.raise(&one) } else { desk.clear(&one) };
+        if n % 4 < 2 {
+            desk.raise(&one)
+        } else {
+            desk.clear(&one)
+        };
         if n % 5 == 0 {
             let ack = Ack { by: Line::new("ann@noc"), at: desk.now, reason: Line::new("on it") };
             desk.step([Event::Acknowledge { id: one.finding.id, ack }]);
@@ -340,12 +344,12 @@ const CHILD: &str = "PEERDECK_STORE_CHILD";
 fn writes_until_it_is_killed() {
     let Some(file) = std::env::var_os(CHILD) else { return };
     let mut desk = Desk::open(Path::new(&file), &[route("log", Severity::Notice, 1_000_000)]);
+    let last = desk.store.book(NOW).unwrap().notices.pop();
+    desk.now = last.map_or(NOW, |n| n.at) + Duration::from_hours(1);
     loop {
-        let events: Vec<Event> =
-            (0..5).map(|n| Event::Told(Transition::Raised, dead(&format!("lab{n}")))).collect();
+        let events: Vec<Event> = (0..5).map(|n| Event::Told(Transition::Raised, dead(&format!("lab{n}")))).collect();
         desk.step(events);
-        let events: Vec<Event> =
-            (0..5).map(|n| Event::Told(Transition::Cleared, dead(&format!("lab{n}")))).collect();
+        let events: Vec<Event> = (0..5).map(|n| Event::Told(Transition::Cleared, dead(&format!("lab{n}")))).collect();
         desk.step(events);
         desk.now = desk.now + Duration::from_hours(1);
         println!("on disk {}", desk.store.load().unwrap().seq);
