@@ -20,6 +20,7 @@ pub mod status;
 pub mod table;
 #[cfg(test)]
 mod tests;
+pub mod vitals;
 
 use std::time::Duration;
 
