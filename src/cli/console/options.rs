@@ -62,6 +62,8 @@ pub struct ConsoleOptions {
     pub historian: Option<Historian>,
     /// The pictures are those of a recording: there is no present.
     pub replay: bool,
+    /// Where acknowledgements and silences stand: the state of the watch; `None`: nowhere.
+    pub alarms: Option<PathBuf>,
     /// Who sits here, as `user@host`: the author of acknowledgements and silences.
     pub author: String,
     /// When the process started, for the log.
@@ -108,6 +110,7 @@ impl Default for ConsoleOptions {
             shells: None,
             historian: None,
             replay: false,
+            alarms: None,
             author: String::new(),
             started: Instant::now(),
         }
