@@ -22,6 +22,7 @@ pub mod once;
 pub mod open;
 pub mod output;
 pub mod peer;
+pub mod places;
 mod process;
 pub mod reload;
 pub mod settings;
