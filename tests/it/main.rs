@@ -19,6 +19,7 @@ mod layering;
 mod oneshot;
 mod oneshot_alone;
 mod oneshot_settings;
+mod record;
 mod reload;
 mod replica;
 mod settings;
