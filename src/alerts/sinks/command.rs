@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::os::unix::process::ExitStatusExt;
 use std::pin::pin;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
@@ -81,10 +80,10 @@ impl Command {
     fn judge(&mut self, doing: &str, telling: &Telling, status: ExitStatus, output: &str) -> Result<(), Failure> {
         let said = if output.is_empty() { String::new() } else { format!(": {}", clean(output, 200)) };
         let text = format!("{doing}: it ended with {status}{said}");
-        match (status.code(), status.signal()) {
-            (Some(0), _) => Ok(()),
-            (Some(TEMPFAIL), _) | (None, _) => Err(Failure::later(text)),
-            (Some(_), _) => {
+        match status.code() {
+            Some(0) => Ok(()),
+            Some(TEMPFAIL) | None => Err(Failure::later(text)),
+            Some(_) => {
                 if self.failed.0 != telling.event_id {
                     self.failed = (telling.event_id.clone(), 0);
                 }
@@ -135,18 +134,18 @@ async fn talk(child: &mut Child, json: &str) -> io::Result<(ExitStatus, String)>
             }
         });
         let mut listen = pin!(async { tokio::join!(drain(out, &mut said), drain(err, &mut complained)) });
-        let (mut fed, mut heard) = (false, false);
+        let (mut fed, mut is_quiet) = (false, false);
         loop {
             tokio::select! {
                 status = child.wait() => {
                     // What it left running may keep its output open for ever: only what is there is read.
-                    if !heard {
+                    if !is_quiet {
                         let _ = tokio::time::timeout(LAST_WORDS, &mut listen).await;
                     }
                     break status?;
                 }
                 () = &mut feed, if !fed => fed = true,
-                _ = &mut listen, if !heard => heard = true,
+                _ = &mut listen, if !is_quiet => is_quiet = true,
             }
         }
     };

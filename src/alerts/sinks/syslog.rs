@@ -184,8 +184,8 @@ impl Syslog {
             self.stream = None;
             self.doubt(ended);
         }
-        let framed = |m: &Vec<u8>| [format!("{} ", m.len()).as_bytes(), m].concat();
-        let frames: Vec<Vec<u8>> = self.doubtful.iter().cloned().chain(messages.iter().map(framed)).collect();
+        let counted = |m: &Vec<u8>| [format!("{} ", m.len()).as_bytes(), m].concat();
+        let frames: Vec<Vec<u8>> = self.doubtful.iter().cloned().chain(messages.iter().map(counted)).collect();
         let mut stream = match self.stream.take() {
             Some(stream) => stream,
             None => Stream::open(&self.spec).await?,
