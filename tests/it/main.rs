@@ -1,6 +1,7 @@
 //! One integration binary; a module a part.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod alerts;
 mod app;
 mod app_acts;
 mod app_settings;
@@ -30,4 +31,5 @@ mod terminal_acts;
 mod terminal_side;
 mod themes;
 mod ui;
+mod watching;
 mod whole;
