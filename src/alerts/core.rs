@@ -217,7 +217,7 @@ impl Alerts {
                 kept.raised = Some(now);
             }
             let raised = kept.raised?;
-            if held.is_some() || (kept.told.is_none() && kept.is_explained(now)) {
+            if held.is_some() || (kept.told.is_none() && (!kept.present || kept.is_explained(now))) {
                 return None;
             }
             let (told, before) = kept.news(terms, now)?;

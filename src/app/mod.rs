@@ -9,6 +9,7 @@ use std::time::Duration;
 
 pub mod action;
 pub mod acts;
+pub mod alarms;
 pub mod copy;
 pub mod dialog;
 mod doings;
@@ -28,6 +29,7 @@ pub mod palette;
 pub mod panel;
 pub mod past;
 pub mod question;
+pub mod recent;
 pub mod runs;
 pub mod settings;
 pub mod themes;
@@ -52,7 +54,6 @@ use palette::{FaultKind, History, Palette};
 use panel::{Panel, PanelKind};
 use question::Questions;
 
-use crate::domain::alert::Book;
 use crate::domain::{ClusterName, Event, FindingId, PeerId, Severity, Snapshot, Time};
 
 /// How long a toast stands.
@@ -91,6 +92,8 @@ pub struct Options {
     pub replay: bool,
     /// Who sits here, as `user@host`: the author of acknowledgements and silences.
     pub author: String,
+    /// The zone of local times, for times that are typed; `None`: UTC.
+    pub zone: Option<jiff::tz::TimeZone>,
     /// Columns of the terminal.
     pub width: u16,
     /// Lines of the terminal.
@@ -286,7 +289,9 @@ pub struct App {
     pending: Vec<Key>,
     alerts_missed: u64,
     /// What is written down about alerts on this machine.
-    book: Arc<Book>,
+    alarms: alarms::Alarms,
+    /// Which of its spans the list of what changed reaches back.
+    recent: usize,
     past: Option<past::Looking>,
 }
 
@@ -328,7 +333,8 @@ impl App {
             toasts: VecDeque::new(),
             pending: Vec::new(),
             alerts_missed: 0,
-            book: Arc::default(),
+            alarms: alarms::Alarms { now, ..alarms::Alarms::default() },
+            recent: 0,
             past: None,
         };
         if app.options.replay {

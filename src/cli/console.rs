@@ -101,6 +101,7 @@ pub async fn run(
         mouse: options.mouse,
         replay: options.replay,
         author: options.author,
+        zone: Some(looks.look.zone.clone()),
         width: size.width,
         height: size.height,
     };

@@ -25,6 +25,7 @@ pub mod peer;
 pub mod places;
 mod process;
 pub mod reload;
+pub mod serve;
 pub mod settings;
 pub mod shell;
 mod signals;

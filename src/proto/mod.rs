@@ -8,6 +8,7 @@
 #[doc = include_str!("../docs/protocol.md")]
 pub mod guide {}
 
+pub mod alert;
 pub mod features;
 pub mod finding;
 pub mod frame;

@@ -1,6 +1,7 @@
 //! One integration binary; a module a part.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod alerts;
 mod app;
 mod app_acts;
 mod app_settings;
@@ -16,6 +17,7 @@ mod hostile;
 mod keys;
 mod lab;
 mod layering;
+mod look_back;
 mod oneshot;
 mod oneshot_alone;
 mod oneshot_settings;
@@ -30,4 +32,5 @@ mod terminal_acts;
 mod terminal_side;
 mod themes;
 mod ui;
+mod watching;
 mod whole;
