@@ -213,7 +213,8 @@ fn manifest(
     }
     ids.extend(blocks.iter().map(|b| Id::Block(b.id)));
     let within = |at: Time| at >= first && at <= until;
-    let marks = reader.marks()?.into_iter().filter(|m| within(m.at)).map(|m| WireMark {
+    let marks = reader.marks()?;
+    let marks = marks.iter().filter(|m| within(m.at)).map(|m| WireMark {
         at: m.at.as_millis(),
         severity: m.severity.as_str().to_owned(),
         raised: m.raised,

@@ -18,7 +18,8 @@ mod source;
 mod tables;
 
 pub use reader::Reader;
-pub use recorder::{Recorder, Target};
+pub use recorder::{Feeder, Recorder, State, Target};
+pub use ring::Bounds;
 pub use signer::Signer;
 pub use source::{Kind, Source};
 

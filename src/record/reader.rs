@@ -16,6 +16,8 @@ pub struct Reader {
     source: Source,
     decoder: Decoder,
     cursor: Option<Cursor>,
+    /// The newest mark that was read, and all of them.
+    marks: Option<(i64, Arc<[Mark]>)>,
 }
 
 /// Where we are in the block that is open.
@@ -41,7 +43,7 @@ impl Reader {
     /// Of what was opened.
     #[must_use]
     pub fn new(source: Source) -> Self {
-        Self { source, decoder: Decoder::default(), cursor: None }
+        Self { source, decoder: Decoder::default(), cursor: None, marks: None }
     }
 
     /// What is read.
@@ -135,8 +137,14 @@ impl Reader {
     ///
     /// # Errors
     /// When they can't be read.
-    pub fn marks(&self) -> Result<Vec<Mark>, RecordError> {
-        self.source.marks()
+    pub fn marks(&mut self) -> Result<Arc<[Mark]>, RecordError> {
+        let newest = self.source.newest_mark()?;
+        if let Some((_, marks)) = self.marks.as_ref().filter(|(known, _)| *known == newest) {
+            return Ok(Arc::clone(marks));
+        }
+        let marks: Arc<[Mark]> = self.source.marks()?.into();
+        self.marks = Some((newest, Arc::clone(&marks)));
+        Ok(marks)
     }
 
     /// The moment that is asked for, with all that a time line shows; `None` for the present.
@@ -164,7 +172,7 @@ impl Reader {
             }
         };
         let (from, until) = self.span()?;
-        Ok(Some(Moment { at: snapshot.at, snapshot, from, until, marks: marks.into() }))
+        Ok(Some(Moment { at: snapshot.at, snapshot, from, until, marks }))
     }
 
     /// Opens a block and reads its key frame.

@@ -62,34 +62,20 @@ enum Order {
 /// Called when it can't be written any more, once, and when it can again.
 pub type Tell = Box<dyn Fn(&State) + Send>;
 
-/// A recorder that runs.
+/// A recorder that runs. Dropping it writes what waits and ends it; that takes a moment, so not on an async thread.
 pub struct Recorder {
-    orders: SyncSender<Order>,
-    shared: Arc<Shared>,
+    feeder: Feeder,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Recorder {
-    /// Starts the thread; nothing is opened before the first picture.
-    ///
-    /// # Errors
-    /// When the system gives no thread or no random bytes.
-    pub fn start(target: Target, tell: Tell) -> Result<Self, String> {
-        let mut random = [0; 32];
-        SystemRandom::new().fill(&mut random).map_err(|_| "the system gives no random bytes")?;
-        let (orders, queue) = sync_channel(QUEUE);
-        let shared = Arc::new(Shared {
-            dropped: AtomicU64::new(0),
-            written: AtomicU64::new(0),
-            state: Mutex::new(State::Recording),
-        });
-        let mut writer =
-            Writer { target, random, tell, shared: Arc::clone(&shared), ring: None, again: Time::ZERO, due: None };
-        let thread = std::thread::Builder::new().name("recorder".into()).spawn(move || writer.run(&queue));
-        let thread = Some(thread.map_err(|e| format!("there is no thread for it: {e}"))?);
-        Ok(Self { orders, shared, thread })
-    }
+/// Hands pictures to a recorder, as long as that runs.
+#[derive(Clone)]
+pub struct Feeder {
+    orders: SyncSender<Order>,
+    shared: Arc<Shared>,
+}
 
+impl Feeder {
     /// Hands a picture over; never waits. What finds no room is counted: the next one says all that has changed.
     pub fn offer(&self, snapshot: &Arc<Snapshot>) {
         match self.orders.try_send(Order::Picture(Arc::clone(snapshot))) {
@@ -117,23 +103,42 @@ impl Recorder {
     pub fn state(&self) -> State {
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+}
 
-    /// Writes what waits and ends; waits for that, so not for an async thread.
-    pub fn finish(mut self) {
-        self.end();
+impl Recorder {
+    /// Starts the thread; nothing is opened before the first picture.
+    ///
+    /// # Errors
+    /// When the system gives no thread or no random bytes.
+    pub fn start(target: Target, tell: Tell) -> Result<Self, String> {
+        let mut random = [0; 32];
+        SystemRandom::new().fill(&mut random).map_err(|_| "the system gives no random bytes")?;
+        let (orders, queue) = sync_channel(QUEUE);
+        let shared = Arc::new(Shared {
+            dropped: AtomicU64::new(0),
+            written: AtomicU64::new(0),
+            state: Mutex::new(State::Recording),
+        });
+        let mut writer =
+            Writer { target, random, tell, shared: Arc::clone(&shared), ring: None, again: Time::ZERO, due: None };
+        let thread = std::thread::Builder::new().name("recorder".into()).spawn(move || writer.run(&queue));
+        let thread = Some(thread.map_err(|e| format!("there is no thread for it: {e}"))?);
+        Ok(Self { feeder: Feeder { orders, shared }, thread })
     }
 
-    fn end(&mut self) {
-        let Some(thread) = self.thread.take() else { return };
-        if self.orders.send(Order::End).is_ok() {
-            let _ = thread.join(); // One that failed has nothing to write any more.
-        }
+    /// Where pictures go in.
+    #[must_use]
+    pub fn feeder(&self) -> Feeder {
+        self.feeder.clone()
     }
 }
 
 impl Drop for Recorder {
     fn drop(&mut self) {
-        self.end();
+        let Some(thread) = self.thread.take() else { return };
+        if self.feeder.orders.send(Order::End).is_ok() {
+            let _ = thread.join(); // One that failed has nothing to write any more.
+        }
     }
 }
 

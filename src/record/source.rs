@@ -207,6 +207,20 @@ impl Source {
         }
     }
 
+    /// The number of the newest mark: where it is the same, the marks are.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub fn newest_mark(&self) -> Result<i64, RecordError> {
+        match self {
+            Self::Bundle(_) => Ok(0),
+            Self::Database { db, path } => {
+                let newest = db.query_row("SELECT max(id) FROM marks", [], |r| r.get::<_, Option<i64>>(0));
+                newest.map(Option::unwrap_or_default).map_err(store_error(path))
+            }
+        }
+    }
+
     /// Findings that came and went, oldest first; of too many the newest.
     ///
     /// # Errors
