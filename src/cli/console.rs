@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::pin::pin;
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
 use crossterm::event::{Event as Input, EventStream, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
@@ -39,6 +40,7 @@ mod alarms;
 mod editor;
 mod looks;
 mod options;
+pub mod past;
 mod terminal;
 
 use editor::Editing;
@@ -141,6 +143,7 @@ pub async fn run(
         submitter,
         diagnose,
         clock,
+        past: options.past.map(|past| past.start(results.clone())),
         results,
         orders,
         keeper: keeper.as_ref().map(history::Keeper::sender),
@@ -203,6 +206,8 @@ struct Console<'a> {
     /// Changes what is written down about alerts.
     orders: Option<mpsc::Sender<Order>>,
     keeper: Option<mpsc::Sender<String>>,
+    /// Asks the recording for moments.
+    past: Option<SyncSender<Glance>>,
     faults: Option<ApplyFault>,
     /// Asks for the files to be read again.
     ask: Option<mpsc::Sender<()>>,
@@ -470,11 +475,7 @@ impl Console<'_> {
                     };
                     self.warn(format!("nothing was written: {why}"));
                 }
-                Cmd::Past(Glance::Live) => {}
-                // Answered by the recording, where there is one.
-                Cmd::Past(Glance::At(_) | Glance::Step(_) | Glance::Mark(_)) => {
-                    let _ = self.results.try_send(Msg::Past(Err(Line::new("nothing is recorded"))));
-                }
+                Cmd::Past(glance) => self.look_back(glance),
                 Cmd::Remember(line) => {
                     if let Some(keeper) = &self.keeper
                         && keeper.try_send(line).is_err()
@@ -506,6 +507,14 @@ impl Console<'_> {
             }
         }
         Ok(Next::On)
+    }
+
+    /// Asks for a moment of the recording. What finds no room is asked again by whoever wants it.
+    fn look_back(&mut self, glance: Glance) {
+        let asked = self.past.as_ref().is_some_and(|past| past.try_send(glance).is_ok());
+        if !asked && glance != Glance::Live {
+            let _ = self.results.try_send(Msg::Past(Err(Line::new("nothing is recorded here"))));
+        }
     }
 
     /// Hands a plan over; without the right to act it is refused as by construction.

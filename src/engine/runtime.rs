@@ -86,9 +86,21 @@ pub struct Observer {
     events: broadcast::Sender<Happening>,
     stop: Arc<Notify>,
     _alive: mpsc::Sender<()>,
+    /// Of a picture that stands still: keeps the channel open.
+    _still: Option<Arc<watch::Sender<Arc<Snapshot>>>>,
 }
 
 impl Observer {
+    /// Of a picture that does not change, without an engine: nothing is connected to (B6).
+    #[must_use]
+    pub fn still(snapshot: Arc<Snapshot>) -> Self {
+        let (picture, snapshots) = watch::channel(snapshot);
+        let (alerts, _) = broadcast::channel(1);
+        let (events, _) = broadcast::channel(1);
+        let (_alive, _) = mpsc::channel(1);
+        Self { snapshots, alerts, events, stop: Arc::default(), _alive, _still: Some(Arc::new(picture)) }
+    }
+
     /// Alerts from now on. A picture that is taken after this call holds every finding that was told before it;
     /// one that is raised in between may be in both, with the same id.
     #[must_use]
@@ -222,8 +234,14 @@ pub fn spawn(config: Config, connector: Arc<dyn Connector>, clock: Arc<dyn Clock
     let (alerts, _) = broadcast::channel(FEED);
     let (events, _) = broadcast::channel(FEED);
     let stop = Arc::new(Notify::new());
-    let observer =
-        Observer { snapshots, alerts: alerts.clone(), events: events.clone(), stop: Arc::clone(&stop), _alive: alive };
+    let observer = Observer {
+        snapshots,
+        alerts: alerts.clone(),
+        events: events.clone(),
+        stop: Arc::clone(&stop),
+        _alive: alive,
+        _still: None,
+    };
     let commander = Commander { orders, next: Arc::new(AtomicU64::new(1)), stop: Arc::clone(&stop) };
     let mut task = Task {
         engine,

@@ -15,6 +15,7 @@ pub mod frame;
 pub mod membership;
 pub mod observe;
 pub mod probe;
+pub mod record;
 pub mod rpc;
 pub mod settings;
 

@@ -15,6 +15,7 @@ pub mod history;
 pub mod inconsistencies;
 pub mod lines;
 pub mod list;
+pub mod metrics;
 pub mod settings;
 pub mod status;
 pub mod table;

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::domain::alert::{Held, Told};
 use crate::domain::finding::{FindingId, Severity};
 use crate::domain::ids::ClusterName;
@@ -100,4 +102,84 @@ impl Vitals {
         }
         out
     }
+}
+
+/// `peerdeck.health/1`.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct HealthDoc {
+    schema: &'static str,
+    at: String,
+    watcher: String,
+    /// Whether it can be trusted.
+    ok: bool,
+    /// Why not.
+    reasons: Vec<String>,
+    seq: u64,
+    picture_age_s: Option<f64>,
+    loop_age_s: Option<f64>,
+    sinks: Vec<SinkDoc>,
+}
+
+/// A way out.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+struct SinkDoc {
+    name: String,
+    waiting: u64,
+    delivered: u64,
+    consecutive_failures: u64,
+    failures: u64,
+    dropped: u64,
+    told_by_fellow: u64,
+    last_success: Option<String>,
+    last_error: Option<String>,
+}
+
+/// `vitals` as a document.
+#[must_use]
+pub fn health(vitals: &Vitals, now: Time) -> HealthDoc {
+    let reasons = vitals.troubles(now);
+    let age = |at: Option<Time>| at.map(|at| super::seconds(now.since(at)));
+    HealthDoc {
+        schema: "peerdeck.health/1",
+        at: super::rfc3339(now),
+        watcher: vitals.watcher.clone(),
+        ok: reasons.is_empty(),
+        reasons,
+        seq: vitals.seq,
+        picture_age_s: age(vitals.picture),
+        loop_age_s: age(vitals.turn),
+        sinks: vitals.sinks.iter().map(SinkDoc::of).collect(),
+    }
+}
+
+impl SinkDoc {
+    fn of(sink: &SinkVitals) -> Self {
+        Self {
+            name: sink.name.clone(),
+            waiting: sink.waiting,
+            delivered: sink.delivered,
+            consecutive_failures: sink.failures,
+            failures: sink.failed,
+            dropped: sink.dropped,
+            told_by_fellow: sink.by_fellow,
+            last_success: sink.succeeded.map(super::rfc3339),
+            last_error: sink.error.clone(),
+        }
+    }
+}
+
+/// What was told of one alert, for fellows that ask before they tell it themselves.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct ToldDoc {
+    id: String,
+    /// `raised`, `changed`, `repeated`, `acknowledged` or `cleared`.
+    transition: &'static str,
+    at: String,
+}
+
+/// What was last told of `id`; `None`: nothing.
+#[must_use]
+pub fn told(vitals: &Vitals, id: &FindingId) -> Option<ToldDoc> {
+    let told = vitals.told.get(id)?;
+    Some(ToldDoc { id: id.to_string(), transition: told.told.as_str(), at: super::rfc3339(told.at) })
 }

@@ -22,6 +22,7 @@ mod look_back;
 mod oneshot;
 mod oneshot_alone;
 mod oneshot_settings;
+mod record;
 mod reload;
 mod replica;
 mod settings;
