@@ -13,6 +13,7 @@ mod entry;
 mod inhibit;
 pub mod rules;
 pub mod sinks;
+pub mod store;
 
 pub use core::Alerts;
 pub use entry::{Kept, LastTold};

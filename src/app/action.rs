@@ -154,6 +154,44 @@ pub enum Action {
     Dump,
     /// A shell on a peer.
     Shell,
+    /// Say that one looks after a finding.
+    Acknowledge,
+    /// Take that back.
+    Unacknowledge,
+    /// Findings are not told for a while.
+    Silence,
+    /// They are told again.
+    Unsilence,
+    /// All silences.
+    Silences,
+    /// What somebody looks after, and what is silenced, shown or not.
+    HideQuiet,
+    /// What changed lately.
+    Changes,
+    /// How far back that reaches.
+    Span,
+    /// Show what was known earlier.
+    LookBack,
+    /// Show the present again.
+    Live,
+    /// One recorded picture earlier.
+    FrameBack,
+    /// One recorded picture later.
+    FrameOn,
+    /// A minute earlier.
+    MinuteBack,
+    /// A minute later.
+    MinuteOn,
+    /// To where a finding was raised or cleared before.
+    PreviousMark,
+    /// To where one was raised or cleared next.
+    NextMark,
+    /// To the beginning of the recording.
+    PastStart,
+    /// To its end.
+    PastEnd,
+    /// Time runs on by itself, faster each time.
+    Play,
     /// This help.
     Help,
     /// Close what lies over the view.
@@ -252,6 +290,12 @@ pub enum Scope {
     Pick,
     /// Versions of a setting.
     Versions,
+    /// Silences.
+    Silences,
+    /// What changed lately.
+    Recent,
+    /// The time line, over any view.
+    Past,
 }
 
 /// One row of the table.
@@ -273,7 +317,7 @@ pub struct Spec {
 
 use Scope::{
     Changes, Choice, Columns, Conflicts, Connections, Dialog, Events, Findings, Form, Help, Log, Mesh, Notices,
-    Outcomes, Overview, Palette, Pick, Question, Result, Sessions, Settings, Versions,
+    Outcomes, Overview, Palette, Past, Pick, Question, Recent, Result, Sessions, Settings, Silences, Versions,
 };
 
 const VIEWS: &[Scope] = &[Mesh, Connections, Settings, Findings, Events];
@@ -297,6 +341,8 @@ const LISTS: &[Scope] = &[
     Conflicts,
     Pick,
     Versions,
+    Silences,
+    Recent,
 ];
 const SCROLLS: &[Scope] = &[
     Mesh,
@@ -316,6 +362,8 @@ const SCROLLS: &[Scope] = &[
     Conflicts,
     Pick,
     Versions,
+    Silences,
+    Recent,
     Dialog,
     Choice,
 ];
@@ -335,6 +383,8 @@ const SEARCHED: &[Scope] = &[
     Conflicts,
     Pick,
     Versions,
+    Silences,
+    Recent,
 ];
 /// What can be asked from wherever one is.
 const GENERAL: &[Scope] = &[
@@ -353,11 +403,13 @@ const GENERAL: &[Scope] = &[
     Changes,
     Conflicts,
     Versions,
+    Silences,
+    Recent,
 ];
 const LINKS: &[Scope] = &[Mesh, Connections];
 /// Where machines can be marked.
 const MACHINES: &[Scope] = &[Mesh, Connections, Settings];
-const LOOK_AND_CLOSE: &[Scope] = &[Help, Result, Outcomes, Log, Notices, Sessions];
+const LOOK_AND_CLOSE: &[Scope] = &[Help, Result, Outcomes, Log, Notices, Sessions, Recent];
 const EVERYWHERE: &[Scope] = &[
     Mesh,
     Connections,
@@ -381,6 +433,9 @@ const EVERYWHERE: &[Scope] = &[
     Conflicts,
     Pick,
     Versions,
+    Silences,
+    Recent,
+    Past,
 ];
 
 const fn look(
@@ -433,6 +488,8 @@ pub const TABLE: &[Spec] = &[
             Conflicts,
             Pick,
             Versions,
+            Silences,
+            Recent,
         ],
         "help",
         "all keys of this place; / searches them; in the palette while it is empty",
@@ -464,6 +521,7 @@ pub const TABLE: &[Spec] = &[
             Conflicts,
             Pick,
             Versions,
+            Silences,
         ],
         "back",
         "one step back: filter, detail, list, marks",
@@ -484,6 +542,36 @@ pub const TABLE: &[Spec] = &[
     ),
     look(Action::PreviousFault, &["N"], MACHINES, "", "to the previous link that is down, or inconsistency"),
     look(Action::Diagnose, &["d"], LINKS, "diagnose", "find out why: DNS, TCP, keys, login, version, in steps"),
+    look(
+        Action::Acknowledge,
+        &["i"],
+        &[Findings],
+        "acknowledge",
+        "say that you look after the finding, until it is gone; with a reason, if you like",
+    ),
+    look(Action::Unacknowledge, &["I"], &[Findings], "", "nobody looks after the finding any more"),
+    look(
+        Action::Silence,
+        &["m"],
+        &[Findings],
+        "silence",
+        "the finding, or all of a peer or of a kind, is not told for a while; wants a reason",
+    ),
+    look(
+        Action::Unsilence,
+        &["x", "Delete"],
+        &[Findings, Silences],
+        "end silence",
+        "end the silence: what it is about is told again",
+    ),
+    look(Action::Silences, &["v"], &[Findings], "silences", "all silences: until when, by whom, why"),
+    look(
+        Action::HideQuiet,
+        &["o"],
+        &[Findings],
+        "",
+        "hide what somebody looks after and what is silenced, or show it again",
+    ),
     Spec {
         action: Action::Disconnect,
         hint: "act",
@@ -634,7 +722,38 @@ pub const TABLE: &[Spec] = &[
         "fold",
         "equal rows as one line, or each by itself; above 60 rows they are one",
     ),
+    look(Action::Live, &["u", "Esc"], &[Past], "live", "the present again; in a replay there is none"),
+    look(Action::FrameBack, &["h", "Left"], &[Past], "earlier", "one recorded picture earlier"),
+    look(Action::FrameOn, &["l", "Right"], &[Past], "later", "one recorded picture later"),
+    look(Action::PreviousMark, &["N", "K"], &[Past], "", "to where a finding was raised or cleared before"),
+    look(Action::NextMark, &["n", "J"], &[Past], "next finding", "to where a finding was raised or cleared next"),
+    look(
+        Action::Play,
+        &["Space"],
+        &[Past],
+        "play",
+        "time runs on by itself; again: 10 times as fast, 60 times, and stop",
+    ),
+    look(Action::MinuteBack, &["H", "PageUp"], &[Past], "", "a minute earlier"),
+    look(Action::MinuteOn, &["L", "PageDown"], &[Past], "", "a minute later"),
+    look(Action::PastStart, &["g", "Home"], &[Past], "", "to the beginning of the recording"),
+    look(Action::PastEnd, &["G", "End"], &[Past], "", "to the end of the recording"),
+    look(Action::Span, &["s", "Tab"], &[Recent], "span", "reach back ten minutes, an hour, or a day"),
     look(Action::Pause, &["P"], VIEWS, "pause", "the display stands still; collecting goes on"),
+    look(
+        Action::Changes,
+        &["D"],
+        VIEWS,
+        "changes",
+        "what changed in the last ten minutes, by whom it is about, worst first",
+    ),
+    look(
+        Action::LookBack,
+        &["u"],
+        &[Mesh, Connections, Settings, Findings, Events, Overview],
+        "look back",
+        "the whole console shows what was known at a moment of the recording; u again: the present",
+    ),
     look(Action::NextView, &["Tab"], PLAIN_VIEWS, "next view", "the next view"),
     look(Action::PreviousView, &["Shift-Tab"], PLAIN_VIEWS, "", "the previous view"),
     look(Action::Overview, &["O"], VIEWS, "clusters", "the clusters of the fleet, a line each; Enter goes into one"),
@@ -747,6 +866,9 @@ impl Scope {
             Self::Conflicts => "Inconsistencies",
             Self::Pick => "Pick one",
             Self::Versions => "History of a setting",
+            Self::Silences => "Silences",
+            Self::Recent => "What changed",
+            Self::Past => "Looking back",
         }
     }
 }

@@ -88,11 +88,22 @@ pub fn command_of(action: Action) -> Option<PeerAct> {
     PeerAct::iter().find(|kind| action_of(*kind) == action)
 }
 
+/// Actions that change no peer, and are of no use in a console that only looks.
+const OTHERS: &[Action] = &[
+    Action::Mark,
+    Action::Results,
+    Action::StopRest,
+    Action::Acknowledge,
+    Action::Unacknowledge,
+    Action::Silence,
+    Action::Unsilence,
+];
+
 /// Whether `action` is of use only where something can be done: a read-only console has none of these.
 #[must_use]
 pub(super) fn is_for_acting(action: Action) -> bool {
     let changes = action::TABLE.iter().any(|s| s.action == action && s.class.is_some());
-    changes || act::stages(action) || [Action::Mark, Action::Results, Action::StopRest].contains(&action)
+    changes || act::stages(action) || OTHERS.contains(&action)
 }
 
 /// Whether `action` ends in a command: such ones stand behind the leader.
@@ -119,10 +130,18 @@ impl App {
 
     /// Why nothing can be done from here at all.
     pub(super) fn hindrance(&self) -> Option<&'static str> {
-        if self.options.read_only {
-            return Some(READ_ONLY);
+        if let Some(why) = self.no_acting() {
+            return Some(why);
+        }
+        if self.past.is_some() {
+            return Some(super::past::IN_THE_PAST);
         }
         self.paused_at().map(|_| PAUSED)
+    }
+
+    /// Why this console never does anything.
+    pub(super) fn no_acting(&self) -> Option<&'static str> {
+        self.options.read_only.then_some(READ_ONLY)
     }
 
     /// Why `action`, which ends in a command, can't be done now.

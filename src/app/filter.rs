@@ -16,6 +16,10 @@ pub enum Field {
     Cause,
     /// Texts and serial numbers.
     Text,
+    /// Who looks after a finding; `yes` and `no`.
+    Ack,
+    /// Who has silenced it; `yes` and `no`.
+    Silenced,
     /// What the view has no field for: nothing fits, or a filter would seem to narrow what it does not.
     Unknown,
 }
@@ -53,6 +57,8 @@ pub const FINDINGS: Vocabulary = Vocabulary {
         ("severity", Field::State),
         ("kind", Field::Cause),
         ("text", Field::Text),
+        ("ack", Field::Ack),
+        ("silenced", Field::Silenced),
     ],
     also: &[("peer", Field::Host), ("state", Field::State), ("cause", Field::Cause)],
 };
@@ -118,6 +124,10 @@ pub struct Facts<'a> {
     pub causes: &'a [&'a str],
     /// Other words.
     pub text: &'a [&'a str],
+    /// Who looks after it.
+    pub ack: Option<&'a str>,
+    /// Who has silenced it.
+    pub silenced: Option<&'a str>,
 }
 
 impl Filter {
@@ -165,7 +175,9 @@ impl Filter {
     pub fn part(&self, link: bool) -> Self {
         let about = |t: &&Term| match t.field {
             Field::State | Field::Cause => link,
-            Field::Any | Field::Host | Field::Group | Field::Text | Field::Unknown => !link,
+            Field::Any | Field::Host | Field::Group | Field::Text | Field::Ack | Field::Silenced | Field::Unknown => {
+                !link
+            }
         };
         Self { terms: self.terms.iter().filter(about).cloned().collect(), problem: self.problem.clone() }
     }
@@ -178,6 +190,14 @@ impl Filter {
 }
 
 impl Term {
+    fn is_by(&self, who: Option<&str>) -> bool {
+        match self.text.as_str() {
+            "yes" => who.is_some(),
+            "no" => who.is_none(),
+            name => who.is_some_and(|who| contains(who, name)),
+        }
+    }
+
     fn fits(&self, facts: &Facts<'_>) -> bool {
         let has = |values: &[&str]| values.iter().any(|v| contains(v, &self.text));
         let hit = match self.field {
@@ -187,6 +207,8 @@ impl Term {
             Field::State => has(facts.states),
             Field::Cause => has(facts.causes),
             Field::Text => has(facts.text),
+            Field::Ack => self.is_by(facts.ack),
+            Field::Silenced => self.is_by(facts.silenced),
             Field::Unknown => return false,
         };
         hit != self.inverse
@@ -218,6 +240,7 @@ mod tests {
             states: &["down"],
             causes: &["timeout"],
             text: &["smtp"],
+            ..Facts::default()
         })
     }
 

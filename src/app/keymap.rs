@@ -169,6 +169,12 @@ impl Keymap {
         if prefix && !typed.is_empty() { Match::Prefix } else { Match::None }
     }
 
+    /// Whether `shown`, as [`Self::first_key`] gives it, does something in `scope`.
+    #[must_use]
+    pub fn is_bound(&self, scope: Scope, shown: &str) -> bool {
+        self.bindings.iter().any(|b| b.scope == scope && keys::print(&b.chord) == shown)
+    }
+
     /// Chords of `scope` that begin with `typed` and go on.
     pub fn after(&self, scope: Scope, typed: &[Key]) -> impl Iterator<Item = (&[Key], Action)> {
         let goes_on = move |chord: &[Key]| chord.len() > typed.len() && chord.starts_with(typed);

@@ -40,7 +40,7 @@ impl List {
             Self::Connections => {
                 &["state", "peer", "back", "since", "cause", "rtt", "dials", "next", "dns", "address", "detail"]
             }
-            Self::Findings => &["severity", "since", "subject", "kind", "finding"],
+            Self::Findings => &["severity", "since", "subject", "kind", "state", "finding"],
             Self::Events => &["time", "kind", "about", "text"],
         }
     }

@@ -10,9 +10,12 @@ use crate::app::keymap::Keymap;
 use crate::app::keys::Key;
 use crate::app::mouse::Mouse;
 use crate::app::themes::ThemeList;
+use crate::domain::alert::{Book, Order};
 use crate::domain::finding::Transition;
 use crate::domain::settings::{self, ModeId, Past};
-use crate::domain::{ClusterName, FeatureName, Finding, HostName, Line, Outcome, PeerId, Plan, Snapshot};
+use crate::domain::{
+    ClusterName, FeatureName, Finding, Glance, HostName, Line, Moment, Outcome, PeerId, Plan, Snapshot,
+};
 
 /// Something that the console must take note of.
 #[derive(Clone, Debug)]
@@ -71,6 +74,10 @@ pub enum Msg {
         /// The text, `None` if nothing was changed; or why there is none.
         text: Result<Option<String>, String>,
     },
+    /// What is written down about alerts on this machine, as it is now.
+    Book(Arc<Book>),
+    /// What was known at the moment that [`Cmd::Past`] asked for; or why that can't be told.
+    Past(Result<Moment, Line>),
     /// Something to be told for a moment.
     Notice(String),
     /// Something that is wrong, to be told for a moment.
@@ -156,6 +163,10 @@ pub enum Cmd {
         /// Which.
         peer: PeerId,
     },
+    /// Change what is written down about alerts; a new [`Msg::Book`] answers, or a [`Msg::Warning`].
+    Order(Order),
+    /// Ask for a moment of the recording; [`Msg::Past`] answers, to all but [`Glance::Live`].
+    Past(Glance),
     /// Keep this line of the palette for later sessions.
     Remember(String),
     /// Bring a fault into the lab of this process.

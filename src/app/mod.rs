@@ -9,6 +9,7 @@ use std::time::Duration;
 
 pub mod action;
 pub mod acts;
+pub mod alarms;
 pub mod copy;
 pub mod dialog;
 mod doings;
@@ -26,7 +27,9 @@ pub mod mouse;
 pub mod overview;
 pub mod palette;
 pub mod panel;
+pub mod past;
 pub mod question;
+pub mod recent;
 pub mod runs;
 pub mod settings;
 pub mod themes;
@@ -85,6 +88,12 @@ pub struct Options {
     pub bell: bool,
     /// Whether the terminal tells about the mouse.
     pub mouse: bool,
+    /// The pictures are those of a recording: there is no present to go back to.
+    pub replay: bool,
+    /// Who sits here, as `user@host`: the author of acknowledgements and silences.
+    pub author: String,
+    /// The zone of local times, for times that are typed; `None`: UTC.
+    pub zone: Option<jiff::tz::TimeZone>,
     /// Columns of the terminal.
     pub width: u16,
     /// Lines of the terminal.
@@ -279,6 +288,11 @@ pub struct App {
     toasts: VecDeque<Toast>,
     pending: Vec<Key>,
     alerts_missed: u64,
+    /// What is written down about alerts on this machine.
+    alarms: alarms::Alarms,
+    /// Which of its spans the list of what changed reaches back.
+    recent: usize,
+    past: Option<past::Looking>,
 }
 
 impl App {
@@ -319,7 +333,13 @@ impl App {
             toasts: VecDeque::new(),
             pending: Vec::new(),
             alerts_missed: 0,
+            alarms: alarms::Alarms { now, ..alarms::Alarms::default() },
+            recent: 0,
+            past: None,
         };
+        if app.options.replay {
+            app.past = Some(past::Looking::default());
+        }
         app.settle(now);
         app.journal.take_all(&Arc::clone(&app.live).events);
         if app.has_clusters() {

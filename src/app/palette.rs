@@ -10,7 +10,8 @@ mod run;
 
 use super::action::{self, Spec};
 use super::field::{Edit, TextField};
-use super::{Action, App, Overlay, acts};
+use super::past::IN_THE_PAST;
+use super::{Action, App, Overlay, Scope, acts};
 use crate::app::keys::{Code, Key};
 use crate::domain::Time;
 pub use entries::Entry;
@@ -206,7 +207,11 @@ impl App {
         if !self.is_offered(spec.action) {
             return Some("this console is read-only".to_owned());
         }
-        if !spec.scopes.contains(&base) {
+        if self.past.is_some() && Self::needs_the_present(spec.action) {
+            return Some(IN_THE_PAST.to_owned());
+        }
+        let past = self.past.is_some() && base == self.view_scope() && spec.scopes.contains(&Scope::Past);
+        if !spec.scopes.contains(&base) && !past {
             let places: Vec<&str> = spec.scopes.iter().take(3).map(|s| s.title()).collect();
             let more = if spec.scopes.len() > 3 { ", ..." } else { "" };
             return Some(format!("works in {}{more}", places.join(", ")));

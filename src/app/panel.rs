@@ -32,6 +32,10 @@ pub enum PanelKind {
     Versions,
     /// Modes or groups to pick one of.
     Pick(PickFor),
+    /// Silences.
+    Silences,
+    /// What changed lately.
+    Recent,
 }
 
 impl PanelKind {
@@ -48,6 +52,8 @@ impl PanelKind {
             Self::Conflicts => Scope::Conflicts,
             Self::Versions => Scope::Versions,
             Self::Pick(_) => Scope::Pick,
+            Self::Silences => Scope::Silences,
+            Self::Recent => Scope::Recent,
         }
     }
 
@@ -62,7 +68,9 @@ impl PanelKind {
             | Self::Changes
             | Self::Conflicts
             | Self::Versions
-            | Self::Pick(_) => false,
+            | Self::Pick(_)
+            | Self::Silences
+            | Self::Recent => false,
         }
     }
 }
@@ -119,7 +127,9 @@ impl App {
             | PanelKind::Changes
             | PanelKind::Conflicts
             | PanelKind::Versions
-            | PanelKind::Pick(_) => {}
+            | PanelKind::Pick(_)
+            | PanelKind::Silences
+            | PanelKind::Recent => {}
         }
         self.open_over(Overlay::Panel(panel), now);
     }
@@ -192,6 +202,8 @@ impl App {
             PanelKind::Changes | PanelKind::Conflicts => self.list_keys(panel.kind, query).len(),
             PanelKind::Versions => self.past_lines(query).len(),
             PanelKind::Pick(pick) => self.picks(pick, query).len(),
+            PanelKind::Silences => self.silence_lines(query).len(),
+            PanelKind::Recent => self.recent_lines(query, now).len(),
         }
     }
 
@@ -231,7 +243,13 @@ impl App {
             }
             PanelKind::Pick(pick) => return Some(self.picked(pick, now)),
             PanelKind::Conflicts => return Some(self.act_in_settings(Action::Resolve, None, now)),
-            PanelKind::Log | PanelKind::Notices | PanelKind::Sessions | PanelKind::Changes | PanelKind::Versions => {}
+            PanelKind::Log
+            | PanelKind::Notices
+            | PanelKind::Sessions
+            | PanelKind::Changes
+            | PanelKind::Versions
+            | PanelKind::Silences
+            | PanelKind::Recent => {}
         }
         Some(Vec::new())
     }

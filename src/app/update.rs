@@ -10,6 +10,7 @@ use super::keymap::Match;
 use super::lists::{List, ListSort};
 use super::palette::Palette;
 use super::panel::{Panel, PanelKind};
+use super::past::IN_THE_PAST;
 use super::question::{Answer, Button};
 use super::{Action, App, Cmd, DiagnosisRequest, Held, HostKeyQuestion, Msg, Overlay, Scope, View};
 use crate::app::keys::{Code, Key};
@@ -19,6 +20,7 @@ use crate::domain::{ClusterName, Event, Finding, LinkState, ReachState, Severity
 impl App {
     /// Takes note of `msg` and says what shall be done.
     pub fn update(&mut self, msg: Msg, now: Time) -> Vec<Cmd> {
+        self.alarms.now = now;
         let cmds = match msg {
             Msg::Key(key) => self.key(key, now),
             Msg::Mouse(mouse) => self.mouse(mouse, now),
@@ -34,7 +36,9 @@ impl App {
             Msg::Snapshot(snapshot) => {
                 self.note_names(&snapshot);
                 self.journal.take(&self.live.events, &snapshot.events);
-                self.follow_cluster(&snapshot);
+                if !self.stands_still() {
+                    self.follow_cluster(&snapshot);
+                }
                 self.live = snapshot;
                 let live = Arc::clone(&self.live);
                 self.questions.keep(|q| is_asked(&live, q), now);
@@ -69,6 +73,11 @@ impl App {
                 Vec::new()
             }
             Msg::Outcome { run, step, outcome } => self.outcome(run, step, outcome, now),
+            Msg::Book(book) => {
+                self.alarms.book = book;
+                Vec::new()
+            }
+            Msg::Past(told) => self.past_came(told, now),
             Msg::Notice(text) => {
                 self.toast(text, Severity::Notice, now);
                 Vec::new()
@@ -88,7 +97,7 @@ impl App {
             }
             Msg::Tick => {
                 self.toasts.retain(|t| t.until > now);
-                Vec::new()
+                self.play_on(now)
             }
         };
         self.settle(now);
@@ -165,7 +174,11 @@ impl App {
         if let Some(held) = &mut self.held {
             held.alerts += 1;
         }
+        self.count_past_alert();
         match (transition, finding.severity) {
+            (Transition::Raised | Transition::Changed | Transition::Cleared, _) if self.is_silenced(finding) => {
+                Vec::new()
+            }
             (Transition::Raised, Severity::Critical) => {
                 let text = self.of_cluster(finding, "");
                 self.toast(text, Severity::Critical, now);
@@ -195,7 +208,7 @@ impl App {
         let leading = self.is_leading(scope, &self.pending);
         self.pending.push(key);
         loop {
-            match self.keymap.find(scope, &self.pending) {
+            match self.meaning(scope) {
                 Match::Action(action) => {
                     self.pending.clear();
                     return self.act(action, Some(key), now);
@@ -219,6 +232,12 @@ impl App {
                 }
             }
         }
+    }
+
+    /// What the keys typed so far mean: the time line's own go before those of the view.
+    fn meaning(&self, scope: Scope) -> Match {
+        let over = self.has_past_keys().then(|| self.keymap.find(Scope::Past, &self.pending));
+        over.filter(|m| *m != Match::None).unwrap_or_else(|| self.keymap.find(scope, &self.pending))
     }
 
     /// Gives the key to the text field that is open; false if it is none of a field's.
@@ -279,6 +298,10 @@ impl App {
     }
 
     pub(super) fn act(&mut self, action: Action, key: Option<Key>, now: Time) -> Vec<Cmd> {
+        if self.past.is_some() && Self::needs_the_present(action) {
+            self.toast(self.no_acting().unwrap_or(IN_THE_PAST).to_owned(), Severity::Notice, now);
+            return Vec::new();
+        }
         match action {
             Action::Quit => return self.quit(now),
             Action::Interrupt => return vec![Cmd::Quit],
@@ -321,6 +344,25 @@ impl App {
             Action::SwitchButton if matches!(self.overlay, Some(Overlay::Form(_))) => self.shift_form(true),
             Action::Press if matches!(self.overlay, Some(Overlay::Form(_))) => return self.take_form(now),
             Action::SwitchBack => self.shift_focus(false),
+            Action::LookBack
+            | Action::Live
+            | Action::FrameBack
+            | Action::FrameOn
+            | Action::MinuteBack
+            | Action::MinuteOn
+            | Action::PreviousMark
+            | Action::NextMark
+            | Action::PastStart
+            | Action::PastEnd
+            | Action::Play => return self.act_in_past(action, now),
+            Action::Acknowledge
+            | Action::Unacknowledge
+            | Action::Silence
+            | Action::Unsilence
+            | Action::Silences
+            | Action::HideQuiet => return self.act_on_alarm(action, key, now),
+            Action::Changes => self.open_panel(PanelKind::Recent, now),
+            Action::Span => self.next_span(),
             Action::Suspend => return vec![Cmd::Suspend],
             Action::Redraw => return vec![Cmd::Redraw],
             Action::Reload => return vec![Cmd::Reload],

@@ -36,16 +36,19 @@ impl App {
         &self.keymap
     }
 
-    /// The picture on screen: the newest, or the one that is held.
+    /// The picture on screen: the newest, the one that is held, or one of a recording.
     #[must_use]
     pub fn picture(&self) -> &Arc<Snapshot> {
-        self.held.as_ref().map_or(&self.live, |h| &h.snapshot)
+        let past = self.past.as_ref().and_then(|p| p.moment()).map(|m| &m.snapshot);
+        past.or_else(|| self.held.as_ref().map(|h| &h.snapshot)).unwrap_or(&self.live)
     }
 
-    /// The moment that the picture shows: now, or when the display was stopped.
+    /// The moment that the picture shows: now, when the display was stopped, or one of a recording.
     #[must_use]
     pub fn moment(&self, now: Time) -> Time {
-        self.held.as_ref().map_or(now, |h| h.at)
+        let before_it_came = || self.options.replay.then_some(self.live.at);
+        let still = self.past_at().or_else(before_it_came).or_else(|| self.held.as_ref().map(|h| h.at));
+        still.unwrap_or(now)
     }
 
     /// Since when the display stands still.
@@ -203,12 +206,23 @@ impl App {
             if filter.is_empty() {
                 return true;
             }
-            let words = (f.severity.as_str(), f.kind.as_str());
-            subject_fits(cluster, &f.subject, words.0, words.1, f.text.as_str(), filter)
+            let standing = self.standing(cluster, f);
+            let facts = Facts {
+                states: &[f.severity.as_str()],
+                causes: &[f.kind.as_str()],
+                text: &[f.text.as_str()],
+                ack: standing.ack.map(|a| a.by.as_str()),
+                silenced: standing.silence.map(|s| s.by.as_str()),
+                ..Facts::default()
+            };
+            subject_fits(cluster, &f.subject, &facts, filter)
         };
-        let mut findings: Vec<&Finding> = cluster.findings.iter().filter(fits).collect();
+        let is_quiet = |f: &Finding| self.standing(cluster, f).is_quiet();
+        let shown = |f: &&Finding| !self.is_quiet_hidden() || !is_quiet(f);
+        let mut findings: Vec<&Finding> = cluster.findings.iter().filter(fits).filter(shown).collect();
         match self.list_sort(List::Findings) {
-            ListSort::Usual => {}
+            // What needs nobody stands behind the others of its severity.
+            ListSort::Usual => findings.sort_by_cached_key(|f| (std::cmp::Reverse(f.severity), is_quiet(f))),
             ListSort::Newest => findings.sort_by_key(|f| std::cmp::Reverse(f.since)),
             ListSort::Kind => findings.sort_by_key(|f| f.kind.as_str()),
             ListSort::About => findings.sort_by_cached_key(|f| about(Some(cluster), &f.subject)),
@@ -239,7 +253,8 @@ impl App {
                 return false;
             }
             let kind: &'static str = e.kind.into();
-            filter.is_empty() || subject_fits(cluster, &e.subject, kind, kind, e.text.as_str(), filter)
+            let facts = Facts { states: &[kind], causes: &[kind], text: &[e.text.as_str()], ..Facts::default() };
+            filter.is_empty() || subject_fits(cluster, &e.subject, &facts, filter)
         };
         let mut events: Vec<&Event> = picture.events.iter().filter(fits).collect();
         match self.list_sort(List::Events) {
@@ -317,12 +332,10 @@ impl App {
         cluster.peers.iter().filter(|p| p.maintenance(now).is_some()).map(|p| cluster.label(&p.id)).collect()
     }
 
-    /// Raised findings of each severity.
-    #[must_use]
-    pub fn finding_counts(&self) -> [(Severity, usize); 3] {
-        let count =
-            |s: Severity| (s, self.cluster().map_or(0, |c| c.findings.iter().filter(|f| f.severity == s).count()));
-        [count(Severity::Critical), count(Severity::Warning), count(Severity::Notice)]
+    /// Whether the keys of the time line come before those of the view.
+    pub(super) fn has_past_keys(&self) -> bool {
+        let over = self.overlay.is_some() && self.overview().is_none();
+        self.past.is_some() && !over && self.questions.open().is_none() && !self.is_typing()
     }
 
     /// Whether every cell of the cluster on screen is known.
@@ -361,6 +374,9 @@ impl App {
     /// Whether `action` would do something now: only such actions are hinted.
     #[must_use]
     pub fn can(&self, action: Action, now: Time) -> bool {
+        if self.past.is_some() && Self::needs_the_present(action) {
+            return false;
+        }
         let links = || self.cluster().is_some_and(|c| c.peers.len() > 1);
         match action {
             Action::Open if self.panel().is_some() => self.panel().is_some_and(|p| self.panel_len(p, now) > 0),
@@ -408,6 +424,24 @@ impl App {
             Action::AsJson => matches!(&self.overlay, Some(Overlay::Form(f)) if f.is_value()),
             Action::NextPane | Action::PreviousPane => self.book().is_some(),
             Action::Results => !self.runs.is_empty(),
+            Action::LookBack => self.past.is_none() && self.no_look_back().is_none(),
+            Action::Play => self.past_at().is_some(),
+            Action::Live => !self.options.replay,
+            Action::Acknowledge | Action::Unacknowledge | Action::Silence | Action::Unsilence => {
+                self.alarm_refusal(action).is_none()
+            }
+            Action::HideQuiet => self.quiet_count() > 0,
+            Action::Span
+            | Action::Changes
+            | Action::Silences
+            | Action::FrameBack
+            | Action::FrameOn
+            | Action::MinuteBack
+            | Action::MinuteOn
+            | Action::PreviousMark
+            | Action::NextMark
+            | Action::PastStart
+            | Action::PastEnd => true,
             Action::StopRest => self.runs.unfinished().any(Run::is_waiting),
             Action::ReadAgain => self.dialog().is_some_and(|d| !d.changes().is_empty()),
             Action::Confirm => self.dialog().is_none_or(|d| {
@@ -491,13 +525,20 @@ impl App {
         let scope = self.scope();
         // The leader is hinted as one, whichever of its actions are possible now.
         let can = |s: &action::Spec| if s.hint == LEADER { self.can_act() } else { self.can(s.action, now) };
-        let works = |s: &&action::Spec| !s.hint.is_empty() && s.scopes.contains(&scope) && can(s);
-        let hint = |s: &action::Spec| {
+        let past = self.has_past_keys();
+        let layers = past.then_some(Scope::Past).into_iter().chain([scope]);
+        let hint = |scope: Scope, s: &action::Spec| {
+            if s.hint.is_empty() || !s.scopes.contains(&scope) || !can(s) {
+                return None;
+            }
             let keys = self.keymap.first_key(scope, s.action)?;
+            if past && scope != Scope::Past && self.keymap.is_bound(Scope::Past, &keys) {
+                return None;
+            }
             let shown = if s.hint == LEADER { keys.split(' ').next().unwrap_or(&keys).to_owned() } else { keys };
             Some((shown, self.hint_word(s)))
         };
-        action::TABLE.iter().filter(works).filter_map(hint).collect()
+        layers.flat_map(|scope| action::TABLE.iter().filter_map(move |s| hint(scope, s))).collect()
     }
 
     fn hint_word(&self, spec: &action::Spec) -> &'static str {
@@ -525,8 +566,13 @@ impl App {
     pub fn help(&self, query: &str) -> Vec<(String, &'static str)> {
         let scope = self.help_scope();
         let low = query.trim().to_lowercase();
-        let specs = action::TABLE.iter().filter(|s| s.scopes.contains(&scope) && self.is_offered(s.action));
-        let lines = specs.map(|s| (self.keymap.keys_of(scope, s.action).join("  "), s.help, s.action.name()));
+        let past = self.past.is_some() && scope == self.view_scope();
+        let layers = past.then_some(Scope::Past).into_iter().chain([scope]);
+        let of =
+            |scope: Scope| action::TABLE.iter().filter(move |s| s.scopes.contains(&scope)).map(move |s| (scope, s));
+        let specs = layers.flat_map(of).filter(|(_, s)| self.is_offered(s.action));
+        let specs = specs.filter(|(of, s)| *of != Scope::Past || !s.scopes.contains(&scope));
+        let lines = specs.map(|(of, s)| (self.keymap.keys_of(of, s.action).join("  "), s.help, s.action.name()));
         lines
             .filter(|(keys, help, name)| [keys.as_str(), help, name].iter().any(|t| super::filter::contains(t, &low)))
             .map(|(keys, help, _)| (keys, help))
@@ -547,6 +593,7 @@ impl App {
         let second = Duration::from_secs(1);
         let toast = self.toasts.iter().map(|t| t.until.since(now)).filter(|left| !left.is_zero()).min();
         let ages = match &self.held {
+            _ if self.past.is_some() => self.past_wake(now),
             None => Some(second),
             Some(held) => {
                 let age = now.since(held.at);
@@ -608,7 +655,7 @@ fn has_fault(cluster: &Cluster, now: Time) -> bool {
     (0..n).any(|i| (0..n).any(|j| i != j && is_fault(&cluster.cell(i, j, now))))
 }
 
-fn subject_fits(cluster: &Cluster, subject: &Subject, state: &str, cause: &str, text: &str, filter: &Filter) -> bool {
+fn subject_fits(cluster: &Cluster, subject: &Subject, facts: &Facts<'_>, filter: &Filter) -> bool {
     let peers: Vec<&Arc<Peer>> = subject.peers().filter_map(|id| cluster.peer(id)).collect();
     let hosts: Vec<&str> = peers.iter().map(|p| p.host.as_str()).collect();
     let mut groups: Vec<&str> =
@@ -618,7 +665,7 @@ fn subject_fits(cluster: &Cluster, subject: &Subject, state: &str, cause: &str, 
         Subject::Groups { a, b } => groups.extend([a.as_str(), b.as_str()]),
         Subject::Watcher | Subject::Cluster | Subject::Peer(_) | Subject::Link { .. } | Subject::Pair { .. } => {}
     }
-    filter.fits(&Facts { hosts: &hosts, groups: &groups, states: &[state], causes: &[cause], text: &[text] })
+    filter.fits(&Facts { hosts: &hosts, groups: &groups, ..*facts })
 }
 
 /// The short name of each peer of `cluster`, by position: the first label where it is unique, else the whole name.

@@ -106,6 +106,12 @@ pub enum Command {
     Trust(Trust),
     /// Findings as they come and go, without a terminal
     Watch(Watch),
+    /// Record what is seen into a file, until interrupted
+    Record(Record),
+    /// The console on a recording or a bundle, at any moment of it
+    Replay(Replay),
+    /// Put what was recorded lately into one signed file, for others to replay
+    Bundle(Bundle),
     /// Action: detach machines from their cluster on purpose
     #[command(after_help = ACTION_CODES)]
     Disconnect(OnPeers),
@@ -305,12 +311,65 @@ pub struct Trust {
 /// Arguments of `watch`.
 #[derive(Debug, Args)]
 pub struct Watch {
-    /// Print the findings of now and end
+    /// One look, and end with the exit code of a check: prints the findings of now; with --state tells, everywhere,
+    /// what is new since the last time
     #[arg(long)]
     pub once: bool,
-    /// How often to print a sign of life
-    #[arg(long, value_name = "TIME", value_parser = heartbeat, default_value = "1m")]
-    pub heartbeat: Duration,
+    /// What must survive a restart: what was told, silences, what waits for whom [default: "state" of the fleet file,
+    /// else in peerdeck's own folder]
+    #[arg(long, value_name = "FILE")]
+    pub state: Option<PathBuf>,
+    /// How often to give a sign of life [default: "heartbeat" of the fleet file, else 1m]
+    #[arg(long, value_name = "TIME", value_parser = heartbeat)]
+    pub heartbeat: Option<Duration>,
+}
+
+/// Arguments of `record`.
+#[derive(Debug, Args)]
+pub struct Record {
+    /// The recording; it must not be there yet
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// End by itself after this time
+    #[arg(long = "for", value_name = "TIME", value_parser = span::parse)]
+    pub lasting: Option<Duration>,
+}
+
+/// Arguments of `replay`.
+#[derive(Debug, Args)]
+pub struct Replay {
+    /// A recording, a bundle, or the folder of a ring
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The moment, in local time: 14:03, 14:03:22, 2026-03-14 14:03, or 2026-03-14T14:03:22Z [default: the end]
+    #[arg(long, value_name = "WHEN")]
+    pub at: Option<String>,
+    /// Only a bundle that is signed by the key with this fingerprint (SHA256:...)
+    #[arg(long, value_name = "FINGERPRINT")]
+    pub signer: Option<String>,
+    /// How the terminal is used.
+    #[command(flatten)]
+    pub screen: Screen,
+}
+
+/// Arguments of `bundle`.
+#[derive(Debug, Args)]
+pub struct Bundle {
+    /// The bundle; it must not be there yet
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// From when, as with `replay --at` [default: all that is kept]
+    #[arg(long, value_name = "WHEN", conflicts_with = "last")]
+    pub from: Option<String>,
+    /// Until when [default: the newest]
+    #[arg(long, value_name = "WHEN", conflicts_with = "last")]
+    pub until: Option<String>,
+    /// So much of the end
+    #[arg(long, value_name = "TIME", value_parser = span::parse)]
+    pub last: Option<Duration>,
+    /// What it is about, for whoever opens it
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub note: String,
 }
 
 /// What every action takes.

@@ -3,6 +3,7 @@
 pub mod act;
 pub mod args;
 pub mod audit;
+pub mod bundle;
 pub mod checks;
 pub mod config;
 mod confirm;
@@ -22,8 +23,12 @@ pub mod once;
 pub mod open;
 pub mod output;
 pub mod peer;
+pub mod places;
 mod process;
+pub mod record;
 pub mod reload;
+pub mod replay;
+pub mod serve;
 pub mod settings;
 pub mod shell;
 mod signals;
@@ -127,7 +132,7 @@ pub fn run(args: &[OsString]) -> Done {
 
 fn dispatch(cli: Cli) -> anyhow::Result<Done> {
     let draws = match &cli.command {
-        None | Some(Command::Console(_)) => true,
+        None | Some(Command::Console(_) | Command::Replay(_)) => true,
         Some(Command::Lab(lab)) => lab.command.is_none() && !lab.headless,
         Some(_) => false,
     };
@@ -151,8 +156,10 @@ fn dispatch(cli: Cli) -> anyhow::Result<Done> {
         Some(Command::Diagnose(args)) => diagnose::run(&context, &args),
         Some(Command::Events(args)) => events::run(&context, args.follow),
         Some(Command::Trust(args)) => trust::run(&context, &args),
-        Some(Command::Watch(args)) if args.once => watch::once(&context),
-        Some(Command::Watch(args)) => watch::run(&context, args.heartbeat),
+        Some(Command::Watch(args)) => watch::run(&context, &args),
+        Some(Command::Record(args)) => record::run(&context, &args),
+        Some(Command::Replay(args)) => replay::run(&context, &args),
+        Some(Command::Bundle(args)) => bundle::run(&context, &args),
         Some(Command::Disconnect(args)) => act::run(&context, &act::Request::disconnect(args)),
         Some(Command::Reconnect(args)) => act::run(&context, &act::Request::reconnect(args)),
         Some(Command::Maintenance(args)) => act::run(&context, &act::Request::maintenance(args.command)),
@@ -213,6 +220,9 @@ fn is_action(command: &Command) -> bool {
         | Command::Diagnose(_)
         | Command::Events(_)
         | Command::Watch(_)
+        | Command::Record(_)
+        | Command::Replay(_)
+        | Command::Bundle(_)
         | Command::Generate(_) => false,
     }
 }

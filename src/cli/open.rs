@@ -10,9 +10,10 @@ use tokio::runtime::Runtime;
 
 use super::args::{Color, Console, Screen};
 use super::connect::{self, Face};
+use super::console::past::Past;
 use super::console::{self, ConsoleOptions, Diagnose, Faults};
 use super::follow::{Files, Follower, News};
-use super::{Context, Done, diagnose, reload, shell};
+use super::{Context, Done, diagnose, places, record, reload, shell};
 use crate::app::Diagnosis;
 use crate::app::palette::FaultKind;
 use crate::config::{Choice, Fleet, Via};
@@ -125,10 +126,21 @@ fn run(
     let connected = connect::start(&fleet, &context.paths, FACE)?;
     let lab = fleet.is_lab();
     let lab_config = fleet.file.as_ref().filter(|_| lab).map(|f| f.with_file_name(SSH_CONFIG));
+    let state = places::watch_state(&context.paths, &fleet);
     let files = Files { paths: context.paths.clone(), choice, cluster: context.global.cluster.clone() };
+    let fleet_now = fleet.clone();
     let (follower, told) = Follower::new(files, fleet);
     let wrong = |news: News| if let News::Wrong(text) = news { Some(text) } else { None };
+    let ring = record::folder(&context.paths, &fleet_now);
+    let mut recording = record::ring(network.handle(), &context.paths, &fleet_now, &connected.observer);
+    let past = match &mut recording {
+        Ok(Some(recording)) => Past::ring(ring, recording.take_news()),
+        // Another console may have recorded it.
+        Ok(None) | Err(_) => Past::ring(ring, tokio::sync::mpsc::channel(1).1),
+    };
+    let problem = recording.as_ref().err().map(|why| format!("nothing is recorded: {why}"));
     let options = ConsoleOptions {
+        past: Some(past),
         ascii: (screen.ascii || screen.unicode).then_some(screen.ascii),
         bell: !screen.no_bell,
         mouse: screen.mouse,
@@ -142,11 +154,13 @@ fn run(
         theme: (context.global.color == Color::Never).then(|| MONO.to_owned()),
         themes: follower.themes(),
         keymap: follower.keymap().clone(),
-        problems: told.into_iter().filter_map(wrong).collect(),
+        problems: told.into_iter().filter_map(wrong).chain(problem).collect(),
         // A console that can't act follows its files all the same.
         reload: Some(reload::follow(follower, Arc::clone(&connected.links), connected.commander.reconfigurer())),
         // It looks and can't act: a read-only console has it as well.
         historian: Some(connected.commander.historian()),
+        alarms: Some(state),
+        author: super::audit::who(),
         ..ConsoleOptions::default()
     };
     let commander = (!read_only).then_some(connected.commander);
@@ -154,7 +168,9 @@ fn run(
     let clock = connected.links.clock.clone();
     drop(within);
     let terminal = super::process::small_runtime()?;
-    terminal.block_on(console::run(options, connected.observer, commander, diagnose, clock))?;
+    let ended = terminal.block_on(console::run(options, connected.observer, commander, diagnose, clock));
+    drop(recording); // Writes what waits.
+    ended?;
     Ok(0)
 }
 

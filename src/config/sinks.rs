@@ -34,7 +34,7 @@ impl Parser<'_> {
                     self.reader.complain(span, "a sink of the type \"file\" needs a \"path\"");
                     return None;
                 };
-                Spec::File(FileSpec { path })
+                Spec::File(FileSpec::new(path))
             }
             other => {
                 let hint = did_you_mean(other, TYPES.iter().copied());

@@ -1,6 +1,6 @@
 //! Something that happened, as one line of the Events view and of `events`.
 
-use strum::IntoStaticStr;
+use strum::{EnumString, IntoStaticStr};
 
 use crate::domain::finding::Subject;
 use crate::domain::ids::ClusterName;
@@ -23,7 +23,7 @@ pub struct Event {
 }
 
 /// Kinds of events; the word stands as `type` in `events --json`.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, IntoStaticStr)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "kebab-case")]
 pub enum EventKind {
     /// A link changed its state.

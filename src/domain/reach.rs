@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use strum::IntoStaticStr;
+use strum::{EnumIter, EnumString, IntoStaticStr};
 
 use crate::domain::command::Outcome;
 use crate::domain::ids::{ClusterName, HostName, PeerId};
@@ -15,7 +15,7 @@ use crate::domain::text::Line;
 use crate::domain::time::Time;
 
 /// Where the connection to a peer stands.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, IntoStaticStr)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, EnumIter, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "kebab-case")]
 pub enum ReachState {
     /// First attempt under way.

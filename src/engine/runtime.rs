@@ -86,9 +86,21 @@ pub struct Observer {
     events: broadcast::Sender<Happening>,
     stop: Arc<Notify>,
     _alive: mpsc::Sender<()>,
+    /// Of a picture that stands still: keeps the channel open.
+    _still: Option<Arc<watch::Sender<Arc<Snapshot>>>>,
 }
 
 impl Observer {
+    /// Of a picture that does not change, without an engine: nothing is connected to (B6).
+    #[must_use]
+    pub fn still(snapshot: Arc<Snapshot>) -> Self {
+        let (picture, snapshots) = watch::channel(snapshot);
+        let (alerts, _) = broadcast::channel(1);
+        let (events, _) = broadcast::channel(1);
+        let (_alive, _) = mpsc::channel(1);
+        Self { snapshots, alerts, events, stop: Arc::default(), _alive, _still: Some(Arc::new(picture)) }
+    }
+
     /// Alerts from now on. A picture that is taken after this call holds every finding that was told before it;
     /// one that is raised in between may be in both, with the same id.
     #[must_use]
@@ -125,6 +137,12 @@ impl Reconfigurer {
     pub async fn reconfigure(&self, new: Reconfiguration) {
         let _ = self.0.send(Order::Event(Event::Reconfigure(new))).await;
     }
+
+    /// Returns once the engine has taken everything that came before: whether it still runs.
+    pub async fn is_alive(&self) -> bool {
+        let (answer, alive) = oneshot::channel();
+        self.0.send(Order::Answer(answer)).await.is_ok() && alive.await.is_ok()
+    }
 }
 
 /// For whoever wants to know how settings came about: it looks and can't act.
@@ -156,6 +174,7 @@ impl Historian {
 
 enum Order {
     Event(Event),
+    Answer(oneshot::Sender<()>),
     History { id: u64, cluster: ClusterName, key: Option<Key>, answer: oneshot::Sender<Result<Vec<Past>, Line>> },
     Submit { id: u64, cluster: ClusterName, plan: Plan, outcomes: mpsc::Sender<Outcome> },
 }
@@ -222,8 +241,14 @@ pub fn spawn(config: Config, connector: Arc<dyn Connector>, clock: Arc<dyn Clock
     let (alerts, _) = broadcast::channel(FEED);
     let (events, _) = broadcast::channel(FEED);
     let stop = Arc::new(Notify::new());
-    let observer =
-        Observer { snapshots, alerts: alerts.clone(), events: events.clone(), stop: Arc::clone(&stop), _alive: alive };
+    let observer = Observer {
+        snapshots,
+        alerts: alerts.clone(),
+        events: events.clone(),
+        stop: Arc::clone(&stop),
+        _alive: alive,
+        _still: None,
+    };
     let commander = Commander { orders, next: Arc::new(AtomicU64::new(1)), stop: Arc::clone(&stop) };
     let mut task = Task {
         engine,
@@ -323,6 +348,9 @@ impl Task {
     fn obey(&mut self, order: Order) {
         match order {
             Order::Event(event) => self.step(event),
+            Order::Answer(answer) => {
+                let _ = answer.send(()); // Whoever asked may have gone.
+            }
             Order::History { id, cluster, key, answer } => {
                 self.histories.insert(id, answer);
                 self.step(Event::History { id, cluster, key });

@@ -8,12 +8,14 @@
 #[doc = include_str!("../docs/protocol.md")]
 pub mod guide {}
 
+pub mod alert;
 pub mod features;
 pub mod finding;
 pub mod frame;
 pub mod membership;
 pub mod observe;
 pub mod probe;
+pub mod record;
 pub mod rpc;
 pub mod settings;
 

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::table::{Style, Table, Tone, cell};
 use super::{host, rfc3339};
+use crate::domain::alert::Seen;
 use crate::domain::finding::{Finding, Severity, Subject};
 use crate::domain::ids::PeerId;
 use crate::domain::snapshot::Cluster;
@@ -61,6 +62,21 @@ impl SubjectDoc {
             Subject::Groups { a, b } => Self::Groups { groups: [a.to_string(), b.to_string()] },
         }
     }
+
+    /// With the names that were known when it was seen.
+    #[must_use]
+    pub fn of(seen: &Seen) -> Self {
+        let name = |n: usize, id: &PeerId| seen.hosts.get(n).map_or_else(|| id.to_string(), ToString::to_string);
+        match &seen.finding.subject {
+            Subject::Watcher => Self::Watcher,
+            Subject::Cluster => Self::Cluster,
+            Subject::Peer(p) => Self::Peer { peer: name(0, p) },
+            Subject::Link { from, to } => Self::Link { from: name(0, from), to: name(1, to) },
+            Subject::Pair { a, b } => Self::Pair { peers: [name(0, a), name(1, b)] },
+            Subject::Group(g) => Self::Group { group: g.to_string() },
+            Subject::Groups { a, b } => Self::Groups { groups: [a.to_string(), b.to_string()] },
+        }
+    }
 }
 
 /// A finding.
@@ -90,12 +106,22 @@ impl FindingDoc {
     /// With the names of `cluster`; with serial numbers where there is none.
     #[must_use]
     pub fn new(cluster: Option<&Cluster>, finding: &Finding) -> Self {
+        Self::about(SubjectDoc::new(cluster, &finding.subject), finding)
+    }
+
+    /// With the names that were known when it was seen.
+    #[must_use]
+    pub fn of(seen: &Seen) -> Self {
+        Self::about(SubjectDoc::of(seen), &seen.finding)
+    }
+
+    fn about(subject: SubjectDoc, finding: &Finding) -> Self {
         Self {
             cluster: finding.cluster.to_string(),
             id: finding.id.to_string(),
             severity: finding.severity.as_str(),
             kind: finding.kind.as_str(),
-            subject: SubjectDoc::new(cluster, &finding.subject),
+            subject,
             since: rfc3339(finding.since),
             text: finding.text.to_string(),
             evidence: finding.evidence.iter().map(ToString::to_string).collect(),

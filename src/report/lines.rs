@@ -6,11 +6,12 @@ use super::connstatus::{Counts, totals};
 use super::findings::{FindingDoc, SubjectDoc};
 use super::rfc3339;
 use super::status::Severities;
+use super::vitals::{SinkVitals, Vitals};
+use crate::domain::alert::Notice;
 use crate::domain::event::Event;
-use crate::domain::finding::{Finding, Transition};
 use crate::domain::ids::ClusterName;
 use crate::domain::snapshot::{Cluster, Snapshot};
-use crate::domain::time::Time;
+use crate::domain::time::{Time, human};
 
 /// A line of `events --json`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -64,22 +65,62 @@ pub struct AlertLine {
     at: String,
     #[serde(flatten)]
     finding: FindingDoc,
+    event_id: Option<String>,
+    seq: Option<u64>,
+    hosts: Vec<String>,
+    raised_at: String,
+    duration_s: Option<u64>,
+    flapping: Option<u32>,
+    acknowledged_by: Option<String>,
 }
 
-/// A transition as a line.
+/// A notice as a line. `event_id` is null where the finding is shown and not told, as by `--once` without a state.
 #[must_use]
-pub fn alert(snapshot: &Snapshot, transition: Transition, finding: &Finding) -> AlertLine {
-    let at = snapshot.at;
-    let finding = FindingDoc::new(named(snapshot, &finding.cluster), finding);
-    AlertLine { kind: "alert", transition: transition.into(), at: rfc3339(at), finding }
+pub fn alert(notice: &Notice, event_id: Option<&str>) -> AlertLine {
+    let alert = &notice.alert;
+    AlertLine {
+        kind: "alert",
+        transition: notice.told.as_str(),
+        at: rfc3339(notice.at),
+        finding: FindingDoc::of(&alert.seen),
+        event_id: event_id.map(ToOwned::to_owned),
+        seq: event_id.map(|_| notice.seq),
+        hosts: alert.seen.hosts.iter().map(ToString::to_string).collect(),
+        raised_at: rfc3339(alert.raised),
+        duration_s: notice.lasted().map(|d| d.as_secs()),
+        flapping: alert.flapping,
+        acknowledged_by: alert.ack.as_ref().map(|a| a.by.to_string()),
+    }
 }
 
-/// A transition as a line of text.
+/// A notice as a line of text.
 #[must_use]
-pub fn alert_text(transition: Transition, finding: &Finding, at: Time) -> String {
-    let word: &str = transition.into();
-    let severity = finding.severity.as_str();
-    format!("{}  {word:<7}  {severity:<8}  {}  {}\n", rfc3339(at), finding.cluster, finding.text)
+pub fn alert_text(notice: &Notice) -> String {
+    let alert = &notice.alert;
+    let finding = &alert.seen.finding;
+    let mut more = String::new();
+    let mut add = |text: String| {
+        more.push_str(if more.is_empty() { "  (" } else { ", " });
+        more.push_str(&text);
+    };
+    if let Some(changes) = alert.flapping {
+        add(format!("flapping, {changes} changes"));
+    }
+    if let Some(before) = notice.before {
+        add(format!("was {}", before.as_str()));
+    }
+    if let Some(ack) = &alert.ack {
+        let why = if ack.reason.as_str().is_empty() { String::new() } else { format!(": {}", ack.reason) };
+        add(format!("{} looks after it{why}", ack.by));
+    }
+    if let Some(lasted) = notice.lasted() {
+        add(format!("after {}", human(lasted)));
+    }
+    if !more.is_empty() {
+        more.push(')');
+    }
+    let (word, severity) = (notice.told.as_str(), finding.severity.as_str());
+    format!("{}  {word:<12}  {severity:<8}  {}  {}{more}\n", rfc3339(notice.at), finding.cluster, finding.text)
 }
 
 /// A line of `watch --json` that says that the watch lives, and what it sees.
@@ -92,11 +133,42 @@ pub struct HeartbeatLine {
     counts: Counts,
     severities: Severities,
     dropped: u64,
+    seq: u64,
+    sinks: Vec<SinkLine>,
+    troubles: Vec<String>,
 }
 
-/// The sign of life.
+/// How a way out fares.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct SinkLine {
+    name: String,
+    waiting: u64,
+    delivered: u64,
+    dropped: u64,
+    by_fellow: u64,
+    failures: u64,
+    last_success: Option<String>,
+    last_error: Option<String>,
+}
+
+impl SinkLine {
+    fn new(sink: &SinkVitals) -> Self {
+        Self {
+            name: sink.name.clone(),
+            waiting: sink.waiting,
+            delivered: sink.delivered,
+            dropped: sink.dropped,
+            by_fellow: sink.by_fellow,
+            failures: sink.failures,
+            last_success: sink.succeeded.map(rfc3339),
+            last_error: sink.error.clone(),
+        }
+    }
+}
+
+/// The sign of life, with how the watch itself fares.
 #[must_use]
-pub fn heartbeat(snapshot: &Snapshot, only: Option<&str>, at: Time) -> HeartbeatLine {
+pub fn heartbeat(snapshot: &Snapshot, only: Option<&str>, vitals: &Vitals, at: Time) -> HeartbeatLine {
     HeartbeatLine {
         kind: "heartbeat",
         at: rfc3339(at),
@@ -104,14 +176,33 @@ pub fn heartbeat(snapshot: &Snapshot, only: Option<&str>, at: Time) -> Heartbeat
         counts: totals(snapshot, only),
         severities: Severities::all(snapshot, only),
         dropped: snapshot.dropped,
+        seq: vitals.seq,
+        sinks: vitals.sinks.iter().map(SinkLine::new).collect(),
+        troubles: vitals.troubles(at),
     }
 }
 
 /// The sign of life as a line of text.
 #[must_use]
-pub fn heartbeat_text(snapshot: &Snapshot, only: Option<&str>, at: Time) -> String {
+pub fn heartbeat_text(snapshot: &Snapshot, only: Option<&str>, vitals: &Vitals, at: Time) -> String {
     let sum = Severities::all(snapshot, only);
     let counts = totals(snapshot, only).text();
-    let findings = format!("{} critical, {} warning, {} notice", sum.critical, sum.warning, sum.notice);
-    format!("{}  alive    {counts}; {findings}\n", rfc3339(at))
+    let mut text = format!(
+        "{}  alive         {counts}; {} critical, {} warning, {} notice",
+        rfc3339(at),
+        sum.critical,
+        sum.warning,
+        sum.notice
+    );
+    for sink in vitals.sinks.iter().filter(|s| s.failures > 0 || s.dropped > 0) {
+        text.push_str(&format!("; sink {}: {} waiting, {} dropped", sink.name, sink.waiting, sink.dropped));
+        if let Some(error) = &sink.error {
+            text.push_str(&format!(", fails: {error}"));
+        }
+    }
+    for trouble in vitals.troubles(at) {
+        text.push_str(&format!("; {trouble}"));
+    }
+    text.push('\n');
+    text
 }

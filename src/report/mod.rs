@@ -15,11 +15,13 @@ pub mod history;
 pub mod inconsistencies;
 pub mod lines;
 pub mod list;
+pub mod metrics;
 pub mod settings;
 pub mod status;
 pub mod table;
 #[cfg(test)]
 mod tests;
+pub mod vitals;
 
 use std::time::Duration;
 

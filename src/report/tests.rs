@@ -256,14 +256,31 @@ fn c22_maintenance_is_told_and_what_it_hides_is_no_unknown() {
 fn lines_of_events_and_watch() {
     let s = snapshot();
     let cluster = &s.clusters[0];
-    let finding = &cluster.findings[0];
+    let seen = Seen::of(Some(cluster), cluster.findings[0].clone());
+    let alert = Alert { seen, raised: s.at.before(Duration::from_secs(134)), flapping: None, ack: None };
+    let raised = Notice { seq: 7, at: s.at, told: Told::Raised, alert, before: None };
+    let ack = Ack { by: Line::new("ann@noc"), at: s.at, reason: Line::new("new cable") };
+    let over = Alert { flapping: Some(7), ack: Some(ack), ..raised.alert.clone() };
+    let over = Notice { seq: 8, told: Told::Cleared, alert: over, ..raised.clone() };
+    let sink = SinkVitals {
+        name: "webhook".into(),
+        waiting: 3,
+        dropped: 2,
+        failures: 4,
+        error: Some("http://127.0.0.1:9/ answers 500".into()),
+        ..SinkVitals::default()
+    };
+    let vitals = Vitals { seq: 8, turn: Some(s.at), picture: Some(s.at), sinks: vec![sink], ..Vitals::default() };
     let text = [
         line(&lines::event(&s, &s.events[0])),
         lines::event_text(&s, &s.events[0]),
-        line(&lines::alert(&s, Transition::Raised, finding)),
-        lines::alert_text(Transition::Cleared, finding, s.at),
-        line(&lines::heartbeat(&s, None, s.at)),
-        lines::heartbeat_text(&s, None, s.at),
+        line(&lines::alert(&raised, Some("4f1d8f1d2c3b-7"))),
+        line(&lines::alert(&raised, None)),
+        lines::alert_text(&raised),
+        lines::alert_text(&over),
+        line(&lines::alert(&over, Some("4f1d8f1d2c3b-8"))),
+        line(&lines::heartbeat(&s, None, &vitals, s.at)),
+        lines::heartbeat_text(&s, None, &vitals, s.at),
     ];
     assert!(text.iter().all(|l| l.lines().count() == 1 && l.ends_with('\n')));
     insta::assert_snapshot!("lines", text.concat());

@@ -3,14 +3,15 @@
 use ratatui::layout::Rect;
 use strum::IntoEnumIterator;
 
+use crate::app::alarms::Count;
 use crate::app::mouse::Hit;
 use crate::app::settings::FeatureOrder;
 use crate::app::{App, View, plural};
 use crate::domain::{Severity, Time, time};
 use crate::ui::glyphs::severity_role;
 use crate::ui::pen::{Pen, Piece, piece};
-use crate::ui::text;
 use crate::ui::theme::Role;
+use crate::ui::{past, text};
 
 /// Draws the frame and gives the body.
 pub fn draw(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) -> Rect {
@@ -19,11 +20,13 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) -> Rect {
     let last = Rect { y: area.bottom() - 1, height: 1, ..area };
     // A free line above the body when there is room for calm.
     let top = if area.height >= 20 { 3 } else { 2 };
-    let mut bottom = 1;
+    let strip = past::height(app, area.height);
+    let mut bottom = 1 + strip;
+    past::draw(pen, Rect { y: last.y - strip, height: strip, ..area }, app, now);
     match app.filter().typing.as_ref().filter(|_| app.overlay().is_none()) {
         Some(field) => {
-            bottom = 2;
-            filter_field(pen, Rect { y: last.y - 1, ..last }, app, field.as_str(), now);
+            bottom += 1;
+            filter_field(pen, Rect { y: last.y - strip - 1, ..last }, app, field.as_str(), now, last);
         }
         None => hints(pen, last, app, now),
     }
@@ -78,6 +81,10 @@ fn must_have(pen: &Pen<'_>, app: &App, now: Time) -> Vec<Piece> {
         pieces.push(piece(" ", Role::Header));
         pieces.push(piece(format!(" {text} "), role));
     };
+    // First, so that no narrow screen can lose it.
+    if let Some(past) = past::badge(pen, app, now) {
+        badge(past, Role::BadgeLoud);
+    }
     if app.options().lab {
         badge("LAB".into(), Role::Badge);
     }
@@ -105,11 +112,19 @@ fn must_have(pen: &Pen<'_>, app: &App, now: Time) -> Vec<Piece> {
         several => badge(format!("MAINTENANCE {}", several.len()), Role::Badge),
     }
     let mut any = false;
-    for (severity, count) in app.finding_counts() {
-        if count > 0 && !(any && severity == Severity::Notice) {
+    for count in app.counts() {
+        let Count { severity, all, acked, silenced } = count;
+        if all > 0 && !(any && severity == Severity::Notice) {
             any = true;
-            let text = format!("  {} {count} {}", pen.glyphs().finding, severity.as_str());
-            pieces.push(piece(text, severity_role(severity)));
+            let quiet = match (acked, silenced) {
+                (0, 0) => String::new(),
+                (n, 0) => format!(" ({n} ack)"),
+                (0, n) => format!(" ({n} silenced)"),
+                (a, s) => format!(" ({a} ack, {s} silenced)"),
+            };
+            let text = format!("  {} {all} {}{quiet}", pen.glyphs().finding, severity.as_str());
+            // What somebody looks after is no longer loud.
+            pieces.push(piece(text, if count.open() > 0 { severity_role(severity) } else { Role::Muted }));
         }
     }
     pieces
@@ -137,7 +152,7 @@ fn nice_to_have(app: &App, now: Time) -> Vec<Vec<Piece>> {
 
 fn freshness(app: &App, now: Time) -> Piece {
     match (app.freshness(now), app.newest_row(now)) {
-        (Some(age), _) if app.paused_at().is_some() => piece(format!("was {}", time::human(age)), Role::Warn),
+        (Some(age), _) if app.stands_still() => piece(format!("was {}", time::human(age)), Role::Warn),
         (Some(age), _) => piece(format!("live {}", time::human(age)), Role::Ok),
         (None, Some(age)) => piece(format!("no news for {}", text::calm_span(age)), Role::Crit),
         (None, None) => piece("no news yet", Role::Unknown),
@@ -172,6 +187,7 @@ fn tabs(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) {
     if !app.marks().is_empty() {
         notes.push(format!("{} marked", app.marks().len()));
     }
+    notes.extend(app.quiet_note());
     if !app.filter().text.is_empty() {
         let (shown, all) = app.hits(now);
         notes.push(format!("filter: {} ({shown}/{all})", app.filter().text));
@@ -197,7 +213,7 @@ fn tabs(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) {
 }
 
 /// The field, the number of its hits, and below it what can be typed, or what is wrong.
-fn filter_field(pen: &mut Pen<'_>, area: Rect, app: &App, field: &str, now: Time) {
+fn filter_field(pen: &mut Pen<'_>, area: Rect, app: &App, field: &str, now: Time, last: Rect) {
     let (shown, all) = app.hits(now);
     let hits = format!("{shown} of {all} ");
     let wide = u16::try_from(text::width(&hits)).unwrap_or(0);
@@ -209,7 +225,7 @@ fn filter_field(pen: &mut Pen<'_>, area: Rect, app: &App, field: &str, now: Time
     pen.put(x, area.y, 1, " ", Role::Selection);
     let role = if shown == 0 && all > 0 { Role::Warn } else { Role::Muted };
     pen.put(area.right().saturating_sub(wide), area.y, wide, &hits, role);
-    let below = Rect { x: area.x + 1, y: area.y + 1, width: area.width.saturating_sub(2), height: 1 };
+    let below = Rect { x: last.x + 1, y: last.y, width: last.width.saturating_sub(2), height: 1 };
     let fields = app.vocabulary().listed();
     let help = format!("text  !text  {fields}   Esc ends  Enter keeps  Tab completes");
     let (told, role) = app.filter().problem().map_or((help, Role::Muted), |p| (p.to_owned(), Role::Warn));
@@ -241,7 +257,10 @@ pub fn toast(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) {
     };
     let text = text::cut(&format!(" {} ", toast.text), usize::from(area.width) - 2, pen.glyphs().ellipsis);
     let width = u16::try_from(text::width(&text)).unwrap_or(0);
-    // A field that is being typed into is not covered.
-    let up = if app.filter().typing.is_some() && app.overlay().is_none() { 3 } else { 2 };
+    // A field that is being typed into is not covered, nor is the time line.
+    let field = app.filter().typing.is_some() && app.overlay().is_none();
+    // The question about a host key may reach down to its buttons there.
+    let asked = app.questions().open().is_some();
+    let up = if asked { 1 } else { 2 + u16::from(field) + past::height(app, area.height) };
     pen.put(area.right() - 1 - width, area.bottom() - up, width, &text, role);
 }

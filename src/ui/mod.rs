@@ -4,6 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 mod acts;
+mod alarms;
 pub mod colour;
 mod connections;
 pub mod dump;
@@ -16,6 +17,7 @@ mod mesh;
 mod overlay;
 mod palette;
 mod panel;
+mod past;
 mod pen;
 mod settings;
 pub mod text;
@@ -69,8 +71,9 @@ fn draw_all(pen: &mut Pen<'_>, app: &App, now: Time) {
     } else {
         view(pen, body, app, now);
     }
-    frame::toast(pen, area, app, now);
     overlay::draw(pen, area, app, now);
+    // Above everything: a refusal that nobody sees is none.
+    frame::toast(pen, area, app, now);
 }
 
 fn view(pen: &mut Pen<'_>, body: Rect, app: &App, now: Time) {

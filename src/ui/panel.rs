@@ -10,7 +10,7 @@ use crate::ui::glyphs::severity_role;
 use crate::ui::list::{self, Column, Shape};
 use crate::ui::pen::{Pen, Piece, above, below, piece};
 use crate::ui::theme::Role;
-use crate::ui::{settings, text};
+use crate::ui::{alarms, settings, text};
 
 const fn column(title: &'static str, width: u16, from_width: u16) -> Column {
     Column { title, width, from_width }
@@ -21,10 +21,12 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, app: &App, panel: &Panel, now: Time) 
     let len = app.panel_len(panel, now);
     let title = match panel.kind {
         PanelKind::Overview => return,
-        PanelKind::Log => "Command log",
-        PanelKind::Notices => "Past toasts",
-        PanelKind::Sessions => "Sessions on the peers; one of each is this console's",
-        PanelKind::Columns => "Columns",
+        PanelKind::Log => "Command log".to_owned(),
+        PanelKind::Notices => "Past toasts".to_owned(),
+        PanelKind::Sessions => "Sessions on the peers; one of each is this console's".to_owned(),
+        PanelKind::Columns => "Columns".to_owned(),
+        PanelKind::Silences => "Silences: what is not told, until when, and why".to_owned(),
+        PanelKind::Recent => alarms::recent_title(app, now),
         PanelKind::Changes | PanelKind::Conflicts | PanelKind::Versions | PanelKind::Pick(_) => {
             return settings_list(pen, area, app, panel, len, now);
         }
@@ -38,10 +40,12 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, app: &App, panel: &Panel, now: Time) 
         | PanelKind::Changes
         | PanelKind::Conflicts
         | PanelKind::Versions
-        | PanelKind::Pick(_) => 130,
+        | PanelKind::Pick(_)
+        | PanelKind::Silences
+        | PanelKind::Recent => 130,
     };
     let height = u16::try_from(len + 8).unwrap_or(u16::MAX).clamp(8, area.height.saturating_sub(2).max(8));
-    let inner = pen.dialog(area, (area.width - 2).min(wide), height.min(area.height), title);
+    let inner = pen.dialog(area, (area.width - 2).min(wide), height.min(area.height), &title);
     let body = Rect { height: inner.height.saturating_sub(1), ..inner };
     if len == 0 {
         for (y, line) in (body.y..body.bottom()).zip(text::wrap(&empty(app, panel), usize::from(body.width), 3, "")) {
@@ -49,7 +53,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, app: &App, panel: &Panel, now: Time) 
         }
     } else {
         // What is cut in its line stands in full below the list.
-        let whole = selected_text(app, panel, len);
+        let whole = selected_text(app, panel, len, now);
         let wrapped = text::wrap(&whole, usize::from(body.width), 3, pen.glyphs().ellipsis);
         let room = usize::from(body.width).saturating_sub(24);
         let below_list = if text::width(&whole) > room && body.height > 5 { wrapped } else { Vec::new() };
@@ -84,11 +88,16 @@ fn settings_list(pen: &mut Pen<'_>, area: Rect, app: &App, panel: &Panel, len: u
 }
 
 /// The text of the selected line, where lines are sentences.
-fn selected_text(app: &App, panel: &Panel, len: usize) -> String {
+fn selected_text(app: &App, panel: &Panel, len: usize, now: Time) -> String {
     let (query, place) = (panel.query.as_str(), panel.place(len));
     match panel.kind {
         PanelKind::Log => app.log_lines(query).get(place).map(|e| e.text.clone()).unwrap_or_default(),
         PanelKind::Notices => app.notice_lines(query).get(place).map(|n| n.text.clone()).unwrap_or_default(),
+        PanelKind::Silences => {
+            let lines = app.silence_lines(query);
+            lines.get(place).map(|s| format!("{}: {}", app.matcher_words(&s.matcher), s.reason)).unwrap_or_default()
+        }
+        PanelKind::Recent => app.recent_lines(query, now).get(place).map(|l| l.text.clone()).unwrap_or_default(),
         PanelKind::Overview
         | PanelKind::Sessions
         | PanelKind::Columns
@@ -120,6 +129,8 @@ fn empty(app: &App, panel: &Panel) -> String {
             ),
         },
         PanelKind::Columns => "This view has no columns to choose.".to_owned(),
+        PanelKind::Silences => "Nothing is silenced, and nothing was lately.".to_owned(),
+        PanelKind::Recent => alarms::nothing_changed(app),
     }
 }
 
@@ -135,6 +146,8 @@ fn foot(pen: &mut Pen<'_>, area: Rect, panel: &Panel) {
         PanelKind::Overview | PanelKind::Log | PanelKind::Notices | PanelKind::Sessions => {
             &[("Esc", "closes"), ("j k", "move"), ("/", "searches"), ("U", "local/UTC")]
         }
+        PanelKind::Silences => &[("x", "ends it"), ("Esc", "closes"), ("j k", "move"), ("/", "searches")],
+        PanelKind::Recent => &[("s", "further back"), ("Esc", "closes"), ("j k", "move"), ("/", "searches")],
         PanelKind::Changes | PanelKind::Conflicts | PanelKind::Versions | PanelKind::Pick(_) => {
             settings::lists::keys(panel.kind)
         }
@@ -153,6 +166,8 @@ fn lines(pen: &mut Pen<'_>, area: Rect, app: &App, panel: &Panel, len: usize, no
     let shape = |columns| Shape { cursor: Some(place), ..Shape::new(columns) };
     match panel.kind {
         PanelKind::Overview | PanelKind::Changes | PanelKind::Conflicts | PanelKind::Versions | PanelKind::Pick(_) => {}
+        PanelKind::Silences => alarms::silences(pen, area, app, panel, now),
+        PanelKind::Recent => alarms::recent(pen, area, app, panel, now),
         PanelKind::Log => {
             let entries = app.log_lines(query);
             let columns = [column("time", 13, 0), column("by", 6, 60), column("command and outcome", 60, 0)];

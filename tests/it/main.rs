@@ -1,6 +1,7 @@
 //! One integration binary; a module a part.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod alarms_view;
 mod alerts;
 mod app;
 mod app_acts;
@@ -17,9 +18,11 @@ mod hostile;
 mod keys;
 mod lab;
 mod layering;
+mod look_back;
 mod oneshot;
 mod oneshot_alone;
 mod oneshot_settings;
+mod record;
 mod reload;
 mod replica;
 mod settings;
@@ -30,4 +33,5 @@ mod terminal_acts;
 mod terminal_side;
 mod themes;
 mod ui;
+mod watching;
 mod whole;

@@ -1,14 +1,36 @@
 //! Where alerts go. Each sink takes notices in order and says whether it has them; whoever calls it keeps what it
 //! has not confirmed, waits longer after each failure, and never lets one sink wait for another.
 
+mod alertmanager;
+mod command;
+mod fields;
+mod file;
+mod http;
+mod journald;
+mod mail;
+mod secret;
+mod syslog;
+mod tls;
+mod webhook;
+
 use std::fmt;
 use std::future::Future;
-use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use alertmanager::AlertmanagerSpec;
+pub use command::CommandSpec;
+pub use file::FileSpec;
+pub use http::{Remote, Url};
+pub use journald::JournaldSpec;
+pub use mail::{MailSpec, MailTls, Mailbox};
+pub use secret::SecretRef;
+pub use syslog::{Facility, SyslogSpec, Way};
+pub use webhook::{Target, WebhookSpec};
+
 use crate::domain::alert::Notice;
+use crate::domain::time::human;
 
 /// A notice with the forms that every sink may need.
 #[derive(Clone, Debug)]
@@ -96,6 +118,11 @@ pub trait Sink: Send {
         None
     }
 
+    /// What is wrong though deliveries succeed, as one of two other sides that is down; `None`: nothing.
+    fn trouble(&self) -> Option<String> {
+        None
+    }
+
     /// Reminds the other side of all that is raised; what is not there is over.
     fn remind<'a>(&'a mut self, _raised: &'a [Telling]) -> Delivery<'a> {
         Box::pin(async { Ok(()) })
@@ -107,11 +134,42 @@ pub trait Sink: Send {
 pub enum Spec {
     /// Lines into a file that is rotated.
     File(FileSpec),
+    /// Entries of the systemd journal.
+    Journald(JournaldSpec),
+    /// RFC 5424 over UDP, TCP or TLS.
+    Syslog(SyslogSpec),
+    /// JSON by HTTP POST.
+    Webhook(WebhookSpec),
+    /// Alertmanager's API v2.
+    Alertmanager(AlertmanagerSpec),
+    /// Mail by SMTP.
+    Mail(MailSpec),
+    /// A program that is started for each notice.
+    Command(CommandSpec),
 }
 
-/// See [`Spec::File`].
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct FileSpec {
-    /// Where.
-    pub path: PathBuf,
+/// Makes a way out of what the fleet file says of it. `watcher`: who tells, in what it sends. Nothing is opened or
+/// connected to before something is handed over.
+///
+/// # Errors
+/// When it can't be made at all, in words. None of today's can fail here.
+pub fn build(spec: &Spec, watcher: &str) -> Result<Box<dyn Sink>, String> {
+    let watcher: Arc<str> = watcher.into();
+    Ok(match spec.clone() {
+        Spec::File(spec) => Box::new(file::File::new(spec)),
+        Spec::Journald(spec) => Box::new(journald::Journald::new(spec, watcher)),
+        Spec::Syslog(spec) => Box::new(syslog::Syslog::new(spec, watcher)),
+        Spec::Webhook(spec) => Box::new(webhook::Webhook::new(spec)),
+        Spec::Alertmanager(spec) => Box::new(alertmanager::Alertmanager::new(spec, watcher)),
+        Spec::Mail(spec) => Box::new(mail::Mail::new(spec, watcher)),
+        Spec::Command(spec) => Box::new(command::Command::new(spec, watcher)),
+    })
+}
+
+/// Waits for `what` no longer than `limit`; `doing` names it in the failure.
+async fn within<T>(limit: Duration, doing: &str, what: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    match tokio::time::timeout(limit, what).await {
+        Ok(done) => done,
+        Err(_) => Err(Failure::later(format!("{doing}: no answer within {}", human(limit)))),
+    }
 }

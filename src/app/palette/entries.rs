@@ -17,6 +17,7 @@ pub(super) const VERBS: &[(&str, &str, &str)] = &[
     ("cluster", "NAME", "go into this cluster"),
     ("view", "NAME", "this view"),
     ("columns", "NAME...", "these columns, in this order; `usual` for the usual ones"),
+    ("at", "TIME", "look back: 14:03, 14:03:22, 2026-03-14 14:03, -10m, start, end"),
     ("fault", "KIND ...", "bring a fault into this lab"),
 ];
 
@@ -125,6 +126,8 @@ impl App {
             "columns" if self.list().is_none() => "the grid has no columns to choose: Enter on a row lists its links",
             "cluster" if !self.has_clusters() => "the fleet has one cluster",
             "fault" if self.options.read_only => "this console is read-only",
+            "fault" if self.past.is_some() => crate::app::past::IN_THE_PAST,
+            "at" if self.past.is_none() => return self.no_look_back(),
             "sort" | "filter" | "columns" if self.base_scope() != self.view_scope() => "works in a view",
             _ => return None,
         };
@@ -173,6 +176,7 @@ impl App {
                 };
                 self.picture().clusters.iter().map(line).collect()
             }
+            "at" => named(vec!["-10m", "-1h", "start", "end"]),
             "peer" => self.peer_words(),
             "fault" => self.fault_words(before),
             _ => Vec::new(),

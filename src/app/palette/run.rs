@@ -125,12 +125,12 @@ impl App {
             return Err(format!("{verb}: {why}"));
         }
         let rest = rest.trim();
-        self.check(verb, rest)?;
+        self.check(verb, rest, now)?;
         Ok(Wanted::Verb(verb, rest.to_owned()))
     }
 
     /// Whether what follows the verb is known; names are taken whole only.
-    fn check(&self, verb: &str, rest: &str) -> Result<(), String> {
+    fn check(&self, verb: &str, rest: &str, now: Time) -> Result<(), String> {
         let known = || self.values(verb, "").into_iter().map(|(name, _)| name).collect::<Vec<_>>();
         let missing = |what: &str| {
             let names = known();
@@ -159,6 +159,7 @@ impl App {
                     missing(if verb == "sort" { "order" } else { verb })
                 }
             }
+            "at" => self.moment_typed(rest, now).map(|_| ()),
             "columns" => {
                 let names = known();
                 let unknown = rest.split_whitespace().find(|w| !names.iter().any(|n| n == w));
@@ -172,6 +173,11 @@ impl App {
     fn run_verb(&mut self, verb: &str, rest: &str, now: Time) -> Vec<Cmd> {
         match verb {
             "theme" => self.theme = Some(rest.to_owned()),
+            "at" => {
+                let at = self.moment_typed(rest, now).ok();
+                self.leave_overlays();
+                return self.look_back(at, now);
+            }
             "sort" => self.sort_by(rest, now),
             "filter" => self.set_filter(rest),
             "peer" => {

@@ -288,6 +288,9 @@ impl App {
 
     /// Enter in a form.
     pub(in crate::app) fn take_form(&mut self, now: Time) -> Vec<Cmd> {
+        if let Some(cmds) = self.take_alarm_form(now) {
+            return cmds;
+        }
         let Some(Overlay::Form(form)) = &self.overlay else { return Vec::new() };
         let form = form.clone();
         if self.tree().is_none_or(|t| t.cluster_id != form.cluster) {
@@ -315,11 +318,12 @@ impl App {
                 Edit::RenameGroup { group: group.clone(), name: GroupName::new(form.name()) }
             }
             Purpose::Setname => Edit::SetName { name: Line::new(form.name()) },
+            Purpose::Acknowledge(_) | Purpose::Silence(_) => return Vec::new(),
         };
         let action = match &form.purpose {
             Purpose::Addgroup => Action::Addgroup,
             Purpose::Renamegroup(_) => Action::Renamegroup,
-            Purpose::Setname | Purpose::Value { .. } => Action::Setname,
+            Purpose::Setname | Purpose::Value { .. } | Purpose::Acknowledge(_) | Purpose::Silence(_) => Action::Setname,
         };
         let about = form.name().to_owned();
         match self.draft(action, about, vec![edit], Vec::new()) {

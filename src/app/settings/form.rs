@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use super::json;
 use crate::app::field::{Edit as Typed, TextField};
-use crate::app::keys::Key as Press;
+use crate::app::keys::{Code, Key as Press};
+use crate::domain::alert::Matcher;
 use crate::domain::settings::{ModeId, Value, secrets};
-use crate::domain::{FeatureName, GroupId, Line};
+use crate::domain::{FeatureName, FindingId, GroupId, Line};
 
 /// Longest value that is typed in a form, in characters; longer ones are for `$EDITOR`.
 pub const FORM_MAX: usize = 8000;
@@ -28,6 +29,10 @@ pub enum Purpose {
     Renamegroup(GroupId),
     /// The cluster is called so.
     Setname,
+    /// Somebody looks after this finding.
+    Acknowledge(FindingId),
+    /// One of these, by its word, is not told for a while.
+    Silence(Vec<(String, Matcher)>),
 }
 
 /// How the text of a field becomes a value.
@@ -54,6 +59,8 @@ pub struct Field {
     pub kind: Kind,
     /// What is typed.
     pub text: TextField,
+    /// Texts that Up and Down offer; any other may be typed all the same.
+    pub options: Vec<String>,
 }
 
 /// A form that is open.
@@ -77,6 +84,21 @@ pub struct Form {
     pub opener: Option<Press>,
 }
 
+impl Field {
+    /// The next of its options, or the one before.
+    fn offer(&mut self, forward: bool) {
+        let n = self.options.len();
+        let at = self.options.iter().position(|o| o == self.text.as_str());
+        let next = match (at, forward) {
+            (None, true) => 0,
+            (None, false) => n - 1,
+            (Some(at), true) => (at + 1) % n,
+            (Some(at), false) => (at + n - 1) % n,
+        };
+        self.text = TextField::new(&self.options[next]);
+    }
+}
+
 impl Form {
     /// A form for a value: a field for each scalar of a flat table, else one for JSON.
     #[must_use]
@@ -90,7 +112,8 @@ impl Form {
     /// A form for a name.
     #[must_use]
     pub fn of_name(cluster: Line, purpose: Purpose, title: String, name: &str) -> Self {
-        let fields = vec![Field { name: "name".into(), kind: Kind::Text, text: TextField::new(name) }];
+        let fields =
+            vec![Field { name: "name".into(), kind: Kind::Text, text: TextField::new(name), options: Vec::new() }];
         Self { cluster, purpose, title, fields, at: 0, told: String::new(), is_table: false, opener: None }
     }
 
@@ -98,13 +121,23 @@ impl Form {
     #[must_use]
     pub fn of_text(cluster: Line, purpose: Purpose, title: String, text: &str, told: String) -> Self {
         let one_line: String = text.split('\n').map(str::trim).collect::<Vec<_>>().join(" ");
-        let field = Field { name: "".into(), kind: Kind::Json, text: TextField::long(&one_line, FORM_MAX) };
+        let field = Field {
+            name: "".into(),
+            kind: Kind::Json,
+            text: TextField::long(&one_line, FORM_MAX),
+            options: Vec::new(),
+        };
         Self { cluster, purpose, title, fields: vec![field], at: 0, told, is_table: false, opener: None }
     }
 
     /// Gives a key to the field; whether the field took it.
     pub fn key(&mut self, key: Press) -> bool {
         let Some(field) = self.fields.get_mut(self.at) else { return false };
+        if let (Code::Up | Code::Down, false) = (key.code, field.options.is_empty()) {
+            field.offer(key.code == Code::Down);
+            self.told.clear();
+            return true;
+        }
         match field.text.key(key) {
             Typed::Changed => {
                 self.told.clear();
@@ -158,7 +191,11 @@ impl Form {
     pub fn is_value(&self) -> bool {
         match self.purpose {
             Purpose::Value { .. } => true,
-            Purpose::Addgroup | Purpose::Renamegroup(_) | Purpose::Setname => false,
+            Purpose::Addgroup
+            | Purpose::Renamegroup(_)
+            | Purpose::Setname
+            | Purpose::Acknowledge(_)
+            | Purpose::Silence(_) => false,
         }
     }
 
@@ -185,7 +222,7 @@ impl Form {
 
 fn json_field(value: Option<&Value>) -> Field {
     let text = value.map_or_else(String::new, ToString::to_string);
-    Field { name: "".into(), kind: Kind::Json, text: TextField::long(&text, FORM_MAX) }
+    Field { name: "".into(), kind: Kind::Json, text: TextField::long(&text, FORM_MAX), options: Vec::new() }
 }
 
 /// A field for each value of a table of scalars; `None` for anything else, or what would not fit.
@@ -205,7 +242,12 @@ fn fields(value: &Value) -> Option<Vec<Field>> {
             Value::List(_) | Value::Table(_) => return None,
         };
         let fits = text.chars().count() <= FORM_MAX;
-        fits.then(|| Field { name: Arc::clone(name), kind, text: TextField::long(&text, FORM_MAX) })
+        fits.then(|| Field {
+            name: Arc::clone(name),
+            kind,
+            text: TextField::long(&text, FORM_MAX),
+            options: Vec::new(),
+        })
     };
     table.iter().map(field).collect()
 }

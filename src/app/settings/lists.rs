@@ -51,7 +51,9 @@ impl App {
             | PanelKind::Log
             | PanelKind::Notices
             | PanelKind::Sessions
-            | PanelKind::Columns => Vec::new(),
+            | PanelKind::Columns
+            | PanelKind::Silences
+            | PanelKind::Recent => Vec::new(),
         }
     }
 

@@ -279,7 +279,9 @@ impl App {
             | PanelKind::Log
             | PanelKind::Notices
             | PanelKind::Sessions
-            | PanelKind::Columns => return,
+            | PanelKind::Columns
+            | PanelKind::Silences
+            | PanelKind::Recent => return,
         }
         let Some(panel) = self.panel() else { return };
         let keys = self.list_keys(kind, panel.query.as_str());

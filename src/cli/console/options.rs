@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 
+use super::past::Past;
 use crate::app::palette::FaultKind;
 use crate::app::{Diagnosis, DiagnosisRequest, Keymap};
 use crate::cli::follow::ThemesNow;
@@ -60,6 +61,14 @@ pub struct ConsoleOptions {
     pub shells: Option<Shells>,
     /// Asks peers for the past of settings; `None`: nobody is asked.
     pub historian: Option<Historian>,
+    /// What can be looked back into; `None`: nothing.
+    pub past: Option<Past>,
+    /// The pictures are those of a recording: there is no present.
+    pub replay: bool,
+    /// Where acknowledgements and silences stand: the state of the watch; `None`: nowhere.
+    pub alarms: Option<PathBuf>,
+    /// Who sits here, as `user@host`: the author of acknowledgements and silences.
+    pub author: String,
     /// When the process started, for the log.
     pub started: Instant,
 }
@@ -103,6 +112,10 @@ impl Default for ConsoleOptions {
             dumps: None,
             shells: None,
             historian: None,
+            past: None,
+            replay: false,
+            alarms: None,
+            author: String::new(),
             started: Instant::now(),
         }
     }

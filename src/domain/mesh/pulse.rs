@@ -54,6 +54,19 @@ impl Pulse {
         self.newest = rtt.map_or(0, us);
     }
 
+    /// What is kept: a code for each ping, oldest first, and one more than the microseconds of the newest round trip
+    /// (0: there is none). For recordings (B6).
+    #[must_use]
+    pub fn parts(&self) -> ([u8; PULSE_LEN], u32) {
+        (self.beats, self.newest)
+    }
+
+    /// Of what [`Pulse::parts`] told.
+    #[must_use]
+    pub fn of_parts(beats: [u8; PULSE_LEN], newest: u32) -> Self {
+        Self { beats, newest }
+    }
+
     /// The pings, oldest first.
     pub fn beats(&self) -> impl Iterator<Item = Beat> + '_ {
         self.beats.iter().map(|b| match *b {

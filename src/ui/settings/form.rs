@@ -40,7 +40,11 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, form: &Form) {
             let shown = acts::tail(field.text.as_str(), usize::from(left.saturating_sub(2)));
             let x = pen.put(x, y, left, shown, Role::Text);
             if focused {
-                pen.put(x, y, 1, " ", Role::Selection);
+                let x = pen.put(x, y, 1, " ", Role::Selection);
+                if !field.options.is_empty() {
+                    let words = format!(" {}", field.options.join("  "));
+                    pen.put_cut(x, y, inner.right().saturating_sub(x), &words, Role::Muted);
+                }
             }
         }
     }
@@ -49,6 +53,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, form: &Form) {
         pen.put_cut(inner.x, foot, inner.width, &form.told, Role::Warn);
     }
     let (does, json) = if form.is_value() { (" stages it   ", true) } else { (" does it   ", false) };
+    let offers = form.fields.get(form.at).is_some_and(|f| !f.options.is_empty());
     let mut keys = vec![
         piece("Enter", Role::Key),
         piece(does, Role::Muted),
@@ -57,6 +62,9 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, form: &Form) {
     ];
     if form.fields.len() > 1 {
         keys.extend([piece("Tab", Role::Key), piece(" next field   ", Role::Muted)]);
+    }
+    if offers {
+        keys.extend([piece("Up Down", Role::Key), piece(" choose   ", Role::Muted)]);
     }
     if json {
         keys.extend([piece("Ctrl-e", Role::Key), piece(" fields or JSON", Role::Muted)]);

@@ -37,9 +37,13 @@ pub fn title(app: &App, kind: PanelKind) -> String {
             _ => "History".to_owned(),
         },
         PanelKind::Pick(pick) => app.pick_title(pick),
-        PanelKind::Overview | PanelKind::Log | PanelKind::Notices | PanelKind::Sessions | PanelKind::Columns => {
-            String::new()
-        }
+        PanelKind::Overview
+        | PanelKind::Log
+        | PanelKind::Notices
+        | PanelKind::Sessions
+        | PanelKind::Columns
+        | PanelKind::Silences
+        | PanelKind::Recent => String::new(),
     }
 }
 
@@ -56,9 +60,13 @@ pub fn empty(app: &App, kind: PanelKind) -> String {
             Some(Some(Ok(_))) => "It was never written.".to_owned(),
         },
         PanelKind::Pick(_) => "There is nothing else to pick.".to_owned(),
-        PanelKind::Overview | PanelKind::Log | PanelKind::Notices | PanelKind::Sessions | PanelKind::Columns => {
-            String::new()
-        }
+        PanelKind::Overview
+        | PanelKind::Log
+        | PanelKind::Notices
+        | PanelKind::Sessions
+        | PanelKind::Columns
+        | PanelKind::Silences
+        | PanelKind::Recent => String::new(),
     }
 }
 
@@ -83,7 +91,9 @@ pub fn keys(kind: PanelKind) -> &'static [(&'static str, &'static str)] {
         | PanelKind::Log
         | PanelKind::Notices
         | PanelKind::Sessions
-        | PanelKind::Columns => &[("Esc", "closes"), ("j k", "move"), ("/", "searches"), ("U", "local/UTC")],
+        | PanelKind::Columns
+        | PanelKind::Silences
+        | PanelKind::Recent => &[("Esc", "closes"), ("j k", "move"), ("/", "searches"), ("U", "local/UTC")],
     }
 }
 
@@ -95,7 +105,13 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, app: &App, panel: &Panel, now: Time) 
         PanelKind::Conflicts => conflicts(pen, area, app, book, panel, now),
         PanelKind::Versions => versions(pen, area, app, panel, now),
         PanelKind::Pick(pick) => picks(pen, area, app, book, panel, pick),
-        PanelKind::Overview | PanelKind::Log | PanelKind::Notices | PanelKind::Sessions | PanelKind::Columns => {}
+        PanelKind::Overview
+        | PanelKind::Log
+        | PanelKind::Notices
+        | PanelKind::Sessions
+        | PanelKind::Columns
+        | PanelKind::Silences
+        | PanelKind::Recent => {}
     }
 }
 

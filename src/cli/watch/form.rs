@@ -1,0 +1,15 @@
+//! A notice in the forms that sinks need.
+
+use std::sync::Arc;
+
+use crate::alerts::sinks::Telling;
+use crate::domain::alert::Notice;
+use crate::report::{self, lines};
+
+/// The same for the same notice, whenever it is asked for. `state`: the random name of the state file.
+pub(super) fn telling(state: &str, notice: Notice) -> Telling {
+    let event_id = format!("{state}-{}", notice.seq);
+    let json = report::line(&lines::alert(&notice, Some(&event_id)));
+    let text = lines::alert_text(&notice);
+    Telling { event_id, json: Arc::from(json.trim_end()), text: Arc::from(text.trim_end()), notice }
+}
