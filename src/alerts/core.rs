@@ -118,6 +118,14 @@ impl Alerts {
         self.held_by(kept, &self.causes(), now)
     }
 
+    /// All that is raised, and why it is not told.
+    #[must_use]
+    pub fn raised(&self, now: Time) -> Vec<(&Kept, Option<Held>)> {
+        let causes = self.causes();
+        let raised = self.kept.values().filter(|k| k.raised.is_some());
+        raised.map(|k| (k, self.held_by(k, &causes, now))).collect()
+    }
+
     fn held_by(&self, kept: &Kept, causes: &[Finding], now: Time) -> Option<Held> {
         if self.rules.terms(&kept.seen.finding).ignore {
             return Some(Held::Ignored);

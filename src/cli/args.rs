@@ -311,12 +311,17 @@ pub struct Trust {
 /// Arguments of `watch`.
 #[derive(Debug, Args)]
 pub struct Watch {
-    /// Print the findings of now and end
+    /// One look, and end with the exit code of a check: prints the findings of now; with --state tells, everywhere,
+    /// what is new since the last time
     #[arg(long)]
     pub once: bool,
-    /// How often to print a sign of life
-    #[arg(long, value_name = "TIME", value_parser = heartbeat, default_value = "1m")]
-    pub heartbeat: Duration,
+    /// What must survive a restart: what was told, silences, what waits for whom [default: "state" of the fleet file,
+    /// else in peerdeck's own folder]
+    #[arg(long, value_name = "FILE")]
+    pub state: Option<PathBuf>,
+    /// How often to give a sign of life [default: "heartbeat" of the fleet file, else 1m]
+    #[arg(long, value_name = "TIME", value_parser = heartbeat)]
+    pub heartbeat: Option<Duration>,
 }
 
 /// Arguments of `record`.

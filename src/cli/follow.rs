@@ -220,21 +220,15 @@ impl Follower {
     }
 
     fn look_at_fleet(&mut self, news: &mut Vec<News>, wrong: &mut BTreeMap<About, String>) {
-        let (Some(file), Some(choice)) = (self.fleet_file(), &self.files.choice) else { return };
-        let read = choice.load(&self.files.paths);
-        let read = read.and_then(|f| f.ok_or_else(|| Invalid::file(&file, "is gone")));
-        let only = |fleet: Fleet| match &self.files.cluster {
-            Some(name) => fleet.only(name).map_err(|why| Invalid::file(&file, why)),
-            None => Ok(fleet),
-        };
-        match read.and_then(only) {
-            Ok(fleet) if fleet != self.fleet => {
+        match read_fleet(&self.files) {
+            None => {}
+            Some(Ok(fleet)) if fleet != self.fleet => {
                 self.fleet = fleet.clone();
                 news.push(News::Fleet(Box::new(fleet)));
             }
-            Ok(_) => {}
-            Err(invalid) => {
-                wrong.insert(About::Fleet, format!("{} The last good fleet stays", sentence(&invalid.0)));
+            Some(Ok(_)) => {}
+            Some(Err(why)) => {
+                wrong.insert(About::Fleet, why);
             }
         }
     }
@@ -247,13 +241,36 @@ impl Follower {
     }
 
     fn fleet_file(&self) -> Option<PathBuf> {
-        match self.files.choice.as_ref()? {
-            Choice::Default => Some(self.files.paths.default_fleet()),
-            Choice::File(file) => Some(file.clone()),
-            Choice::Name(name) => Some(self.files.paths.named_fleet(name)),
-            Choice::Target(_) => None,
-        }
+        fleet_file(&self.files)
     }
+}
+
+/// The file that the fleet stands in; `None`: it comes from the command line.
+#[must_use]
+pub fn fleet_file(files: &Files) -> Option<PathBuf> {
+    match files.choice.as_ref()? {
+        Choice::Default => Some(files.paths.default_fleet()),
+        Choice::File(file) => Some(file.clone()),
+        Choice::Name(name) => Some(files.paths.named_fleet(name)),
+        Choice::Target(_) => None,
+    }
+}
+
+/// The fleet as its file says it now; `None` where there is no file.
+///
+/// # Errors
+/// What is wrong with it, in a sentence.
+#[must_use]
+pub fn read_fleet(files: &Files) -> Option<Result<Fleet, String>> {
+    let (file, choice) = (fleet_file(files)?, files.choice.as_ref()?);
+    let read = choice.load(&files.paths);
+    let read = read.and_then(|f| f.ok_or_else(|| Invalid::file(&file, "is gone")));
+    let only = |fleet: Fleet| match &files.cluster {
+        Some(name) => fleet.only(name).map_err(|why| Invalid::file(&file, why)),
+        None => Ok(fleet),
+    };
+    let read = read.and_then(only);
+    Some(read.map_err(|invalid| format!("{} The last good fleet stays", sentence(&invalid.0))))
 }
 
 /// The user's keymap; the table's own where there is no file.

@@ -11,10 +11,10 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::connect::Links;
-use super::follow::{Follower, News};
-use crate::config::watch::Spot;
+use super::follow::{Files, Follower, News, fleet_file};
 #[cfg(target_os = "linux")]
 use crate::config::watch::Watch;
+use crate::config::watch::{Spot, spots_of};
 use crate::engine::runtime::Reconfigurer;
 
 /// Changes that follow each other within this time are one.
@@ -95,6 +95,28 @@ async fn run(
                 None => return,
             },
             () = eyes.change() => by_hand = false,
+        }
+    }
+}
+
+/// Says whenever the fleet file may have changed, until nobody listens any more.
+pub(super) async fn changes(files: Files, sender: mpsc::Sender<()>) {
+    let (mut eyes, mut first) = (Eyes::open(), true);
+    let Some(file) = fleet_file(&files) else { return sender.closed().await };
+    loop {
+        let file = file.clone();
+        let Ok(spots) = spawn_blocking(move || spots_of(&file)).await else { return };
+        eyes.arm(&spots);
+        if std::mem::take(&mut first) {
+            // It may have changed since it was read for the first time.
+            let _ = sender.try_send(()); // Nothing stands in it yet.
+        }
+        tokio::select! {
+            () = eyes.change() => match sender.try_send(()) {
+                Ok(()) | Err(mpsc::error::TrySendError::Full(())) => {}
+                Err(mpsc::error::TrySendError::Closed(())) => return,
+            },
+            () = sender.closed() => return,
         }
     }
 }

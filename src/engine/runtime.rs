@@ -137,6 +137,12 @@ impl Reconfigurer {
     pub async fn reconfigure(&self, new: Reconfiguration) {
         let _ = self.0.send(Order::Event(Event::Reconfigure(new))).await;
     }
+
+    /// Returns once the engine has taken everything that came before: whether it still runs.
+    pub async fn is_alive(&self) -> bool {
+        let (answer, alive) = oneshot::channel();
+        self.0.send(Order::Answer(answer)).await.is_ok() && alive.await.is_ok()
+    }
 }
 
 /// For whoever wants to know how settings came about: it looks and can't act.
@@ -168,6 +174,7 @@ impl Historian {
 
 enum Order {
     Event(Event),
+    Answer(oneshot::Sender<()>),
     History { id: u64, cluster: ClusterName, key: Option<Key>, answer: oneshot::Sender<Result<Vec<Past>, Line>> },
     Submit { id: u64, cluster: ClusterName, plan: Plan, outcomes: mpsc::Sender<Outcome> },
 }
@@ -341,6 +348,9 @@ impl Task {
     fn obey(&mut self, order: Order) {
         match order {
             Order::Event(event) => self.step(event),
+            Order::Answer(answer) => {
+                let _ = answer.send(()); // Whoever asked may have gone.
+            }
             Order::History { id, cluster, key, answer } => {
                 self.histories.insert(id, answer);
                 self.step(Event::History { id, cluster, key });

@@ -126,9 +126,10 @@ impl Dispatcher {
     pub(super) async fn flush(&self, deadline: Instant) -> bool {
         loop {
             let names: Vec<String> = self.tasks.keys().cloned().collect();
-            let waiting = self.shared.keep.with(move |store| {
-                names.iter().map(|n| store.queue(n).map(|q| q.waiting)).sum::<Result<u64, _>>()
-            });
+            let waiting = self
+                .shared
+                .keep
+                .with(move |store| names.iter().map(|n| store.queue(n).map(|q| q.waiting)).sum::<Result<u64, _>>());
             if waiting.await == Ok(0) {
                 return true;
             }

@@ -79,7 +79,7 @@ impl Runner {
             if *self.close.borrow() {
                 return;
             }
-            if self.beats.has_changed().unwrap_or(false) && !self.failing {
+            if self.beats.has_changed().unwrap_or(false) && self.has_time() {
                 self.beat().await;
             }
             if remind.is_some_and(|at| at <= Instant::now()) {
@@ -98,10 +98,11 @@ impl Runner {
             };
             let until = wait.into_iter().chain(remind).min();
             let later = until.unwrap_or_else(Instant::now);
+            let has_time = self.has_time();
             let changed = self.beats.changed();
             let is_open = tokio::select! {
                 () = self.wake.notified(), if wait.is_none() => true,
-                beat = changed, if !self.failing => beat.is_ok(),
+                beat = changed, if has_time => beat.is_ok(),
                 closed = self.close.changed() => closed.is_ok(),
                 () = sleep_until(later), if until.is_some() => true,
             };
@@ -109,6 +110,11 @@ impl Runner {
                 return;
             }
         }
+    }
+
+    /// Signs of life don't stand in the way of notices that the other side does not take.
+    fn has_time(&self) -> bool {
+        !self.failing || self.window.is_empty()
     }
 
     /// Waits after a failure; news wake nobody who rests.
@@ -236,12 +242,13 @@ impl Runner {
         }
         let is_outside = self.turn.is_some();
         let name = &self.route.sink;
+        let trouble = self.sink.trouble();
         let recovered = self.shared.health.note(|v| {
             for notice in notices.iter().filter(|_| is_outside) {
                 v.told.insert(notice.alert.id().clone(), ToldOf { told: notice.told, at });
             }
             let sink = v.sinks.iter_mut().find(|s| s.name == *name)?;
-            (sink.failures, sink.error) = (0, None);
+            (sink.failures, sink.error) = (0, trouble);
             sink.failing.take()
         });
         if std::mem::take(&mut self.failing) {
