@@ -45,7 +45,7 @@ fn drawn(snapshot: &Arc<Snapshot>) -> String {
     let mut app = App::new(options, Arc::clone(snapshot), snapshot.at);
     app.update(Msg::Snapshot(Arc::clone(snapshot)), snapshot.at);
     let mut terminal = Terminal::new(TestBackend::new(120, 40)).unwrap();
-    let look = crate::ui::look("terminal", false, ui::theme::Depth::True);
+    let look = crate::ui::look("terminal", false, ui::Depth::True);
     terminal.draw(|frame| ui::draw(frame.buffer_mut(), &app, &look, snapshot.at)).unwrap();
     format!("{:?}", terminal.backend().buffer())
 }
