@@ -203,7 +203,10 @@ impl Mail {
         self.refused = refused.first().map(|(_, f)| f.text.clone());
         match (later.into_iter().next(), refused.into_iter().next()) {
             (Some(failure), _) => Err(failure),
-            (None, Some((_, failure))) if alone => Err(failure),
+            (None, Some((_, failure))) if alone => {
+                self.done.1.clear();
+                Err(failure)
+            }
             (None, _) => Ok(()),
         }
     }
