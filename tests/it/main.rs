@@ -26,6 +26,7 @@ mod record;
 mod reload;
 mod replica;
 mod settings;
+mod sinks;
 mod ssh;
 mod support;
 mod terminal;
