@@ -16,6 +16,7 @@ pub mod follow;
 pub mod generate;
 pub mod history;
 pub mod lab;
+mod looks;
 mod man;
 mod names;
 pub mod once;
@@ -24,12 +25,14 @@ pub mod output;
 pub mod peer;
 mod process;
 pub mod reload;
+mod screen;
 pub mod settings;
 pub mod shell;
 mod signals;
 mod subjects;
 mod submit;
 pub mod trust;
+pub mod wall;
 pub mod watch;
 mod ways;
 
@@ -127,7 +130,7 @@ pub fn run(args: &[OsString]) -> Done {
 
 fn dispatch(cli: Cli) -> anyhow::Result<Done> {
     let draws = match &cli.command {
-        None | Some(Command::Console(_)) => true,
+        None | Some(Command::Console(_) | Command::Wall(_)) => true,
         Some(Command::Lab(lab)) => lab.command.is_none() && !lab.headless,
         Some(_) => false,
     };
@@ -151,6 +154,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<Done> {
         Some(Command::Diagnose(args)) => diagnose::run(&context, &args),
         Some(Command::Events(args)) => events::run(&context, args.follow),
         Some(Command::Trust(args)) => trust::run(&context, &args),
+        Some(Command::Wall(args)) => wall::run(&context, &args),
         Some(Command::Watch(args)) if args.once => watch::once(&context),
         Some(Command::Watch(args)) => watch::run(&context, args.heartbeat),
         Some(Command::Disconnect(args)) => act::run(&context, &act::Request::disconnect(args)),
@@ -212,6 +216,7 @@ fn is_action(command: &Command) -> bool {
         | Command::Commitdetail
         | Command::Diagnose(_)
         | Command::Events(_)
+        | Command::Wall(_)
         | Command::Watch(_)
         | Command::Generate(_) => false,
     }
