@@ -11,7 +11,7 @@ use super::ThemeList;
 use super::keys::{Code, Key};
 use super::overview::peers_up;
 use crate::domain::time::millis;
-use crate::domain::{Cluster, Finding, FindingKind, LinkState, Severity, Snapshot, Time};
+use crate::domain::{Cluster, Finding, FindingKind, LinkState, Peer, Severity, Snapshot, Time};
 
 /// Each page is shown for so long where nothing else is said.
 pub const ROTATE: Duration = Duration::from_secs(20);
@@ -371,6 +371,9 @@ fn newest(cluster: &Cluster, now: Time) -> Option<Duration> {
 
 fn face(cluster: &Cluster, now: Time) -> Face<'_> {
     let excused: Vec<bool> = cluster.peers.iter().map(|p| p.maintenance(now).is_some()).collect();
+    // Whoever was heard of at the same time as the last one.
+    let last = cluster.peers.iter().filter_map(|p| p.vouched()).max();
+    let spoke = |p: &Peer| p.vouched().zip(last).is_some_and(|(at, last)| last.since(at) <= cluster.limits.stale);
     let (mut up, mut all, mut known, mut missing) = (0, 0, 0, 0);
     for (i, from) in cluster.peers.iter().enumerate() {
         let fresh = from.is_row_fresh(&cluster.limits, now);
@@ -381,7 +384,7 @@ fn face(cluster: &Cluster, now: Time) -> Face<'_> {
             let is_up = fresh && state == Some(LinkState::Connected);
             all += usize::from(wanted);
             up += usize::from(is_up);
-            known += usize::from(state == Some(LinkState::Connected));
+            known += usize::from(spoke(from) && state == Some(LinkState::Connected));
             missing += usize::from(wanted && !is_up && !excused[i] && !excused[j]);
         }
     }
@@ -405,7 +408,7 @@ fn face(cluster: &Cluster, now: Time) -> Face<'_> {
         state,
         peers,
         links: (up, all),
-        last_known: (cluster.peers.iter().filter(|p| p.row.is_some()).count(), known),
+        last_known: (cluster.peers.iter().filter(|p| spoke(p)).count(), known),
         detached: (0..peers.1).filter(|i| cluster.peers[*i].detached().is_some()).map(label).collect(),
         maintained: (0..peers.1)
             .filter_map(|i| cluster.peers[i].maintenance(now).map(|m| (label(i), m.until)))

@@ -29,4 +29,5 @@ mod terminal_acts;
 mod terminal_side;
 mod themes;
 mod ui;
+mod wall;
 mod whole;

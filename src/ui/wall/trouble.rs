@@ -52,18 +52,34 @@ struct Item {
     /// Since when, and of what is old what it was.
     since: String,
     role: Role,
+    /// Nothing newer can be known of it.
+    old: bool,
 }
 
 /// A line of a block.
 struct Row {
     size: Size,
     pieces: Vec<(String, Role)>,
-    right: Option<(String, Role)>,
+    /// At the right edge, in a size of its own.
+    right: Option<(Size, String, Role)>,
 }
 
 impl Row {
     fn new(size: Size, text: impl Into<String>, role: Role) -> Self {
         Self { size, pieces: vec![(text.into(), role)], right: None }
+    }
+
+    /// The biggest size, no bigger than its own, in which `text` has room at its right edge.
+    fn room(&self, text: &str, width: u16, charset: Charset) -> Option<Size> {
+        let used: u16 = self.pieces.iter().map(|(t, _)| self.size.width(t) + self.size.columns()).sum();
+        let left = width.saturating_sub(used);
+        let fits = |s: &Size| {
+            let wide = s.width(text).saturating_add(s.columns());
+            s.lines() <= self.size.lines() && wide <= left && s.can(text, charset)
+        };
+        let sizes = [self.size, Size::Times(2), Size::Times(1), Size::Quarter];
+        let big = sizes.into_iter().find(|s| fits(s) && *s != Size::Text);
+        big.or_else(|| Some(Size::Text).filter(|s| self.size == Size::Text && fits(s)))
     }
 }
 
@@ -115,13 +131,15 @@ fn gaps(blocks: &[Vec<Row>]) -> u16 {
 
 /// The blocks that are shown, and how many troubles stand in them. The last line is free where it is not all.
 fn arrange(items: &[Item], width: u16, height: u16, charset: Charset, ellipsis: &str) -> (Vec<Vec<Row>>, usize) {
-    let build = |item: &Item, level: Level| rows(item, level, width, charset, ellipsis);
+    // What is old gives way to what is known.
+    let build =
+        |item: &Item, level: Level| rows(item, if item.old { Level::Line } else { level }, width, charset, ellipsis);
     let fits = |blocks: &[Vec<Row>], height: u16| {
         let lines: u16 = blocks.iter().flatten().map(|r| r.size.lines()).fold(0, u16::saturating_add);
         lines.saturating_add(gaps(blocks)) <= height
     };
     let few = usize::from(height) / 4 + 1;
-    for level in ALIKE.iter().filter(|_| items.len() <= few) {
+    for level in ALIKE.iter().filter(|_| items.iter().filter(|i| !i.old).count() <= few) {
         let blocks: Option<Vec<Vec<Row>>> = items.iter().map(|i| build(i, *level)).collect();
         if let Some(blocks) = blocks.filter(|b| fits(b, height)) {
             return (blocks, items.len());
@@ -166,31 +184,26 @@ fn rows(item: &Item, level: Level, width: u16, charset: Charset, ellipsis: &str)
         return None;
     }
     let mut rows = Vec::new();
-    let gap = head.columns();
-    let word = head.width(&item.word);
-    let together = word.saturating_add(gap).saturating_add(head.width(&item.what));
-    let span = head.width(&item.span).saturating_add(2 * gap);
-    let one = head == what && head.can(&item.what, charset) && together <= width;
-    let first = if one { together } else { word };
+    let together = head.width(&item.word).saturating_add(head.columns()).saturating_add(head.width(&item.what));
     let mut row = Row::new(head, item.word.as_str(), item.role);
-    if one {
+    if head == what && head.can(&item.what, charset) && together <= width {
         row.pieces.push((item.what.clone(), Role::Text));
-    }
-    let spanned = first.saturating_add(span) <= width && head.can(&item.span, charset);
-    if spanned {
-        row.right = Some((item.span.clone(), item.role));
-    }
-    rows.push(row);
-    if !one {
+        rows.push(row);
+    } else {
+        rows.push(row);
         let sizes = [what, Size::Times(2), Size::Times(1), Size::Quarter];
         let fits = |s: &&Size| s.lines() <= what.lines() && s.can(&item.what, charset) && s.width(&item.what) <= width;
         let size = sizes.iter().find(fits).copied().unwrap_or(Size::Text);
-        let shown = if size == Size::Text {
-            text::cut_middle(&item.what, usize::from(width), ellipsis)
-        } else {
-            item.what.clone()
-        };
+        let shown = text::cut_middle(&item.what, usize::from(width / size.columns()), ellipsis);
         rows.push(Row::new(size, shown, Role::Text));
+    }
+    // For how long stands where it has room to be biggest.
+    let beside: Vec<Option<Size>> = rows.iter().map(|r| r.room(&item.span, width, charset)).collect();
+    let lines_of = |size: &Option<Size>| size.map_or(0, Size::lines);
+    let best = (0..rows.len()).rev().max_by_key(|at| lines_of(&beside[*at]));
+    let spanned = best.and_then(|at| beside[at].map(|size| (at, size)));
+    if let Some((at, size)) = spanned {
+        rows[at].right = Some((size, item.span.clone(), item.role));
     }
     let sizes = [size, Size::Times(1), Size::Quarter, Size::Text];
     let fitting = sizes.iter().filter(|s| s.lines() <= size.lines() && s.can(&item.text, charset));
@@ -208,9 +221,9 @@ fn rows(item: &Item, level: Level, width: u16, charset: Charset, ellipsis: &str)
     }
     rows.append(&mut told);
     let told = match (spanned, head) {
-        (true, Size::Text) => None,
-        (true, _) => Some(item.since.clone()),
-        (false, _) => Some(format!("{}, {}", item.span, item.since)),
+        (Some(_), Size::Text) => None,
+        (Some(_), _) => Some(item.since.clone()),
+        (None, _) => Some(format!("{}, {}", item.span, item.since)),
     };
     rows.extend(told.map(|t| Row::new(Size::Text, text::cut(&t, usize::from(width), ellipsis), Role::Muted)));
     Some(rows)
@@ -226,7 +239,7 @@ fn line(item: &Item, width: u16, ellipsis: &str) -> Row {
     if left >= 20 {
         pieces.push((text::cut(&item.text, left, ellipsis), Role::Muted));
     }
-    Row { size: Size::Text, pieces, right: Some((item.span.clone(), item.role)) }
+    Row { size: Size::Text, pieces, right: Some((Size::Text, item.span.clone(), item.role)) }
 }
 
 fn write(pen: &mut Pen<'_>, area: Rect, row: &Row) {
@@ -235,9 +248,9 @@ fn write(pen: &mut Pen<'_>, area: Rect, row: &Row) {
         x = big::put(pen, x, area.y, area.right().saturating_sub(x), row.size, text, *role);
         x = x.saturating_add(row.size.columns());
     }
-    if let Some((text, role)) = &row.right {
-        let width = row.size.width(text).min(area.width);
-        big::put(pen, area.right() - width, area.y, width, row.size, text, *role);
+    if let Some((size, text, role)) = &row.right {
+        let width = size.width(text).min(area.width);
+        big::put(pen, area.right() - width, area.y, width, *size, text, *role);
     }
 }
 
@@ -260,7 +273,7 @@ fn item(pen: &Pen<'_>, wall: &Wall, faces: &[Face<'_>], trouble: &Trouble<'_>, n
     let known = faces.iter().find(|f| std::ptr::eq(f.cluster, cluster)).map(super::counts);
     let (since, role) = match (trouble.weight, trouble.old) {
         (Weight::Blind | Weight::Silent, _) => (format!("since {since}; {}", known.unwrap_or_default()), Role::Crit),
-        (_, Some(_)) => (format!("since {since}; old, nothing newer is known"), Role::Stale),
+        (_, Some(_)) => (format!("since {since}, as last known"), Role::Stale),
         (Weight::Critical, None) => (format!("since {since}"), Role::Crit),
         (Weight::Warning, None) => (format!("since {since}"), Role::Warn),
     };
@@ -268,7 +281,15 @@ fn item(pen: &Pen<'_>, wall: &Wall, faces: &[Face<'_>], trouble: &Trouble<'_>, n
         Some(age) => format!("old {}", whole(age)),
         None => whole(now.since(trouble.since)),
     };
-    Item { word: format!("{} {}", g.finding, trouble.weight.word()), what, span, text, since, role }
+    Item {
+        word: format!("{} {}", g.finding, trouble.weight.word()),
+        what,
+        span,
+        text,
+        since,
+        role,
+        old: trouble.old.is_some(),
+    }
 }
 
 /// A span in whole seconds: tenths would only flicker.
