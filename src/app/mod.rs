@@ -35,6 +35,7 @@ pub mod settings;
 pub mod themes;
 mod update;
 mod view;
+pub mod wall;
 pub mod words;
 
 pub use action::{Action, Scope};

@@ -104,6 +104,8 @@ pub enum Command {
     Events(Events),
     /// Pin the host key of a machine after a look at its fingerprint
     Trust(Trust),
+    /// The picture for the wall of a control room: nobody can act there, and trouble fills the screen
+    Wall(Wall),
     /// Findings as they come and go, without a terminal
     Watch(Watch),
     /// Record what is seen into a file, until interrupted
@@ -316,6 +318,26 @@ pub struct Trust {
     /// Don't ask. Only when the fingerprint was compared by other means
     #[arg(long)]
     pub yes: bool,
+}
+
+/// Arguments of `wall`.
+#[derive(Debug, Args)]
+pub struct Wall {
+    /// One peer, which is asked for its fellows
+    #[arg(value_name = "user@host[:port]", value_parser = Via::parse)]
+    pub target: Option<Via>,
+    /// How long each page stands while nothing is wrong; 0s keeps the first
+    #[arg(long, value_name = "TIME", value_parser = rotate, default_value = "20s")]
+    pub rotate: Duration,
+    /// Times as UTC
+    #[arg(long)]
+    pub utc: bool,
+    /// Signs and text in ASCII only, whatever the terminal says
+    #[arg(long, conflicts_with = "unicode")]
+    pub ascii: bool,
+    /// Unicode signs, without asking the terminal how wide it draws them
+    #[arg(long)]
+    pub unicode: bool,
 }
 
 /// Arguments of `watch`.
@@ -548,6 +570,13 @@ pub struct Template {
     /// The keymap, with every action, instead of the fleet file
     #[arg(long)]
     pub keys: bool,
+}
+
+fn rotate(text: &str) -> Result<Duration, String> {
+    match span::parse(text)? {
+        span if !span.is_zero() && span < Duration::from_secs(1) => Err("at least 1s, or 0s".into()),
+        span => Ok(span),
+    }
 }
 
 fn heartbeat(text: &str) -> Result<Duration, String> {

@@ -14,7 +14,7 @@ use crate::domain::reach::{Endpoint, EndpointKey, PeerEvent, PeerRequest};
 use crate::domain::settings::Catalogue;
 use crate::domain::snapshot::{Cluster, Limits, Peer};
 use crate::drivers::{self, Dials, Profile};
-use crate::engine::runtime::{self, Commander, Connector, Observer};
+use crate::engine::runtime::{self, Commander, Connector, Observer, Reconfigurer};
 use crate::engine::{ClusterConfig, Config, Reconfiguration};
 use crate::ssh::net::OsNet;
 
@@ -48,6 +48,25 @@ pub fn start(fleet: &Fleet, paths: &Paths, face: Face) -> anyhow::Result<Connect
     let config = engine_config(fleet, &features::catalogue(fleet)?, &links.ways(), face);
     let (observer, commander) = runtime::spawn(config, Arc::clone(&links) as Arc<dyn Connector>, links.clock.clone());
     Ok(Connected { observer, commander, links })
+}
+
+/// An engine that is only looked at: whoever gets this can't act on any peer (rule 8).
+pub struct Looking {
+    /// Looks.
+    pub observer: Observer,
+    /// How the peers are connected to.
+    pub links: Arc<Links>,
+    /// Hands another fleet in, when its file changes.
+    pub reconfigurer: Reconfigurer,
+}
+
+/// As [`start`], for faces that never act: what could is gone before they begin.
+///
+/// # Errors
+/// As of [`start`].
+pub fn look(fleet: &Fleet, paths: &Paths, face: Face) -> anyhow::Result<Looking> {
+    let Connected { observer, commander, links } = start(fleet, paths, face)?;
+    Ok(Looking { observer, links, reconfigurer: commander.reconfigurer() })
 }
 
 fn engine_config(fleet: &Fleet, catalogue: &Arc<Catalogue>, ways: &Ways, face: Face) -> Config {

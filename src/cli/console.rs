@@ -3,7 +3,7 @@
 //! Nothing here waits for the network: what the state wants done is handed to tasks of its own.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufWriter, Stdout, Write};
+use std::io;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::process::Command;
@@ -11,40 +11,34 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
-use crossterm::event::{Event as Input, EventStream, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
-use crossterm::queue;
-use crossterm::terminal::{BeginSynchronizedUpdate, EndSynchronizedUpdate};
+use crossterm::event::{Event as Input, EventStream};
 use futures::StreamExt;
-use ratatui::Terminal;
-use ratatui::backend::CrosstermBackend;
-use ratatui::layout::Rect;
 use russh::keys::ssh_key::Fingerprint;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::follow::{News as FileNews, ThemesNow};
+use super::follow::News as FileNews;
 use super::history;
+use super::looks::Looks;
+use super::screen::{self, Opened};
 use super::shell::Shells;
 use super::submit::{News, Submitter};
-use crate::app::keys::{Code, Key};
 use crate::app::{self, App, Cmd, HostKeyQuestion, Msg};
 use crate::clock::Clock;
 use crate::domain::alert::Order;
 use crate::domain::time::millis;
 use crate::domain::{ClusterName, Glance, Line, Outcome, OutcomeState, PeerId, Plan, ReachState, Snapshot, Time};
 use crate::engine::runtime::{Commander, Fed, Historian, Observer};
-use crate::term::{self, Alarm, Caps, Guard, Hangup, PlainColours, Signal, Signals, clipboard, probe};
+use crate::term::{self, Alarm, Caps, Guard, Hangup, Signal, Signals, clipboard};
 use crate::ui::{self, Hits};
 
 mod alarms;
 mod editor;
-mod looks;
 mod options;
 pub mod past;
 mod terminal;
 
 use editor::Editing;
-use looks::{Environment, Looks};
 pub use options::{ApplyFault, ConsoleOptions, Diagnose, Faults};
 
 /// Data draws no more often than this.
@@ -55,9 +49,6 @@ const AGES: Duration = Duration::from_secs(1);
 const BATCH: usize = 256;
 /// The slowest fault restarts all peers of a lab.
 const FAULT: Duration = Duration::from_secs(30);
-/// What is written at once to the terminal.
-const OUTPUT: usize = 1 << 16;
-
 /// Keys that are read this soon after the one that opens a shell were typed along with it.
 const TYPED_ALONG: Duration = Duration::from_millis(20);
 
@@ -75,24 +66,18 @@ pub async fn run(
     diagnose: Diagnose,
     clock: Arc<dyn Clock>,
 ) -> io::Result<()> {
-    let env = Environment::read();
-    term::check(env.term.as_deref()).map_err(io::Error::other)?;
-    let caps = Caps::of(env.term.as_deref(), env.tmux.as_deref(), env.sty.as_deref());
-    let (mut looks, wrong) = Looks::new(&options, &env);
+    let wish = screen::Wish {
+        theme: options.theme.as_deref(),
+        themes: &options.themes,
+        ascii: options.ascii,
+        patience: options.patience,
+    };
+    let Opened { caps, looks, wrong, signals, guard, typed, terminal } = screen::open(wish).await?;
     let mut problems = std::mem::take(&mut options.problems);
     problems.extend(wrong);
-    term::install_hook();
-    let signals = Signals::listen()?;
-    let guard = Guard::take(&caps)?;
-    let near = if env.ssh_tty.is_some() { probe::PATIENCE_FAR } else { probe::PATIENCE };
-    let patience = options.patience.unwrap_or(near);
-    let (signs, typed) = terminal::choose_signs(options.ascii, caps, env.locale(), patience).await?;
-    looks.look.glyphs = signs;
     if options.mouse {
         guard.mouse(true)?;
     }
-    let out = PlainColours::new(BufWriter::with_capacity(OUTPUT, io::stdout()), caps.palette);
-    let terminal = Terminal::new(CrosstermBackend::new(out))?;
     let size = terminal.size()?;
     let app_options = app::Options {
         lab: options.lab,
@@ -183,7 +168,7 @@ struct Inbox {
 #[expect(clippy::struct_excessive_bools, reason = "each says something else about the screen")]
 struct Console<'a> {
     app: App,
-    terminal: Terminal<CrosstermBackend<PlainColours<BufWriter<Stdout>>>>,
+    terminal: screen::Out,
     guard: &'a Guard,
     caps: Caps,
     /// Whether the window's title is ours.
@@ -317,7 +302,7 @@ impl Console<'_> {
                     })?;
                     self.wants_draw = true;
                 }
-                item = next(&mut files), if files.is_some() => match item {
+                item = screen::next(&mut files), if files.is_some() => match item {
                     Some(item) => self.take(item)?,
                     None => files = None,
                 },
@@ -369,7 +354,7 @@ impl Console<'_> {
                 }
                 None => break,
             }
-            next = ready().map(Some);
+            next = screen::ready().map(Some);
         }
         if let Some(msg) = resized {
             self.update(msg)?;
@@ -382,7 +367,7 @@ impl Console<'_> {
     /// Takes one event of the terminal that is no change of its size.
     fn event(&mut self, event: Input) -> io::Result<Next> {
         match event {
-            Input::Key(key) => match key_of(key) {
+            Input::Key(key) => match screen::key_of(key) {
                 Some(key) => self.update(Msg::Key(key)),
                 None => Ok(Next::On),
             },
@@ -555,11 +540,8 @@ impl Console<'_> {
         let now = self.clock.now();
         self.looks.show(self.app.theme());
         let (app, look) = (&self.app, &self.looks.look);
-        queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
         let hits = &mut self.hits;
-        self.terminal.draw(|frame| *hits = ui::draw_with_hits(frame.buffer_mut(), app, look, now))?;
-        queue!(self.terminal.backend_mut(), EndSynchronizedUpdate)?;
-        Write::flush(self.terminal.backend_mut())?;
+        screen::show(&mut self.terminal, |buf| *hits = ui::draw_with_hits(buf, app, look, now))?;
         self.drawn = Some(Instant::now());
         self.drawn_at = Some(now);
         self.wants_draw = false;
@@ -594,31 +576,8 @@ impl Console<'_> {
         self.draw()
     }
 
-    /// Every cell is written anew with the next frame. (`Terminal::clear` would ask the terminal where the cursor
-    /// is, and wait two seconds for one that does not answer.)
     fn forget_screen(&mut self) -> io::Result<()> {
-        let size = self.terminal.size()?;
-        // Nothing is shown before the frame that follows ends the update.
-        queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
-        self.terminal.resize(Rect::new(0, 0, size.width, size.height))
-    }
-}
-
-/// What the terminal has ready beside what came. Not by polling the stream once more: that would leave it with a waker
-/// that wakes nobody, and the next key would wait for the next timer.
-fn ready() -> Option<io::Result<Input>> {
-    match crossterm::event::poll(Duration::ZERO) {
-        Ok(true) => Some(crossterm::event::read()),
-        Ok(false) => None,
-        Err(error) => Some(Err(error)),
-    }
-}
-
-/// The next item; never, where nothing is followed.
-async fn next(news: &mut Option<mpsc::Receiver<FileNews>>) -> Option<FileNews> {
-    match news {
-        Some(news) => news.recv().await,
-        None => std::future::pending().await,
+        screen::forget(&mut self.terminal)
     }
 }
 
@@ -636,33 +595,4 @@ fn ended() -> io::Error {
 fn picture(fingerprint: &Line) -> Vec<String> {
     let art = fingerprint.as_str().parse::<Fingerprint>().map(|f| f.to_randomart("[host key]"));
     art.map(|art| art.lines().map(str::to_owned).collect()).unwrap_or_default()
-}
-
-/// A key press as the console knows it.
-fn key_of(event: KeyEvent) -> Option<Key> {
-    if event.kind == KeyEventKind::Release {
-        return None;
-    }
-    let code = match event.code {
-        KeyCode::Char(c) => Code::Char(c),
-        KeyCode::Enter => Code::Enter,
-        KeyCode::Esc => Code::Esc,
-        KeyCode::Tab => Code::Tab,
-        KeyCode::BackTab => Code::BackTab,
-        KeyCode::Backspace => Code::Backspace,
-        KeyCode::Delete => Code::Delete,
-        KeyCode::Up => Code::Up,
-        KeyCode::Down => Code::Down,
-        KeyCode::Left => Code::Left,
-        KeyCode::Right => Code::Right,
-        KeyCode::Home => Code::Home,
-        KeyCode::End => Code::End,
-        KeyCode::PageUp => Code::PageUp,
-        KeyCode::PageDown => Code::PageDown,
-        KeyCode::Insert => Code::Insert,
-        KeyCode::F(n @ 1..=12) => Code::F(n),
-        _ => return None,
-    };
-    let ctrl = event.modifiers.contains(KeyModifiers::CONTROL);
-    Some(Key { code, ctrl, alt: event.modifiers.contains(KeyModifiers::ALT) })
 }

@@ -18,6 +18,7 @@ pub mod follow;
 pub mod generate;
 pub mod history;
 pub mod lab;
+mod looks;
 mod man;
 mod names;
 pub mod once;
@@ -29,6 +30,7 @@ mod process;
 pub mod record;
 pub mod reload;
 pub mod replay;
+mod screen;
 pub mod serve;
 pub mod settings;
 pub mod shell;
@@ -36,6 +38,7 @@ mod signals;
 mod subjects;
 mod submit;
 pub mod trust;
+pub mod wall;
 pub mod watch;
 mod ways;
 
@@ -133,7 +136,7 @@ pub fn run(args: &[OsString]) -> Done {
 
 fn dispatch(cli: Cli) -> anyhow::Result<Done> {
     let draws = match &cli.command {
-        None | Some(Command::Console(_) | Command::Replay(_)) => true,
+        None | Some(Command::Console(_) | Command::Replay(_) | Command::Wall(_)) => true,
         Some(Command::Lab(lab)) => lab.command.is_none() && !lab.headless,
         Some(_) => false,
     };
@@ -163,6 +166,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<Done> {
         Some(Command::Bundle(args)) => bundle::run(&context, &args),
         Some(Command::Ack(args)) => alarms::ack(&context, &args),
         Some(Command::Silence(args)) => alarms::silence(&context, &args),
+        Some(Command::Wall(args)) => wall::run(&context, &args),
         Some(Command::Disconnect(args)) => act::run(&context, &act::Request::disconnect(args)),
         Some(Command::Reconnect(args)) => act::run(&context, &act::Request::reconnect(args)),
         Some(Command::Maintenance(args)) => act::run(&context, &act::Request::maintenance(args.command)),
@@ -224,6 +228,7 @@ fn is_action(command: &Command) -> bool {
         | Command::Commitdetail
         | Command::Diagnose(_)
         | Command::Events(_)
+        | Command::Wall(_)
         | Command::Watch(_)
         | Command::Record(_)
         | Command::Replay(_)

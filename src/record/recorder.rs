@@ -235,10 +235,8 @@ impl Writer {
     }
 
     fn set(&self, state: State) {
-        let before = std::mem::replace(
-            &mut *self.shared.state.lock().unwrap_or_else(PoisonError::into_inner),
-            state.clone(),
-        );
+        let before =
+            std::mem::replace(&mut *self.shared.state.lock().unwrap_or_else(PoisonError::into_inner), state.clone());
         if std::mem::discriminant(&before) != std::mem::discriminant(&state) {
             (self.tell)(&state);
         }

@@ -108,7 +108,8 @@ impl Ring {
     /// # Errors
     /// When a block had to end and could not be written; when the picture is too large.
     pub fn add(&mut self, snapshot: &Arc<Snapshot>) -> Result<(), RecordError> {
-        let most = self.bounds.map_or(BLOCK_BYTES, |b| BLOCK_BYTES.min(usize::try_from(b.bytes / 8).unwrap_or(BLOCK_BYTES)));
+        let most =
+            self.bounds.map_or(BLOCK_BYTES, |b| BLOCK_BYTES.min(usize::try_from(b.bytes / 8).unwrap_or(BLOCK_BYTES)));
         let over = |o: &Open| {
             snapshot.at.since(o.began) >= BLOCK_TIME || snapshot.at < o.ended || o.bytes >= most.max(o.key * 2)
         };

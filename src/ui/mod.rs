@@ -22,6 +22,7 @@ mod pen;
 mod settings;
 pub mod text;
 pub mod theme;
+pub mod wall;
 
 pub use colour::Depth;
 pub use glyphs::Glyphs;

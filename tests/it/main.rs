@@ -34,5 +34,6 @@ mod terminal_acts;
 mod terminal_side;
 mod themes;
 mod ui;
+mod wall;
 mod watching;
 mod whole;

@@ -85,7 +85,7 @@ pub fn text(buf: &Buffer) -> String {
 }
 
 /// The screen, then a map of the same shape with a letter a style, then what the letters mean.
-fn styled(buf: &Buffer) -> String {
+pub fn styled(buf: &Buffer) -> String {
     let base = buf[(0, buf.area.height - 1)].style();
     let mut legend: Vec<Style> = vec![base];
     let mut map = String::new();

@@ -4,7 +4,7 @@ use std::io;
 use std::process::Command;
 use std::time::Duration;
 
-use crossterm::event::{Event as Input, MouseButton, MouseEvent, MouseEventKind};
+use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use tokio::time::timeout;
@@ -15,43 +15,15 @@ use crate::app::mouse::Mouse;
 use crate::cli::dump;
 use crate::domain::settings::Key;
 use crate::domain::{ClusterName, Line, PeerId};
+use crate::term::Signals;
 use crate::term::child::{self, Ended};
-use crate::term::{Caps, Locale, Signals, probe, typed};
-use crate::ui::{self, Glyphs, glyphs};
+use crate::ui;
 
 /// A peer that is asked for the past of a setting has this long.
 const HISTORY: Duration = Duration::from_secs(15);
 
 /// What ssh ends with when it failed itself.
 const SSH_FAILED: i32 = 255;
-
-/// The set of signs that this terminal shows one column wide, and what was typed while it was asked.
-///
-/// Without an answer within `patience` the locale decides; where that is Chinese, Japanese or Korean, ASCII is the safe choice.
-pub(super) async fn choose_signs(
-    wanted: Option<bool>,
-    caps: Caps,
-    locale: Locale,
-    patience: Duration,
-) -> io::Result<(Glyphs, Vec<Input>)> {
-    match wanted {
-        Some(true) => return Ok((glyphs::ASCII, Vec::new())),
-        Some(false) => return Ok((glyphs::UNICODE, Vec::new())),
-        None if !caps.unicode || locale == Locale::Ascii => return Ok((glyphs::ASCII, Vec::new())),
-        None => {}
-    }
-    let asked = tokio::task::spawn_blocking(move || probe::widths(glyphs::ASKED, patience))
-        .await
-        .map_err(io::Error::other)??;
-    let answered = asked.columns.len() == glyphs::ASKED.len();
-    let wide = glyphs::ASKED.iter().zip(&asked.columns).filter(|(_, columns)| **columns != 1).count();
-    tracing::info!(answered, wide, ?locale, "asked the terminal how wide it draws signs");
-    let signs = match (wide, answered, locale) {
-        (1.., _, _) | (_, false, Locale::Doubtful) => glyphs::NARROW,
-        (0, _, _) => glyphs::UNICODE,
-    };
-    Ok((signs, typed::events(&asked.typed)))
-}
 
 impl Console<'_> {
     /// What a click or the wheel means on the frame that is on screen.

@@ -6,7 +6,7 @@ use ratatui::style::{Color, Style};
 use super::grid::{Context, is_fading};
 use super::health::{BAR, Health, Share};
 use crate::app::fold::{Alike, Fold, fold, unfolded};
-use crate::domain::{LinkState, Peer};
+use crate::domain::{Cluster, LinkState, Peer, Time};
 use crate::ui::glyphs::{ASCII, cell_role};
 use crate::ui::pen::{Look, Pen};
 use crate::ui::text;
@@ -121,7 +121,7 @@ impl Plan {
 }
 
 /// Whether halves of a sign can be told apart: they are no letters, and only colours say what kind of trouble it is.
-fn shows_halves(look: &Look) -> bool {
+pub(in crate::ui) fn shows_halves(look: &Look) -> bool {
     look.glyphs != ASCII && look.theme.get(Role::Crit).fg != look.theme.get(Role::Unknown).fg
 }
 
@@ -296,7 +296,7 @@ fn name(cx: &Context<'_>, line: &Line, ellipsis: &str) -> String {
 
 /// What a row says of a column, as one half of a sign shows it.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Half {
+pub(in crate::ui) enum Half {
     /// A peer and itself.
     Own,
     /// Connected; its role fades with its age.
@@ -305,14 +305,14 @@ enum Half {
     Trouble(Role),
 }
 
-fn half(cx: &Context<'_>, row: usize, j: usize) -> Half {
-    let i = cx.grid.rows[row];
+/// What the peer at place `i` says of the one at `j`.
+pub(in crate::ui) fn half(cluster: &Cluster, i: usize, j: usize, now: Time) -> Half {
     if i == j {
         return Half::Own;
     }
-    let seen = cx.cluster.cell(i, j, cx.now);
+    let seen = cluster.cell(i, j, now);
     match seen.state {
-        LinkState::Connected if is_fading(&seen, cx.cluster.limits.stale) => Half::Up(Role::Stale),
+        LinkState::Connected if is_fading(&seen, cluster.limits.stale) => Half::Up(Role::Stale),
         LinkState::Connected => Half::Up(Role::Ok),
         LinkState::Connecting | LinkState::Down | LinkState::Detached | LinkState::Unknown => {
             Half::Trouble(cell_role(&seen))
@@ -343,17 +343,24 @@ fn cell(pen: &mut Pen<'_>, x: u16, y: u16, cx: &Context<'_>, line: &Line, j: usi
             pen.put(x, y, 1, sign, role);
         }
         Line::Two(upper, lower) => {
-            let (sign, style) = match (half(cx, *upper, j), half(cx, *lower, j)) {
-                (Half::Trouble(a), Half::Trouble(b)) if a == b => ("█", pen.look.on(pen.base, a)),
-                (Half::Trouble(a), Half::Trouble(b)) => ("▀", two(pen.look, a, b)),
-                (Half::Trouble(a), Half::Own | Half::Up(_)) => ("▀", pen.look.on(pen.base, a)),
-                (Half::Own | Half::Up(_), Half::Trouble(b)) => ("▄", pen.look.on(pen.base, b)),
-                (Half::Own, _) | (_, Half::Own) => (g.own, pen.look.on(pen.base, Role::Muted)),
-                (Half::Up(Role::Ok), Half::Up(Role::Ok)) => (g.own, pen.look.on(pen.base, Role::Ok)),
-                (Half::Up(_), Half::Up(_)) => (g.own, pen.look.on(pen.base, Role::Stale)),
-            };
+            let says = |row: usize| half(cx.cluster, cx.grid.rows[row], j, cx.now);
+            let (sign, style) = halves(pen, says(*upper), says(*lower));
             pen.put_styled(x, y, 1, sign, style);
         }
+    }
+}
+
+/// The sign of two rows in one line.
+pub(in crate::ui) fn halves(pen: &Pen<'_>, upper: Half, lower: Half) -> (&'static str, Style) {
+    let (own, on) = (pen.glyphs().own, |role| pen.look.on(pen.base, role));
+    match (upper, lower) {
+        (Half::Trouble(a), Half::Trouble(b)) if a == b => ("█", on(a)),
+        (Half::Trouble(a), Half::Trouble(b)) => ("▀", two(pen.look, a, b)),
+        (Half::Trouble(a), Half::Own | Half::Up(_)) => ("▀", on(a)),
+        (Half::Own | Half::Up(_), Half::Trouble(b)) => ("▄", on(b)),
+        (Half::Own, _) | (_, Half::Own) => (own, on(Role::Muted)),
+        (Half::Up(Role::Ok), Half::Up(Role::Ok)) => (own, on(Role::Ok)),
+        (Half::Up(_), Half::Up(_)) => (own, on(Role::Stale)),
     }
 }
 

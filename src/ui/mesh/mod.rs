@@ -1,6 +1,6 @@
 //! The Mesh view: the verdict, the grid that is its evidence, and the selected link.
 
-mod dense;
+pub(in crate::ui) mod dense;
 mod detail;
 mod grid;
 mod health;

@@ -182,7 +182,8 @@ fn b6_the_ring_stays_within_its_bytes_and_its_age_oldest_first() {
     assert!(reader.at(from).is_ok() && reader.at(until).is_ok());
     drop(ring);
     // A shorter age lets go what is older.
-    let short = Target::Ring { folder: dir.path().join("ring"), bounds: Bounds { keep: Duration::from_mins(2), ..bounds } };
+    let short =
+        Target::Ring { folder: dir.path().join("ring"), bounds: Bounds { keep: Duration::from_mins(2), ..bounds } };
     write(&short, &[world.snapshot()], 1);
     let from = Reader::open(&dir.path().join("ring")).unwrap().span().unwrap().0;
     assert!(until.since(from) <= Duration::from_mins(4), "{:?}", until.since(from));

@@ -1,6 +1,6 @@
 //! How the screen looks: theme, colours and signs, by the environment and the user's files.
 
-use super::{ConsoleOptions, ThemesNow};
+use super::follow::ThemesNow;
 use crate::app::ThemeList;
 use crate::term::{self, Locale};
 use crate::ui::theme::MONO;
@@ -51,8 +51,8 @@ pub(super) struct Looks {
 }
 
 impl Looks {
-    /// The looks, and what is wrong with the theme that was named.
-    pub(super) fn new(options: &ConsoleOptions, env: &Environment) -> (Self, Option<String>) {
+    /// The looks, `wanted` in any case where it is named; and what is wrong with that.
+    pub(super) fn new(wanted: Option<&str>, themes: &ThemesNow, env: &Environment) -> (Self, Option<String>) {
         let depth = ui::colour::detect(env.colorterm.as_deref(), env.term.as_deref(), env.no_color.as_deref());
         let look = Look {
             theme: Theme::plain(),
@@ -60,7 +60,7 @@ impl Looks {
             glyphs: glyphs::ASCII,
             zone: jiff::tz::TimeZone::system(),
         };
-        let looks = Self { now: options.themes.clone(), wanted: options.theme.clone(), depth, look, shown: None };
+        let looks = Self { now: themes.clone(), wanted: wanted.map(str::to_owned), depth, look, shown: None };
         let themes = &looks.now.themes;
         let unknown = looks.wanted.as_deref().filter(|w| themes.position(w).is_none()).map(|w| themes.unknown(w));
         (looks, unknown)
