@@ -240,6 +240,7 @@ mod tests {
             states: &["down"],
             causes: &["timeout"],
             text: &["smtp"],
+            ..Facts::default()
         })
     }
 

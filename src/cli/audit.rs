@@ -249,6 +249,13 @@ fn failed(path: &Path, what: String) -> AuditError {
     AuditError { path: path.to_owned(), what }
 }
 
+/// Who sits here, as `user@host`: the author of what is written down about alerts.
+#[must_use]
+pub fn who() -> String {
+    let who = Who::new();
+    format!("{}@{}", who.user.as_deref().unwrap_or("somebody"), who.host)
+}
+
 impl Who {
     fn new() -> Self {
         let clean = |text: &str| Line::new(text).to_string();

@@ -29,12 +29,14 @@ use super::submit::{News, Submitter};
 use crate::app::keys::{Code, Key};
 use crate::app::{self, App, Cmd, HostKeyQuestion, Msg};
 use crate::clock::Clock;
+use crate::domain::alert::Order;
 use crate::domain::time::millis;
 use crate::domain::{ClusterName, Glance, Line, Outcome, OutcomeState, PeerId, Plan, ReachState, Snapshot, Time};
 use crate::engine::runtime::{Commander, Fed, Historian, Observer};
 use crate::term::{self, Alarm, Caps, Guard, Hangup, PlainColours, Signal, Signals, clipboard, probe};
 use crate::ui::{self, Hits};
 
+mod alarms;
 mod editor;
 mod looks;
 mod options;
@@ -116,6 +118,7 @@ pub async fn run(
     }
     let (ask, files) = options.reload.map(|r| (r.ask, r.news)).unzip();
     let (results, results_in) = mpsc::channel(8);
+    let orders = options.alarms.map(|path| alarms::follow(path, Arc::clone(&clock), results.clone()));
     let keeper = options.history.map(history::Keeper::start);
     let (submitter, news) = match &commander {
         Some(commander) => {
@@ -142,6 +145,7 @@ pub async fn run(
         clock,
         past: options.past.map(|past| past.start(results.clone())),
         results,
+        orders,
         keeper: keeper.as_ref().map(history::Keeper::sender),
         faults: options.faults.map(|f| f.apply),
         ask,
@@ -199,6 +203,8 @@ struct Console<'a> {
     clock: Arc<dyn Clock>,
     /// What tasks of their own found out.
     results: mpsc::Sender<Msg>,
+    /// Changes what is written down about alerts.
+    orders: Option<mpsc::Sender<Order>>,
     keeper: Option<mpsc::Sender<String>>,
     /// Asks the recording for moments.
     past: Option<SyncSender<Glance>>,
@@ -274,7 +280,7 @@ impl Console<'_> {
             // What waits to be drawn is drawn when its frame is due; otherwise only passing time changes ages.
             let frame = (self.wants_draw && !self.stopped).then(|| self.drawn.map_or_else(Instant::now, |d| d + FRAME));
             let tick = self.app.next_wake(now).map(|wait| Instant::now() + wait);
-            let paused = self.app.paused_at().is_some();
+            let paused = self.app.stands_still();
             // Counted from the last frame, or a steady stream of pictures would put it off for ever.
             let ages = self.drawn_at.filter(|_| !paused && !self.stopped);
             let ages = ages.map(|at| Instant::now() + ages_due(at).since(now));
@@ -333,7 +339,7 @@ impl Console<'_> {
                     self.draw()?;
                 }
             }
-            if paused && self.app.paused_at().is_none() {
+            if paused && !self.app.stands_still() {
                 // What came while the display stood still.
                 let snapshot = Arc::clone(&observer.snapshots.borrow_and_update());
                 self.snapshot(snapshot)?;
@@ -461,7 +467,14 @@ impl Console<'_> {
                         let _ = results.send(Msg::Diagnosed(request, diagnosis)).await;
                     });
                 }
-                Cmd::Order(_) => self.tell("nothing was written: no state of a watch is open here".to_owned()),
+                Cmd::Order(order) => {
+                    let why = match &self.orders {
+                        None => "there is no state of a watch to write to",
+                        Some(orders) if orders.try_send(order).is_err() => "the disk does not keep up",
+                        Some(_) => continue,
+                    };
+                    self.warn(format!("nothing was written: {why}"));
+                }
                 Cmd::Past(glance) => self.look_back(glance),
                 Cmd::Remember(line) => {
                     if let Some(keeper) = &self.keeper

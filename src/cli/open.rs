@@ -13,7 +13,7 @@ use super::connect::{self, Face};
 use super::console::past::Past;
 use super::console::{self, ConsoleOptions, Diagnose, Faults};
 use super::follow::{Files, Follower, News};
-use super::{Context, Done, diagnose, record, reload, shell};
+use super::{Context, Done, diagnose, places, record, reload, shell};
 use crate::app::Diagnosis;
 use crate::app::palette::FaultKind;
 use crate::config::{Choice, Fleet, Via};
@@ -126,6 +126,7 @@ fn run(
     let connected = connect::start(&fleet, &context.paths, FACE)?;
     let lab = fleet.is_lab();
     let lab_config = fleet.file.as_ref().filter(|_| lab).map(|f| f.with_file_name(SSH_CONFIG));
+    let state = places::watch_state(&context.paths, &fleet);
     let files = Files { paths: context.paths.clone(), choice, cluster: context.global.cluster.clone() };
     let fleet_now = fleet.clone();
     let (follower, told) = Follower::new(files, fleet);
@@ -158,6 +159,8 @@ fn run(
         reload: Some(reload::follow(follower, Arc::clone(&connected.links), connected.commander.reconfigurer())),
         // It looks and can't act: a read-only console has it as well.
         historian: Some(connected.commander.historian()),
+        alarms: Some(state),
+        author: super::audit::who(),
         ..ConsoleOptions::default()
     };
     let commander = (!read_only).then_some(connected.commander);

@@ -122,7 +122,7 @@ pub(super) async fn changes(files: Files, sender: mpsc::Sender<()>) {
 }
 
 /// What sees that something changed.
-struct Eyes {
+pub(super) struct Eyes {
     #[cfg(target_os = "linux")]
     watch: Option<AsyncFd<Watch>>,
     /// Whether every folder that matters is watched.
@@ -131,26 +131,35 @@ struct Eyes {
 
 #[cfg(target_os = "linux")]
 impl Eyes {
+    fn open() -> Self {
+        Self::of(Watch::new())
+    }
+
+    /// As [`Self::open`], for files that are written and never closed.
+    pub(super) fn open_for_writes() -> Self {
+        Self::of(Watch::new().map(Watch::with_writes))
+    }
+
     #[expect(
         deprecated,
         reason = "sound for a Watch, whose descriptor never changes; what replaces it is unsafe to call"
     )]
-    fn open() -> Self {
-        let watch = Watch::new().and_then(AsyncFd::new);
+    fn of(watch: std::io::Result<Watch>) -> Self {
+        let watch = watch.and_then(AsyncFd::new);
         if let Err(error) = &watch {
             tracing::warn!("folders can't be watched ({error}): files are looked at every {} s", POLL.as_secs());
         }
         Self { watch: watch.ok(), whole: true }
     }
 
-    fn arm(&mut self, spots: &BTreeSet<Spot>) {
+    pub(super) fn arm(&mut self, spots: &BTreeSet<Spot>) {
         if let Some(watch) = &mut self.watch {
             self.whole = watch.get_mut().arm(spots);
         }
     }
 
     /// Until something that matters has changed and it is quiet again.
-    async fn change(&mut self) {
+    pub(super) async fn change(&mut self) {
         let Some(watch) = &mut self.watch else { return tokio::time::sleep(POLL).await };
         let poll = sleep_until(Instant::now() + POLL);
         let seen_any = async { while !seen(watch).await {} };
@@ -185,9 +194,13 @@ impl Eyes {
         Self {}
     }
 
-    fn arm(&mut self, _: &BTreeSet<Spot>) {}
+    pub(super) fn open_for_writes() -> Self {
+        Self::open()
+    }
 
-    async fn change(&mut self) {
+    pub(super) fn arm(&mut self, _: &BTreeSet<Spot>) {}
+
+    pub(super) async fn change(&mut self) {
         tokio::time::sleep(POLL).await;
     }
 }

@@ -99,6 +99,8 @@ mod linux {
     pub struct Watch {
         fd: OwnedFd,
         names: BTreeMap<i32, BTreeSet<Option<OsString>>>,
+        /// Whether each write counts.
+        writes: bool,
     }
 
     impl Watch {
@@ -108,7 +110,13 @@ mod linux {
         /// When the system has no more of these to give.
         pub fn new() -> std::io::Result<Self> {
             let fd = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
-            Ok(Self { fd, names: BTreeMap::new() })
+            Ok(Self { fd, names: BTreeMap::new(), writes: false })
+        }
+
+        /// From now on each write to a file counts, for files that are never closed.
+        #[must_use]
+        pub fn with_writes(self) -> Self {
+            Self { writes: true, ..self }
         }
 
         /// Watches these spots and no others; whether all of them could be watched.
@@ -122,7 +130,8 @@ mod linux {
                 | WatchFlags::ATTRIB
                 | WatchFlags::DELETE_SELF
                 | WatchFlags::MOVE_SELF
-                | WatchFlags::ONLYDIR;
+                | WatchFlags::ONLYDIR
+                | if self.writes { WatchFlags::MODIFY } else { WatchFlags::empty() };
             let mut names: BTreeMap<i32, BTreeSet<Option<OsString>>> = BTreeMap::new();
             for (folder, name) in spots {
                 match inotify::add_watch(&self.fd, folder, flags) {

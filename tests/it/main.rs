@@ -1,6 +1,7 @@
 //! One integration binary; a module a part.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod alarms_view;
 mod alerts;
 mod app;
 mod app_acts;

@@ -65,6 +65,8 @@ pub struct ConsoleOptions {
     pub past: Option<Past>,
     /// The pictures are those of a recording: there is no present.
     pub replay: bool,
+    /// Where acknowledgements and silences stand: the state of the watch; `None`: nowhere.
+    pub alarms: Option<PathBuf>,
     /// Who sits here, as `user@host`: the author of acknowledgements and silences.
     pub author: String,
     /// When the process started, for the log.
@@ -112,6 +114,7 @@ impl Default for ConsoleOptions {
             historian: None,
             past: None,
             replay: false,
+            alarms: None,
             author: String::new(),
             started: Instant::now(),
         }

@@ -81,6 +81,11 @@ impl Console<'_> {
         let _ = self.app.update(Msg::Notice(text), self.clock.now());
     }
 
+    /// The same of something that went wrong.
+    pub(super) fn warn(&mut self, text: String) {
+        let _ = self.app.update(Msg::Warning(text), self.clock.now());
+    }
+
     /// Writes what is on screen to a file.
     pub(super) fn dump(&mut self) {
         let now = self.clock.now();
