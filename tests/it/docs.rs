@@ -176,6 +176,8 @@ fn global_options_stand_before_and_after_every_command() {
             "peerdeck renamegroup" => &["Paris", "Oslo"],
             "peerdeck resolve" => &["cluster", "smtproutes", "--use", "lab2"],
             "peerdeck maintenance on" => &["lab1", "--for", "2h"],
+            "peerdeck ack" => &["link-down/lab/pair:A+B", "-m", "on it"],
+            "peerdeck silence end" => &["3"],
             "peerdeck generate completions" => &["bash"],
             "peerdeck lab fault" => &["heal"],
             _ => &[],
