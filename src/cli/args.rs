@@ -112,6 +112,12 @@ pub enum Command {
     Replay(Replay),
     /// Put what was recorded lately into one signed file, for others to replay
     Bundle(Bundle),
+    /// Action: say that you look after a finding; until it is over it is not told again
+    #[command(after_help = ALARM_CODES)]
+    Ack(Ack),
+    /// Action: let alerts that fit not be told for a while
+    #[command(after_help = ALARM_CODES)]
+    Silence(Silence),
     /// Action: detach machines from their cluster on purpose
     #[command(after_help = ACTION_CODES)]
     Disconnect(OnPeers),
@@ -176,6 +182,10 @@ pub enum Command {
 const ACTION_CODES: &str = "Exit code: 0 done and observed, 1 refused, nothing was changed, 2 failed or done in part, \
                             3 outcome unknown, 64 usage or configuration error, nothing was sent. \
                             With --dry-run: 0 would run, 1 would be refused.";
+
+/// What `ack` and `silence` end with.
+const ALARM_CODES: &str = "Kept in the state of the watch on this machine; a watch that runs heeds it within a second. \
+                           Exit code: 0 done, 1 refused, nothing was changed, 64 usage or configuration error.";
 
 /// Arguments of `console`.
 #[derive(Debug, Args)]
@@ -370,6 +380,65 @@ pub struct Bundle {
     /// What it is about, for whoever opens it
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub note: String,
+}
+
+/// Arguments of `ack`.
+#[derive(Debug, Args)]
+pub struct Ack {
+    /// Its id, as `watch --json` and `status --json` print it
+    #[arg(value_name = "FINDING")]
+    pub finding: String,
+    /// What is being done: stands beside the alert
+    #[arg(short = 'm', long, value_name = "TEXT", value_parser = reason, default_value = "", hide_default_value = true)]
+    pub reason: String,
+    /// Nobody looks after it any more
+    #[arg(long)]
+    pub off: bool,
+    /// The state of the watch [default: as that of `watch`]
+    #[arg(long, value_name = "FILE")]
+    pub state: Option<PathBuf>,
+}
+
+/// Arguments of `silence`.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(group = clap::ArgGroup::new("what").args(["finding", "kind", "host"]).required(true).multiple(true))]
+pub struct Silence {
+    /// What to do with the silences that there are.
+    #[command(subcommand)]
+    pub command: Option<SilenceCommand>,
+    /// The id of one finding, as `watch --json` and `status --json` print it
+    #[arg(value_name = "FINDING")]
+    pub finding: Option<String>,
+    /// Findings of this kind, with --cluster only of that cluster
+    #[arg(long, value_name = "KIND")]
+    pub kind: Option<String>,
+    /// Findings about this host
+    #[arg(long, value_name = "HOST")]
+    pub host: Option<String>,
+    /// When it ends by itself; at most 30 days
+    #[arg(long = "for", value_name = "TIME", value_parser = span::parse, required = true)]
+    pub lasting: Option<Duration>,
+    /// Why: stands beside the silence
+    #[arg(short = 'm', long, value_name = "REASON", value_parser = reason, required = true)]
+    pub reason: Option<String>,
+    /// The state of the watch [default: as that of `watch`]
+    #[arg(long, value_name = "FILE", global = true)]
+    pub state: Option<PathBuf>,
+}
+
+/// Commands to silences.
+#[derive(Debug, Subcommand)]
+pub enum SilenceCommand {
+    /// Those that hold, and those that have ended lately
+    List,
+    /// Action: end one now
+    #[command(after_help = ALARM_CODES)]
+    End {
+        /// Its number, as `silence list` prints it
+        #[arg(value_name = "ID")]
+        id: u64,
+    },
 }
 
 /// What every action takes.

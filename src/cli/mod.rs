@@ -1,6 +1,7 @@
 //! The command line: one file per command, wired together here.
 
 pub mod act;
+pub mod alarms;
 pub mod args;
 pub mod audit;
 pub mod bundle;
@@ -44,7 +45,7 @@ use std::process::ExitCode;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser};
 
-use self::args::{Cli, Command, ConfigCommand, Global, LabCommand};
+use self::args::{Cli, Command, ConfigCommand, Global, LabCommand, SilenceCommand};
 use self::settings::commit::Request;
 use crate::config::{Choice, Fleet, Paths};
 
@@ -160,6 +161,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<Done> {
         Some(Command::Record(args)) => record::run(&context, &args),
         Some(Command::Replay(args)) => replay::run(&context, &args),
         Some(Command::Bundle(args)) => bundle::run(&context, &args),
+        Some(Command::Ack(args)) => alarms::ack(&context, &args),
+        Some(Command::Silence(args)) => alarms::silence(&context, &args),
         Some(Command::Disconnect(args)) => act::run(&context, &act::Request::disconnect(args)),
         Some(Command::Reconnect(args)) => act::run(&context, &act::Request::reconnect(args)),
         Some(Command::Maintenance(args)) => act::run(&context, &act::Request::maintenance(args.command)),
@@ -187,6 +190,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<Done> {
 fn is_action(command: &Command) -> bool {
     match command {
         Command::Trust(_)
+        | Command::Ack(_)
         | Command::Disconnect(_)
         | Command::Reconnect(_)
         | Command::Maintenance(_)
@@ -206,6 +210,7 @@ fn is_action(command: &Command) -> bool {
         | Command::Setname(_)
         | Command::Resolve(_) => true,
         Command::Lab(lab) => lab.command.is_some(),
+        Command::Silence(silence) => !matches!(silence.command, Some(SilenceCommand::List)),
         Command::Config(c) => match c.command {
             ConfigCommand::Check | ConfigCommand::Template(_) | ConfigCommand::Info => false,
         },
@@ -230,6 +235,8 @@ fn is_action(command: &Command) -> bool {
 /// Commands that have the exit codes of actions, beside `lab fault`.
 const ACTIONS: &[&str] = &[
     "trust",
+    "ack",
+    "silence",
     "disconnect",
     "reconnect",
     "maintenance",
@@ -256,6 +263,7 @@ fn usage_code(args: &[OsString]) -> Done {
     let tree = command();
     let named = words.iter().find(|w| tree.find_subcommand(w).is_some());
     let acts = match named {
+        Some(&"silence") => !words.contains(&"list"),
         Some(&name) if ACTIONS.contains(&name) => true,
         Some(&"lab") => words.contains(&"fault"),
         Some(_) | None => false,

@@ -168,6 +168,9 @@ impl Parser<'_> {
         if let Some(list) = table.get("sink") {
             for (table, span) in self.reader.tables("watch.sink", list) {
                 let Some(sink) = self.sink(table, &span) else { continue };
+                if sink.name == "stdout" {
+                    self.reader.complain(&span, "\"stdout\" is the name of standard output: give this sink another");
+                }
                 if watching.sinks.iter().any(|s| s.name == sink.name) {
                     let what = format!("there are two sinks \"{}\": give each a \"name\"", sink.name);
                     self.reader.complain(&span, what);

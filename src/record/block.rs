@@ -2,7 +2,7 @@
 //!
 //! A stream that was never finished (its recorder was killed) is read up to its last cut.
 
-use std::io::{BufRead, BufReader, Cursor, Read, Take, Write};
+use std::io::{BufRead, BufReader, Cursor, ErrorKind, Read, Take, Write};
 
 use flate2::Compression;
 use flate2::read::DeflateDecoder;
@@ -78,7 +78,12 @@ impl Lines {
     pub fn next_line(&mut self) -> Result<Option<Vec<u8>>, String> {
         let mut line = Vec::new();
         let mut bounded = self.0.by_ref().take(LINE_BYTES_MAX as u64 + 1);
-        bounded.read_until(b'\n', &mut line).map_err(|e| format!("it can't be unpacked: {e}"))?;
+        match bounded.read_until(b'\n', &mut line) {
+            Ok(_) => {}
+            // Still being written, or its recorder was killed: what is there counts.
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => {}
+            Err(error) => return Err(format!("it can't be unpacked: {error}")),
+        }
         if line.pop() == Some(b'\n') {
             return Ok(Some(line));
         }

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::vitals::{SinkVitals, Vitals};
 use super::*;
+use crate::domain::alert::{Ack, Alert, Notice, Seen, Told};
 use crate::domain::event::{Event, EventKind};
-use crate::domain::finding::{Finding, FindingId, FindingKind, Subject, Transition};
+use crate::domain::finding::{Finding, FindingId, FindingKind, Subject};
 use crate::domain::ids::{BootId, ClusterName, GroupName, HostName};
 use crate::domain::maintenance::Maintenance;
 use crate::domain::mesh::link::{Cause, DnsCheck, DnsResult, Link, LinkState};

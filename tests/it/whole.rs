@@ -156,7 +156,7 @@ pub fn link<'a>(doc: &'a Value, from: &str, to: &str) -> &'a Value {
     list(doc, "links").iter().find(|l| host(&l["from"], from) && host(&l["to"], to)).unwrap()
 }
 
-fn all_connected(doc: &Value) -> bool {
+pub fn all_connected(doc: &Value) -> bool {
     list(doc, "links").iter().all(|l| l["state"] == "connected")
 }
 

@@ -15,7 +15,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use super::super::connect::{self, Links};
 use super::super::follow::{Files, read_fleet};
 use super::super::output::reader_gone;
-use super::super::{Context, Done, args, once, process, serve};
+use super::super::{Context, Done, args, once, process, record, serve};
 use super::looks::{self, Settling};
 use super::service::Service;
 use super::{FACE, Office, State, name_of, state_of, stdout};
@@ -47,10 +47,15 @@ pub(super) fn run(context: &Context, args: &args::Watch) -> anyhow::Result<Done>
     let fleet = context.fleet()?;
     let state = State::open(context, &state_of(context, &fleet, args.state.as_ref()))?;
     let runtime = process::small_runtime()?;
+    let mut recording = None;
     let done = runtime.block_on(async {
         let gone = Arc::new(Notify::new());
         let connected = connect::start(&fleet, &context.paths, FACE)?;
         let clock = connected.links.clock.clone();
+        match record::ring(runtime.handle(), &context.paths, &fleet, &connected.observer) {
+            Ok(started) => recording = started,
+            Err(why) => tracing::warn!("nothing is recorded: {why}"),
+        }
         let office = super::open(context, &fleet, state, clock.clone(), Arc::clone(&gone)).await?;
         let mut watch = Watch {
             settling: Settling::new(&fleet, clock.now()),
@@ -73,6 +78,7 @@ pub(super) fn run(context: &Context, args: &args::Watch) -> anyhow::Result<Done>
         watch.office.dispatcher.close(Instant::now() + LAST).await;
         done
     });
+    drop(recording); // Writes what waits.
     // A sink that hangs in the system holds up nobody.
     runtime.shutdown_timeout(Duration::from_secs(1));
     done

@@ -74,12 +74,15 @@ impl Runner {
     pub(super) async fn run(mut self) {
         let every = self.sink.reminder();
         let mut remind = every.map(|every| Instant::now() + every);
+        // A sign of life was noticed and not passed on yet.
+        let mut beats = false;
         self.tally().await;
         loop {
             if *self.close.borrow() {
                 return;
             }
-            if self.beats.has_changed().unwrap_or(false) && self.has_time() {
+            if (beats || self.beats.has_changed().unwrap_or(false)) && self.has_time() {
+                beats = false;
                 self.beat().await;
             }
             if remind.is_some_and(|at| at <= Instant::now()) {
@@ -102,7 +105,10 @@ impl Runner {
             let changed = self.beats.changed();
             let is_open = tokio::select! {
                 () = self.wake.notified(), if wait.is_none() => true,
-                beat = changed, if has_time => beat.is_ok(),
+                beat = changed, if has_time => {
+                    beats = true;
+                    beat.is_ok()
+                }
                 closed = self.close.changed() => closed.is_ok(),
                 () = sleep_until(later), if until.is_some() => true,
             };

@@ -230,7 +230,8 @@ fn b6_lines_of_a_later_version_are_passed_over_and_hostile_ones_refused() {
     assert!(refused("{\"registers\":{\"cluster\":0}}").contains("without a tree"));
     assert!(refused("{\"cluster\":{\"n\":0,\"settings\":{\"tree\":\"00\"}}}").contains("none"));
     assert!(refused(&"[".repeat(100_000)).contains("parts"));
-    assert!(refused(&format!("{{\"x\":{}1{}}}", "[".repeat(500), "]".repeat(500))).contains("recursion"));
+    let deep = format!("{{\"registers\":{{\"changed\":[{{\"versions\":[{{\"value\":{}}}]}}]}}}}", "[".repeat(500));
+    assert!(refused(&deep).contains("recursion"));
     assert!(refused("{\"frame\":{\"key\":99}}").contains("not known here"));
     let mut decoder = Decoder::default();
     assert!(decoder.line(b"{\"peer\":{}}", &mut |_| Err(String::new())).unwrap_err().contains("no key frame"));
