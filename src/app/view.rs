@@ -585,16 +585,43 @@ impl App {
         !(self.options.read_only && acts)
     }
 
+    /// How long until the ages on screen are others: to the next whole second while one of them shows seconds or
+    /// something is counted down, else to the next whole minute.
+    #[must_use]
+    pub fn ages_due(&self, now: Time) -> Duration {
+        let young = |at: Time| now.since(at) < Duration::from_mins(1);
+        let of_peer = |p: &Arc<Peer>| {
+            young(p.reach.since) || p.reach.next_attempt.is_some_and(|at| at > now) || {
+                let links = p.cells.iter().flatten();
+                links.map(|l| (l.since, l.next_attempt)).any(|(s, n)| young(s) || n.is_some_and(|at| at > now))
+            }
+        };
+        let of_cluster = |c: &Arc<Cluster>| {
+            // Nearly always the first row decides.
+            c.peers.iter().filter_map(|p| p.vouched()).any(young)
+                || c.findings.iter().any(|f| young(f.since))
+                || c.verdicts.iter().any(|v| young(v.since))
+                || c.peers.iter().any(of_peer)
+        };
+        let picture = self.picture();
+        let shown = picture.clusters.iter().enumerate();
+        let mut shown = shown.filter(|(at, _)| *at == self.cluster || self.overview().is_some());
+        let events = picture.events.last().is_some_and(|e| young(e.at));
+        let busy = events || !self.runs.is_empty() || self.overlay.is_some() || shown.any(|(_, c)| of_cluster(c));
+        let step: u64 = if busy { 1000 } else { 60_000 };
+        Duration::from_millis(step - now.as_millis() % step)
+    }
+
     /// How long until the screen shows something else by mere passing of time; `None`: never.
     ///
-    /// Running ages change every second. When paused only the badge's age runs, by minutes once it shows them.
+    /// Running ages change every second, and every minute once all of them show minutes. When paused only the badge's
+    /// age runs, in the same way.
     #[must_use]
     pub fn next_wake(&self, now: Time) -> Option<Duration> {
-        let second = Duration::from_secs(1);
         let toast = self.toasts.iter().map(|t| t.until.since(now)).filter(|left| !left.is_zero()).min();
         let ages = match &self.held {
             _ if self.past.is_some() => self.past_wake(now),
-            None => Some(second),
+            None => Some(self.ages_due(now)),
             Some(held) => {
                 let age = now.since(held.at);
                 let step: u64 = if age < Duration::from_mins(1) { 1000 } else { 60_000 };

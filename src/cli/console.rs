@@ -26,7 +26,6 @@ use super::submit::{News, Submitter};
 use crate::app::{self, App, Cmd, HostKeyQuestion, Msg};
 use crate::clock::Clock;
 use crate::domain::alert::Order;
-use crate::domain::time::millis;
 use crate::domain::{ClusterName, Glance, Line, Outcome, OutcomeState, PeerId, Plan, ReachState, Snapshot, Time};
 use crate::engine::runtime::{Commander, Fed, Historian, Observer};
 use crate::term::{self, Alarm, Caps, Guard, Hangup, Signal, Signals, clipboard};
@@ -43,8 +42,6 @@ pub use options::{ApplyFault, ConsoleOptions, Diagnose, Faults};
 
 /// Data draws no more often than this.
 const FRAME: Duration = Duration::from_millis(33);
-/// Running ages are drawn this often, on whole seconds: what else waits for one wakes the process only once.
-const AGES: Duration = Duration::from_secs(1);
 /// Events that are taken from the terminal before the screen is drawn.
 const BATCH: usize = 256;
 /// The slowest fault restarts all peers of a lab.
@@ -268,7 +265,7 @@ impl Console<'_> {
             let paused = self.app.stands_still();
             // Counted from the last frame, or a steady stream of pictures would put it off for ever.
             let ages = self.drawn_at.filter(|_| !paused && !self.stopped);
-            let ages = ages.map(|at| Instant::now() + ages_due(at).since(now));
+            let ages = ages.map(|at| Instant::now() + (at + self.app.ages_due(at)).since(now));
             let wake = [frame, tick, ages].into_iter().flatten().min();
             tokio::select! {
                 biased;
@@ -579,12 +576,6 @@ impl Console<'_> {
     fn forget_screen(&mut self) -> io::Result<()> {
         screen::forget(&mut self.terminal)
     }
-}
-
-/// When the ages of a frame of `at` are to be drawn anew.
-fn ages_due(at: Time) -> Time {
-    let step = millis(AGES);
-    Time::from_millis((at.as_millis() / step + 1) * step)
 }
 
 fn ended() -> io::Error {

@@ -10,11 +10,11 @@ use crate::app::action;
 /// Commands by their kind, with what their exit codes mean; the README has the same table.
 const EXIT_CODES: &[(&str, &str)] = &[
     (
-        "checks: status, connstatus, check, watch --once",
+        "checks: status, connstatus, check, watch --once, replay --json",
         "0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN, usage and configuration errors too",
     ),
     (
-        "queries: list, settings, commitdetail, diagnose, events, silence list, config, generate",
+        "queries: list, settings, commitdetail, diagnose, events, silence list, record, replay, bundle, config, generate",
         "0 answered, 3 not answered, usage and configuration errors too",
     ),
     (

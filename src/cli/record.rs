@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until};
 use super::args::Record as Args;
 use super::connect::{self, Face};
 use super::signals::Stop;
-use super::{Context, Done, FAILED, places};
+use super::{Context, Done, UNKNOWN, places};
 use crate::clock::shared_moment;
 use crate::config::{Fleet, Paths};
 use crate::domain::snapshot::Snapshot;
@@ -135,7 +135,7 @@ async fn feed(mut pictures: watch::Receiver<Arc<Snapshot>>, feeder: Feeder, tell
     }
 }
 
-/// Records until a signal comes or the time is over: 0 recorded, 2 not.
+/// Records until a signal comes or the time is over: 0 recorded, 3 not.
 ///
 /// # Errors
 /// When there is no fleet, or the file is there already.
@@ -175,7 +175,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Done> {
     let failed = failed.or(if let State::Failed(why) = feeder.state() { Some(why) } else { None });
     if let Some(why) = failed {
         eprintln!("peerdeck: {why}");
-        return Ok(FAILED);
+        return Ok(UNKNOWN);
     }
     let (written, dropped) = (feeder.written(), feeder.dropped());
     let missed = if dropped > 0 { format!(", {dropped} were not taken in time") } else { String::new() };

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::check::{Check, plugin_line};
+use super::check::{Check, Value, plugin_line};
 use super::table::{Style, Table, Tone, cell, paint};
 use super::{
     MaintenanceDoc, chosen, count, detached, host, is_heard, maintenance_note, milliseconds, reachable, rfc3339,
@@ -272,16 +272,34 @@ impl Counts {
 
     /// As values of a monitoring plugin.
     #[must_use]
-    pub fn values(self) -> Vec<(&'static str, usize, Option<usize>)> {
+    pub fn values(self) -> Vec<Value> {
+        let of_peers = |label, n| Value::count(label, n, Some(self.peers));
+        let of_links = |label, n| Value::count(label, n, Some(self.links));
         vec![
-            ("peers_reachable", self.reachable, Some(self.peers)),
-            ("peers_unknown", self.peers_unknown, Some(self.peers)),
-            ("peers_in_maintenance", self.peers_in_maintenance, Some(self.peers)),
-            ("links_connected", self.connected, Some(self.links)),
-            ("links_down", self.down, Some(self.links)),
-            ("links_unknown", self.unknown, Some(self.links)),
+            of_peers("peers_reachable", self.reachable),
+            of_peers("peers_unknown", self.peers_unknown),
+            of_peers("peers_in_maintenance", self.peers_in_maintenance),
+            of_links("links_connected", self.connected),
+            of_links("links_down", self.down),
+            of_links("links_unknown", self.unknown),
         ]
     }
+
+    /// The same with the limits of [`check`], which leaves out what is in maintenance: `judged`.
+    fn limited(self, judged: Self) -> Vec<Value> {
+        let spared = self.reachable.saturating_sub(judged.reachable);
+        let needed = judged.peers.saturating_sub(judged.peers_unknown) + spared;
+        let mut values = self.values();
+        values[0] = values[0].clone().crit_below(needed);
+        values[4] = values[4].clone().crit_above(self.down.saturating_sub(judged.down));
+        values
+    }
+}
+
+/// How old the word of the peer is that was silent for longest, as a value of a monitoring plugin.
+pub(super) fn age(snapshot: &Snapshot, only: Option<&str>) -> Option<Value> {
+    let ages = chosen(snapshot, only).flat_map(|c| c.peers.iter()).filter_map(|p| p.row_age(snapshot.at));
+    ages.max().map(|age| Value::age("age", age))
 }
 
 /// The counts of all chosen clusters.
@@ -315,7 +333,9 @@ pub fn check(snapshot: &Snapshot, only: Option<&str>) -> Check {
 #[must_use]
 pub fn plugin(snapshot: &Snapshot, only: Option<&str>) -> String {
     let counts = totals(snapshot, only);
-    plugin_line(check(snapshot, only), &counts.text(), &counts.values())
+    let mut values = counts.limited(judged(snapshot, only));
+    values.extend(age(snapshot, only));
+    plugin_line(check(snapshot, only), &counts.text(), &values)
 }
 
 /// Tables: every peer, then the links that are not connected (all of them when verbose).

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde::Serialize;
 use serde_json::Value as Json;
 
-use super::check::plugin_line;
+use super::check::{Value, plugin_line};
 use super::settings::{ModeDoc, Told, json, moment, short};
 use super::table::{Style, Tone, paint};
 use super::{Check, count, rfc3339};
@@ -248,7 +248,7 @@ pub fn plugin(snapshot: &Snapshot) -> String {
         (Check::Unknown, []) => "no peer has told the settings of every cluster".to_owned(),
         (_, []) => "consistent".to_owned(),
     };
-    plugin_line(check, &text, &[("inconsistencies", names.len(), None)])
+    plugin_line(check, &text, &[Value::count("inconsistencies", names.len(), None).warn_above(0)])
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use super::check::{Check, plugin_line};
-use super::connstatus::{Counts, judged, totals};
+use super::check::{Check, Value, plugin_line};
+use super::connstatus::{Counts, age, judged, totals};
 use super::findings::{self, FindingDoc};
 use super::table::{Style, Tone, paint};
 use super::{chosen, count, rfc3339};
@@ -118,8 +118,9 @@ pub fn plugin(snapshot: &Snapshot, only: Option<&str>, complete: bool) -> String
         None => counts.text(),
     };
     let mut values = counts.values();
-    values.push(("critical", sum.critical, None));
-    values.push(("warning", sum.warning, None));
+    values.push(Value::count("critical", sum.critical, None).crit_above(0));
+    values.push(Value::count("warning", sum.warning, None).warn_above(0));
+    values.extend(age(snapshot, only));
     plugin_line(check(snapshot, only, complete), &text, &values)
 }
 

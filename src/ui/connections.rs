@@ -30,7 +30,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) {
     let names = labels(cluster);
     let g = pen.glyphs();
     let up = targets.iter().filter(|to| cluster.cell(from, **to, moment).state == LinkState::Connected).count();
-    let told = peer.row_age(moment).map_or("nothing heard yet".to_owned(), |a| format!("told {} ago", time::human(a)));
+    let told = peer.row_age(moment).map_or("nothing heard yet".to_owned(), |a| format!("told {} ago", text::age(a)));
     pen.line(
         above(Rect { x: area.x + 1, width: area.width.saturating_sub(2), ..area }, 1),
         &[
@@ -82,7 +82,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) {
             piece(format!("{} {}", g.cell(&cell), cell_word(&cell)), cell_role(&cell)),
             plain(text::cut_middle(names[to], name, g.ellipsis)),
             piece(g.cell(&back), cell_role(&back)),
-            link.map_or_else(blank, |l| plain(time::human(moment.since(l.since)))),
+            link.map_or_else(blank, |l| plain(text::age(moment.since(l.since)))),
             piece(cell.cause.map_or("", crate::domain::Cause::as_str), cell_role(&cell)),
             plain(link.and(cell.rtt).map(time::human_rtt).unwrap_or_default()),
             link.map_or_else(blank, |l| plain(if l.attempts > 0 { l.attempts.to_string() } else { String::new() })),

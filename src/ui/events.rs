@@ -7,7 +7,7 @@ use crate::app::App;
 use crate::app::lists::{List, ListSort};
 use crate::app::mouse::Hit;
 use crate::domain::event::{Event, EventKind};
-use crate::domain::{Subject, Time, time};
+use crate::domain::{Subject, Time};
 use crate::ui::list::{self, Column, Shape};
 use crate::ui::pen::{Pen, above, below, piece};
 use crate::ui::text;
@@ -71,7 +71,7 @@ fn alone(pen: &mut Pen<'_>, area: Rect, event: &Event, app: &App, now: Time) {
     let area = Rect { x: area.x + 1, width: area.width.saturating_sub(2), ..area };
     let (word, role) = kind_word(event.kind);
     let at = clock(&pen.look.zone, app, event.at, now);
-    let ago = time::human(app.moment(now).since(event.at));
+    let ago = text::age(app.moment(now).since(event.at));
     pen.line(area, &[piece(format!("{word}  "), role), piece(format!("{at}, {ago} ago"), Role::Muted)]);
     let about = app.cluster().map(|c| crate::ui::findings::subject(c, &event.subject, pen.glyphs()));
     pen.put_cut(area.x, area.y + 1, area.width, &about.unwrap_or_default(), Role::Accent);

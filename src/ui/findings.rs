@@ -79,7 +79,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) {
         };
         vec![
             piece(format!("{sign} {}", f.severity.as_str()), role(severity_role(f.severity))),
-            piece(time::human(moment.since(f.since)), role(Role::Text)),
+            piece(text::age(moment.since(f.since)), role(Role::Text)),
             piece(subjects[at].clone(), role(Role::Text)),
             piece(f.kind.as_str(), Role::Muted),
             piece(states[at].clone(), if quiet { Role::Muted } else { Role::Accent }),
@@ -130,7 +130,7 @@ fn evidence(pen: &mut Pen<'_>, area: Rect, finding: &Finding, app: &App, now: Ti
     let inner = below(Rect { x: area.x + 2, width: area.width.saturating_sub(4), ..area }, 1);
     let zone = if app.is_utc() { jiff::tz::TimeZone::UTC } else { pen.look.zone.clone() };
     let since =
-        format!("since {}, for {}", text::clock(finding.since, now, &zone), time::human(now.since(finding.since)));
+        format!("since {}, for {}", text::clock(finding.since, now, &zone), text::age(now.since(finding.since)));
     let mut lines = vec![(since, Role::Muted)];
     let columns = usize::from(inner.width);
     let ellipsis = pen.glyphs().ellipsis;

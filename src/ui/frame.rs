@@ -7,7 +7,7 @@ use crate::app::alarms::Count;
 use crate::app::mouse::Hit;
 use crate::app::settings::FeatureOrder;
 use crate::app::{App, View, plural};
-use crate::domain::{Severity, Time, time};
+use crate::domain::{Severity, Time};
 use crate::ui::glyphs::severity_role;
 use crate::ui::pen::{Pen, Piece, piece};
 use crate::ui::theme::Role;
@@ -152,8 +152,8 @@ fn nice_to_have(app: &App, now: Time) -> Vec<Vec<Piece>> {
 
 fn freshness(app: &App, now: Time) -> Piece {
     match (app.freshness(now), app.newest_row(now)) {
-        (Some(age), _) if app.stands_still() => piece(format!("was {}", time::human(age)), Role::Warn),
-        (Some(age), _) => piece(format!("live {}", time::human(age)), Role::Ok),
+        (Some(age), _) if app.stands_still() => piece(format!("was {}", text::age(age)), Role::Warn),
+        (Some(age), _) => piece(format!("live {}", text::age(age)), Role::Ok),
         (None, Some(age)) => piece(format!("no news for {}", text::calm_span(age)), Role::Crit),
         (None, None) => piece("no news yet", Role::Unknown),
     }

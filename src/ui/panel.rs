@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use crate::app::overview::ClusterLine;
 use crate::app::panel::{Panel, PanelKind};
 use crate::app::{App, plural};
-use crate::domain::{OutcomeState, Severity, Time, time};
+use crate::domain::{OutcomeState, Severity, Time};
 use crate::ui::glyphs::severity_role;
 use crate::ui::list::{self, Column, Shape};
 use crate::ui::pen::{Pen, Piece, above, below, piece};
@@ -287,7 +287,7 @@ fn cluster_line(sign: &str, line: &ClusterLine<'_>) -> Vec<Piece> {
         (Some(f), _) => piece(format!("{sign} {}", f.severity.as_str()), severity_role(f.severity)),
     };
     let news = match (line.fresh, line.newest) {
-        (Some(age), _) => piece(time::human(age), Role::Ok),
+        (Some(age), _) => piece(text::age(age), Role::Ok),
         (None, Some(age)) => piece(format!("{} old", text::short_span(age)), Role::Crit),
         (None, None) => piece("none yet", Role::Unknown),
     };

@@ -120,6 +120,15 @@ pub fn short_span(span: Duration) -> String {
     }
 }
 
+/// An age on screen: as `time::human`, without seconds from one minute on, so that it changes once a minute then.
+#[must_use]
+pub fn age(span: Duration) -> String {
+    match span.as_secs() {
+        60..3600 => format!("{} m", span.as_secs() / 60),
+        _ => crate::domain::time::human(span),
+    }
+}
+
 /// A span whose shown value changes only once a minute after the first.
 #[must_use]
 pub fn calm_span(span: Duration) -> String {

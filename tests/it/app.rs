@@ -140,6 +140,25 @@ fn a_pause_holds_the_picture_while_collecting_goes_on() {
 }
 
 #[test]
+fn an_idle_console_wakes_by_seconds_only_while_an_age_shows_seconds() {
+    let mut scene = Scene::lab(6);
+    let app = app(scene.build(), SIZE, "");
+    assert_eq!(app.ages_due(NOW), Duration::from_secs(1), "rows come all the time");
+    assert_eq!(app.ages_due(NOW + Duration::from_millis(300)), Duration::from_millis(700), "on whole seconds");
+    for i in 0..6 {
+        scene.stale(i, 70);
+    }
+    let app = crate::ui::app(scene.build(), SIZE, "");
+    // The next dial is no longer counted down; it is 23 s past a whole minute.
+    assert_eq!(app.ages_due(later(2)), Duration::from_secs(37), "all ages show minutes");
+    assert_eq!(app.next_wake(later(2)), Some(app.ages_due(later(2))));
+    scene.finding(FindingKind::LinkDown, Subject::Cluster, 20, "just now");
+    let app = crate::ui::app(scene.build(), SIZE, "");
+    assert_eq!(app.ages_due(later(2)), Duration::from_secs(1), "one age shows seconds");
+    assert_eq!(app.ages_due(later(40)), Duration::from_secs(59));
+}
+
+#[test]
 fn a_new_critical_finding_rings_and_is_told_and_nothing_else_does() {
     let options = Options { bell: true, ..Options::default() };
     let mut app = App::new(options, Arc::new(one_sided().build()), NOW);

@@ -181,6 +181,7 @@ fn global_options_stand_before_and_after_every_command() {
             "peerdeck unset" | "peerdeck edit" => &["cluster", "smtproutes"],
             "peerdeck copy" | "peerdeck move" => &["smtproutes", "--from", "lab1", "--to", "all-groups"],
             "peerdeck apply" => &["changes.toml"],
+            "peerdeck record" | "peerdeck replay" | "peerdeck bundle" => &["night.peerdeck"],
             "peerdeck setgroup" => &["lab1", "lab2", "Rome"],
             "peerdeck addgroup" | "peerdeck deletegroup" | "peerdeck setname" | "peerdeck create" => &["Oslo"],
             "peerdeck sethost" => &["lab1", "mx1.example.com"],

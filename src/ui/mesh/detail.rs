@@ -85,12 +85,12 @@ fn link_sheet(sheet: &mut Sheet<'_>, pen: &Pen<'_>, app: &App, cluster: &Cluster
         return;
     };
     if cell.state == LinkState::Unknown {
-        let age = cell.age.map(time::human).unwrap_or_default();
+        let age = cell.age.map(text::age).unwrap_or_default();
         let text = format!("last told {age} ago: {}. Too old to count", link.state.as_str());
         sheet.sentence("", &text, Role::Muted);
     } else {
         let since = clock(pen, app, link.since, now);
-        sheet.plain("since", format!("{since}, for {}", time::human(now.since(link.since))));
+        sheet.plain("since", format!("{since}, for {}", text::age(now.since(link.since))));
     }
     if let Some(text) = direction(cluster, at, &cell, &back, names, now) {
         sheet.sentence("way", &text, Role::Warn);
@@ -197,7 +197,7 @@ fn ping_line(sheet: &mut Sheet<'_>, pen: &Pen<'_>, pulse: &Pulse, rtt: Option<st
 /// Who told it, and how long ago.
 fn told_line(sheet: &mut Sheet<'_>, cluster: &Cluster, observer: &Peer, now: Time) {
     let (Some(row), Some(age)) = (&observer.row, observer.row_age(now)) else { return };
-    let age = time::human(age);
+    let age = text::age(age);
     let by = row.via.as_ref().map_or_else(String::new, |via| format!(", passed on by {}", cluster.label(via)));
     sheet.plain("told", format!("{age} ago{by}"));
 }
@@ -223,7 +223,7 @@ fn peer_sheet(sheet: &mut Sheet<'_>, pen: &Pen<'_>, app: &App, cluster: &Cluster
         ReachState::AskHostKey => ("waits for your answer about its host key", Role::Warn),
     };
     let mut state = vec![piece(word, role)];
-    state.push(piece(format!("  {}", time::human(now.since(reach.since))), Role::Text));
+    state.push(piece(format!("  {}", text::age(now.since(reach.since))), Role::Text));
     sheet.field("from us", state);
     if let Some(cause) = reach.cause {
         sheet.field("cause", vec![piece(cause.as_str(), Role::Crit)]);
@@ -244,7 +244,7 @@ fn peer_sheet(sheet: &mut Sheet<'_>, pen: &Pen<'_>, app: &App, cluster: &Cluster
     });
     sheet.plain("seen by", format!("{} of {}", seen.count(), cluster.peers.len().saturating_sub(1)));
     if let Some(since) = peer.detached() {
-        let text = format!("on purpose, {} ago", time::human(now.since(since)));
+        let text = format!("on purpose, {} ago", text::age(now.since(since)));
         sheet.field("detach", vec![piece(text, Role::Detached)]);
     }
     work_lines(sheet, pen, app, None, peer, now);

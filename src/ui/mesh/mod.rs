@@ -10,7 +10,7 @@ mod worst;
 use ratatui::layout::Rect;
 
 use crate::app::{App, calm_sentence};
-use crate::domain::{Severity, Time, time};
+use crate::domain::{Severity, Time};
 use crate::ui::glyphs::severity_role;
 use crate::ui::pen::{Pen, above, below};
 use crate::ui::text;
@@ -163,7 +163,7 @@ fn verdict(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time, lines: usize) ->
                 0 => String::new(),
                 n => format!(" (+{n} more)"),
             };
-            let since = time::human(moment.since(worst.since));
+            let since = text::age(moment.since(worst.since));
             let seen = match &worst.first_seen_by {
                 Some(peer) => format!(" First seen by {}, {since} ago.", cluster.label(peer)),
                 None => format!(" Since {since}."),
