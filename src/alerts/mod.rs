@@ -4,6 +4,10 @@
 //! as an argument and answers with effects: what to keep on disk and what to tell. Both belong into one
 //! transaction, so that a restart neither repeats nor forgets.
 
+/// How it works, for readers.
+#[doc = include_str!("../docs/alerts.md")]
+pub mod guide {}
+
 mod core;
 mod entry;
 mod inhibit;

@@ -360,7 +360,7 @@ impl ClusterState {
                     if is_dns_bad(link) {
                         dns_bad.push(j);
                     }
-                    if link.changes >= limit {
+                    if link.changes >= limit || link.falters >= limit {
                         flapping.push(j);
                     }
                     if link.state == LinkState::Unknown {

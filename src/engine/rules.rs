@@ -144,6 +144,7 @@ fn flapping(state: &ClusterState, now: Time) -> Vec<Candidate> {
     let cluster = &state.cluster;
     let limit = cluster.limits.flap_changes;
     let mut pairs: BTreeMap<(PeerId, PeerId), (u32, Time)> = BTreeMap::new();
+    let mut late: BTreeSet<(PeerId, PeerId)> = BTreeSet::new();
     let mut note = |a: &PeerId, b: &PeerId, n: u32, since: Time| {
         let key = if a <= b { (a.clone(), b.clone()) } else { (b.clone(), a.clone()) };
         let seen = pairs.entry(key).or_insert((n, since));
@@ -155,8 +156,16 @@ fn flapping(state: &ClusterState, now: Time) -> Vec<Candidate> {
     for peer in &cluster.peers {
         let restless = state.extra.get(&peer.id).map(|e| &e.flapping[..]).unwrap_or_default();
         let links = restless.iter().filter_map(|j| peer.cells.get(*j)?.as_ref());
-        for link in links.filter(|l| now.since(l.since) <= CALM) {
-            note(&peer.id, &link.to, link.changes, link.since);
+        for link in links {
+            if now.since(link.since) <= CALM && link.changes >= limit {
+                note(&peer.id, &link.to, link.changes, link.since);
+            }
+            // Too fast for pings to give it up: the observer counts late answers, and forgets them by itself.
+            if link.falters >= limit && peer.row_age(now).is_some_and(|age| age <= cluster.limits.stale) {
+                note(&peer.id, &link.to, link.falters, now);
+                let (a, b) = (peer.id.clone(), link.to.clone());
+                late.insert(if a <= b { (a, b) } else { (b, a) });
+            }
         }
     }
     pairs.retain(|(a, b), _| cluster.index.contains_key(a) && cluster.index.contains_key(b));
@@ -182,7 +191,11 @@ fn flapping(state: &ClusterState, now: Time) -> Vec<Candidate> {
         }
         let text = format!("the link between {} and {} goes up and down", cluster.label(a), cluster.label(b));
         let mut c = Candidate::new(FindingKind::LinkFlapping, Subject::pair(a, b), *since, &text);
-        c.evidence.push(Line::new(&format!("{n} changes within ten minutes")));
+        c.evidence.push(Line::new(&if late.contains(&(a.clone(), b.clone())) {
+            format!("answers turned at least {n} times between prompt and late within two minutes")
+        } else {
+            format!("{n} changes within ten minutes")
+        }));
         c.cells = vec![(*i, *j), (*j, *i)];
         found.push(c);
     }

@@ -222,6 +222,9 @@ pub struct WireLink {
     /// State changes in ten minutes.
     #[serde(skip_serializing_if = "is_zero")]
     pub changes: u32,
+    /// Turns between prompt and late answers in two minutes.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub falters: u32,
 }
 
 /// See [`OperatorSession`].
@@ -290,6 +293,7 @@ impl WireLink {
             attempts: l.attempts,
             next_attempt: l.next_attempt.map(Time::as_millis),
             changes: l.changes,
+            falters: l.falters,
         }
     }
 
@@ -322,6 +326,7 @@ impl WireLink {
             attempts: self.attempts,
             next_attempt: self.next_attempt.map(|t| clock.time(t)),
             changes: self.changes,
+            falters: self.falters,
         }
     }
 }

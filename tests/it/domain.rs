@@ -220,6 +220,7 @@ prop_compose! {
             attempts: failures,
             next_attempt,
             changes,
+            falters: changes,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::steady::Steady;
 use super::types::{ConnId, PingCount};
 use crate::domain::ids::{BootId, PeerId};
 use crate::domain::membership::Machine;
@@ -117,6 +118,8 @@ pub struct Fellow {
     pub trouble: Option<Time>,
     pub probe: ProbeState,
     changes: VecDeque<Time>,
+    /// Whether it answers by turns at once and late.
+    pub steady: Steady,
     /// The connection over which settings are synchronised.
     pub synced: Option<ConnId>,
     /// Whether "remote host has disconnected" was logged for this outage.
@@ -154,6 +157,7 @@ impl Fellow {
             trouble: Some(now),
             probe: ProbeState::default(),
             changes: VecDeque::new(),
+            steady: Steady::default(),
             synced: None,
             lost_said: false,
         }
@@ -200,6 +204,11 @@ impl Fellow {
         self.pings.last = rtt;
     }
 
+    /// The timers of this fellow.
+    pub fn timers(&self) -> [Option<Time>; 3] {
+        [Some(self.beat_at), self.dial_at, self.steady.extra_at]
+    }
+
     /// Where a datagram would reach it.
     pub fn probe_address(&self) -> Option<SocketAddr> {
         let port = self.machine.port;
@@ -219,7 +228,12 @@ impl Fellow {
         let (state, cause, detail) = self.derive(own);
         let probe = self.derive_probe(now, own.limit);
         let was = self.link.state;
-        let told_differently = self.link.cause != cause || self.link.detail != detail || self.link.probe != probe;
+        let falters = self.steady.told(now);
+        let told_differently = self.link.cause != cause
+            || self.link.detail != detail
+            || self.link.probe != probe
+            || self.link.falters != falters;
+        self.link.falters = falters;
         self.link.cause = cause;
         self.link.detail = detail;
         self.link.probe = probe;

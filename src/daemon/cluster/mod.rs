@@ -10,10 +10,12 @@ mod connect;
 mod fellow;
 mod frames;
 mod log;
+mod look;
 mod maintenance;
 mod rows;
 mod secrets;
 mod settings;
+mod steady;
 mod types;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -92,6 +94,8 @@ pub struct Core {
     next_probe: u64,
     log: Log,
     late: VecDeque<(Time, Duration)>,
+    /// Who answered late in the last moments, each once.
+    late_answers: Vec<(Time, PeerId)>,
     started: Time,
     /// When the core asked to be woken.
     wake: Time,
@@ -154,6 +158,7 @@ impl Core {
             next_probe: 0,
             log: Log::default(),
             late: VecDeque::new(),
+            late_answers: Vec::new(),
             started: now,
             wake: now,
             stopped: false,
@@ -379,6 +384,7 @@ impl Core {
         for id in due {
             self.dial(now, &id, out);
         }
+        self.look_closely(now, out);
         self.end_maintenance(now, out);
         self.give_up_asked(now, out);
         if self.flush_at.is_some_and(|t| t <= now) {
@@ -401,7 +407,7 @@ impl Core {
         let maintenance = self.config.maintenance.as_ref().map(|m| m.until);
         let retry = self.settings.as_ref().and_then(settings::Settings::due);
         let own = [self.flush_at, self.flood_at, maintenance, self.asked.due(), retry];
-        let timers = fellows.flat_map(|f| [Some(f.beat_at), f.dial_at]).chain(own);
+        let timers = fellows.flat_map(Fellow::timers).chain(own);
         self.wake = timers.flatten().min().unwrap_or(far);
     }
 
@@ -409,7 +415,7 @@ impl Core {
     /// wakes the core, once and for nothing.
     fn schedule_sooner(&mut self, about: Option<&PeerId>) {
         let fellow = about.and_then(|id| self.fellows.get(id));
-        let timers = fellow.into_iter().flat_map(|f| [Some(f.beat_at), f.dial_at]);
+        let timers = fellow.into_iter().flat_map(Fellow::timers);
         if let Some(first) = timers.chain([self.flush_at, self.flood_at]).flatten().min() {
             self.wake = self.wake.min(first);
         }
@@ -460,6 +466,7 @@ impl Core {
         } else {
             self.ping(now, id, out);
         }
+        self.look_out_of_step(now, id);
         self.probe(now, id, out);
         self.settle(now, id);
         let check =
@@ -518,6 +525,7 @@ impl Core {
         fellow.link.rtt = Some(rtt);
         fellow.link.failures = 0;
         fellow.count_ping(Some(rtt));
+        self.note_answer(now, &id, rtt);
         self.settle(now, &id);
     }
 

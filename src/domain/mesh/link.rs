@@ -198,6 +198,9 @@ pub struct Link {
     pub next_attempt: Option<Time>,
     /// State changes within the last ten minutes, as the observer counts them.
     pub changes: u32,
+    /// How often answers turned between prompt and late within the last two minutes, in steps from 5 on: it goes up and
+    /// down faster than pings give it up.
+    pub falters: u32,
 }
 
 impl Link {
@@ -219,6 +222,7 @@ impl Link {
             attempts: 0,
             next_attempt: None,
             changes: 0,
+            falters: 0,
         }
     }
 }

@@ -415,3 +415,45 @@ fn c18_slow_dials_at_the_start_don_t_drown_the_mesh_in_rows() {
     // Twenty peers tell nineteen others once a second while something changes; copies for the deaf come on top.
     assert!(sim.row_frames < 20 * 19 * 20, "{} rows were sent", sim.row_frames);
 }
+
+#[test]
+fn a_link_that_flaps_faster_than_pings_notice_is_told_of_and_forgotten_once_it_is_calm() {
+    let half = Duration::from_millis(500);
+    for seed in 100..108 {
+        let mut sim = Sim::new(4, seed);
+        sim.run(10 * SECOND);
+        for _ in 0..45 {
+            sim.cut(0, 1);
+            sim.run(half);
+            sim.heal();
+            sim.run(half);
+        }
+        let (there, back) = (sim.link(0, 1), sim.link(1, 0));
+        assert_eq!((there.state, back.state), (LinkState::Connected, LinkState::Connected), "seed {seed}");
+        assert!(there.falters.max(back.falters) >= 10, "seed {seed}: {} and {}", there.falters, back.falters);
+        for (from, to) in [(0, 2), (2, 0), (1, 2), (2, 3)] {
+            assert_eq!(sim.link(from, to).falters, 0, "seed {seed}: another link");
+        }
+        sim.run(Duration::from_mins(3));
+        assert_eq!((sim.link(0, 1).falters, sim.link(1, 0).falters), (0, 0), "seed {seed}");
+    }
+}
+
+#[test]
+fn late_answers_of_everybody_say_nothing_about_a_link() {
+    for seed in 100..104 {
+        let mut sim = Sim::new(6, seed);
+        sim.run(10 * SECOND);
+        // The machine of one peer stutters: half a second in each.
+        for _ in 0..60 {
+            (1..6).for_each(|other| sim.cut(0, other));
+            sim.run(Duration::from_millis(500));
+            sim.heal();
+            sim.run(Duration::from_millis(500));
+        }
+        let told: Vec<u32> = (1..6).map(|other| sim.link(0, other).falters).collect();
+        assert!(told.iter().filter(|n| **n >= 10).count() <= 1, "seed {seed}: {told:?}");
+        let accusers = (1..6).filter(|other| sim.link(*other, 0).falters >= 10).count();
+        assert!(accusers >= 3, "seed {seed}: its fellows say that it stutters, {accusers} of them");
+    }
+}
