@@ -104,13 +104,141 @@ pub(super) const WATCH: &[Key] = &[
     ),
 ];
 
-/// Keys of a `[[watch.sink]]`.
+/// Keys that every `[[watch.sink]]` may have.
 pub(super) const SINK: &[Key] = &[
-    own("type", "\"file\"", "What it is: file."),
+    own("type", "\"file\"", "What it is: file, journald, syslog, webhook, alertmanager, mail or command."),
     own("name", "\"file\"", "Under which name its failures are told. Without it: its type."),
     own("least", "\"notice\"", "Nothing that is less bad goes there."),
     own("queue", "10000", "So many notices wait for it at most; beyond that the oldest are dropped, and counted."),
-    own("path", "\"/var/log/peerdeck/alerts.log\"", "Of a file: where."),
+];
+
+/// A type of `[[watch.sink]]`.
+pub(super) struct SinkType {
+    /// The word of `type`.
+    pub word: &'static str,
+    /// What it is.
+    pub help: &'static str,
+    /// Its own keys.
+    pub keys: &'static [Key],
+    /// Its secrets: `token` stands for `token-file`, `token-env` and `token-command`.
+    pub secrets: &'static [&'static str],
+}
+
+/// How a secret is referred to: `token-file`, `token-env`, `token-command`.
+pub(super) const SECRET_WAYS: &[&str] = &["file", "env", "command"];
+
+const CA_FILE: Key = own(
+    "ca-file",
+    "\"/etc/ssl/certs/our-ca.pem\"",
+    "Certificate authorities that are trusted instead of the system's, for TLS.",
+);
+const TOKEN: Key = own(
+    "token-file",
+    "\"~/.config/peerdeck/token\"",
+    "File, for its owner only, with the bearer token; or token-env = VARIABLE, or token-command = COMMAND.",
+);
+const TIMEOUT: Key = own("timeout", "\"10s\"", "How long the other side may take.");
+
+/// Every type of sink.
+pub(super) const SINKS: &[SinkType] = &[
+    SinkType {
+        word: "file",
+        help: "Lines into a file, on the disk before they count as told.",
+        keys: &[
+            own("path", "\"/var/log/peerdeck/alerts.log\"", "Where."),
+            own("format", "\"json\"", "json or text."),
+            own("max-mib", "16", "It is rotated before it becomes larger, to FILE.1, FILE.2 and so on."),
+            own("keep", "5", "So many rotated files are kept."),
+        ],
+        secrets: &[],
+    },
+    SinkType {
+        word: "journald",
+        help: "The systemd journal, with fields: journalctl PEERDECK_KIND=peer-unreachable.",
+        keys: &[own("socket", "\"/run/systemd/journal/socket\"", "Where the journal listens.")],
+        secrets: &[],
+    },
+    SinkType {
+        word: "syslog",
+        help: "Syslog as in RFC 5424, with structured data [peerdeck@32473 ...]. No syslog confirms anything: over tcp and tls \
+               what was written within 15 s before a connection broke is written again; over udp little is noticed.",
+        keys: &[
+            own(
+                "server",
+                "\"tls://logs.example.com:6514\"",
+                "udp://, tcp:// or tls://, host and port; without a port 514, 601 or 6514.",
+            ),
+            own("facility", "\"local0\"", "kern to ftp, local0 to local7, by its word."),
+            CA_FILE,
+        ],
+        secrets: &[],
+    },
+    SinkType {
+        word: "webhook",
+        help: "HTTP POST of each notice as JSON, with an Idempotency-Key; 2xx confirms. Redirects are not followed.",
+        keys: &[
+            own(
+                "url",
+                "\"https://hooks.example.com/peerdeck\"",
+                "Where to. Is it itself a secret: url-file = FILE, url-env = VARIABLE or url-command = COMMAND instead.",
+            ),
+            own("batch", "1", "1: an object each. More: arrays of at most so many."),
+            TOKEN,
+            own(
+                "hmac-file",
+                "\"~/.config/peerdeck/hmac\"",
+                "File with a key; the header X-Peerdeck-Signature is sha256=HMAC of the body then. Or hmac-env, hmac-command.",
+            ),
+            TIMEOUT,
+            CA_FILE,
+        ],
+        secrets: &["url", "token", "hmac"],
+    },
+    SinkType {
+        word: "alertmanager",
+        help: "Alertmanager, API v2. PeerdeckWatchdog always fires there: be told when it does not.",
+        keys: &[
+            own(
+                "urls",
+                "[\"http://am1.example.com:9093\", \"http://am2.example.com:9093\"]",
+                "All members of one cluster of Alertmanagers; one that takes it is enough, the others are told later.",
+            ),
+            TOKEN,
+            TIMEOUT,
+            CA_FILE,
+        ],
+        secrets: &["token"],
+    },
+    SinkType {
+        word: "mail",
+        help: "Mail by SMTP, a thread for each alert; several notices that wait are one message.",
+        keys: &[
+            own("server", "\"smtp.example.com:587\"", "Mail server; without a port by tls: 587, 465 or 25."),
+            own("tls", "\"starttls\"", "starttls, tls (from the first byte) or none (then nobody logs in)."),
+            own("from", "\"peerdeck <noc@example.com>\"", "Who sends."),
+            own("to", "[\"oncall@example.com\"]", "Who gets it."),
+            own("user", "\"noc\"", "Who logs in. Without it nobody does."),
+            own(
+                "password-file",
+                "\"~/.config/peerdeck/smtp\"",
+                "File, for its owner only, with the password; or password-env, password-command.",
+            ),
+            own("timeout", "\"1m\"", "How long a message may take."),
+            CA_FILE,
+        ],
+        secrets: &["password"],
+    },
+    SinkType {
+        word: "command",
+        help: "A program for each notice: JSON on its standard input, PEERDECK_TRANSITION, PEERDECK_KIND and so on in \
+               its environment. Code 0 confirms, 75 and signals are tried again, others so often as tries says.",
+        keys: &[
+            own("command", "[\"/usr/local/bin/page\", \"--team\", \"mail\"]", "Program and arguments; no shell."),
+            own("timeout", "\"10s\"", "It is killed after so long, with all that it started."),
+            own("tries", "5", "A notice is dropped once it failed so often with a code other than 0 and 75."),
+        ],
+        secrets: &[],
+    },
 ];
 
 /// Keys of `[record]`.

@@ -1,6 +1,6 @@
 //! The commented template that `config template` prints.
 
-use super::keys::{ALERTS, Key, RECORD, RULE, SETTINGS, SINK, Scope, WATCH};
+use super::keys::{ALERTS, Key, RECORD, RULE, SETTINGS, SINK, SINKS, Scope, WATCH};
 
 /// A fleet file in which every line is a comment: explanations begin with `##`, settings with `#`.
 /// With the first `#` of every line taken away it is a valid fleet file.
@@ -46,7 +46,16 @@ pub fn template() -> String {
     let rules = "What holds for some of them; the first rule that fits and says something about a matter counts.";
     section(&mut out, "[[alerts.rule]]", rules, RULE);
     section(&mut out, "[watch]", "How the headless watch tells it.", WATCH);
-    section(&mut out, "[[watch.sink]]", "Where alerts go, beside standard output.", SINK);
+    for (i, sink) in SINKS.iter().enumerate() {
+        if i == 0 {
+            section(&mut out, "[[watch.sink]]", "Where alerts go, beside standard output. For all types:", SINK);
+            explain(&mut out, sink.help);
+        } else {
+            section(&mut out, "[[watch.sink]]", sink.help, &[]);
+            line(&mut out, &format!("type = \"{}\"", sink.word));
+        }
+        settings(&mut out, sink.keys);
+    }
     section(&mut out, "[record]", "What is kept of the picture for looking back.", RECORD);
     out
 }
@@ -56,6 +65,10 @@ fn section(out: &mut String, header: &str, help: &str, keys: &[Key]) {
     out.push_str(header);
     out.push('\n');
     explain(out, help);
+    settings(out, keys);
+}
+
+fn settings(out: &mut String, keys: &[Key]) {
     for key in keys {
         explain(out, key.help);
         line(out, &format!("{} = {}", key.name, key.example));

@@ -91,6 +91,18 @@ fn the_readmes_fleet_file_is_valid() {
     assert_eq!(fleet.unwrap().clusters.len(), 1);
 }
 
+#[test]
+fn b5_the_readmes_watch_has_every_type_of_sink() {
+    let text = example("watch example");
+    let fleet = peerdeck::config::Fleet::parse(Path::new("README.md"), &text, Path::new("/home/op")).unwrap();
+    let template = peerdeck::config::template::template();
+    let types: Vec<&str> = template.lines().filter(|l| l.starts_with("#type = ")).collect();
+    assert_eq!(fleet.watch.sinks.len(), types.len());
+    for line in types {
+        assert!(text.contains(&line[1..]), "{line}");
+    }
+}
+
 /// The code between two marks of the README.
 fn example(name: &str) -> String {
     block(name).trim_start_matches("```toml").trim_end_matches("```").to_owned()

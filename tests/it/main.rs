@@ -23,6 +23,7 @@ mod oneshot_settings;
 mod reload;
 mod replica;
 mod settings;
+mod sinks;
 mod ssh;
 mod support;
 mod terminal;

@@ -20,6 +20,9 @@ use crate::domain::text::clean;
 /// Notices in one message.
 const BATCH: usize = 50;
 
+/// How long the goodbye may take.
+const GOODBYE: Duration = Duration::from_secs(2);
+
 /// How the connection is protected.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, EnumIter, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "kebab-case")]
@@ -118,9 +121,8 @@ impl Mail {
         within(limit, &doing, async {
             let mut connection = self.connect(&doing).await?;
             let handed = self.hand_over(&mut connection, &doing, &message).await;
-            if handed.is_ok() {
-                let _ = connection.quit().await; // It has the message: how it says goodbye does not matter.
-            }
+            // What counts is said: how it takes the goodbye does not matter.
+            let _ = tokio::time::timeout(GOODBYE, connection.quit()).await;
             handed
         })
         .await
@@ -203,13 +205,20 @@ impl Mail {
         self.refused = refused.first().map(|(_, f)| f.text.clone());
         match (later.into_iter().next(), refused.into_iter().next()) {
             (Some(failure), _) => Err(failure),
-            (None, Some((_, failure))) if alone => Err(failure),
+            (None, Some((_, failure))) if alone => {
+                self.done.1.clear();
+                Err(failure)
+            }
             (None, _) => Ok(()),
         }
     }
 }
 
 impl Sink for Mail {
+    fn deadline(&self) -> Duration {
+        self.spec.timeout + Duration::from_secs(5)
+    }
+
     fn batch(&self) -> usize {
         BATCH
     }
