@@ -232,6 +232,10 @@ fn wall() -> Time {
 }
 
 impl Sink for Alertmanager {
+    fn deadline(&self) -> Duration {
+        self.poster.deadline()
+    }
+
     fn batch(&self) -> usize {
         BATCH
     }

@@ -100,6 +100,10 @@ impl Command {
 }
 
 impl Sink for Command {
+    fn deadline(&self) -> Duration {
+        self.spec.timeout + Duration::from_secs(5)
+    }
+
     fn deliver<'a>(&'a mut self, tellings: &'a [Telling]) -> Delivery<'a> {
         Box::pin(async move {
             for telling in tellings {
@@ -126,7 +130,7 @@ async fn talk(child: &mut Child, json: &str) -> io::Result<(ExitStatus, String)>
     let (stdin, out, err) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let (mut said, mut complained) = (Vec::new(), Vec::new());
     let status = {
-        let mut feed = pin!(async {
+        let mut speak = pin!(async {
             if let Some(mut stdin) = stdin {
                 // One that does not want to know closes it: that is its affair.
                 let _ = stdin.write_all(json.as_bytes()).await;
@@ -134,7 +138,7 @@ async fn talk(child: &mut Child, json: &str) -> io::Result<(ExitStatus, String)>
             }
         });
         let mut listen = pin!(async { tokio::join!(drain(out, &mut said), drain(err, &mut complained)) });
-        let (mut fed, mut is_quiet) = (false, false);
+        let (mut is_said, mut is_quiet) = (false, false);
         loop {
             tokio::select! {
                 status = child.wait() => {
@@ -144,7 +148,7 @@ async fn talk(child: &mut Child, json: &str) -> io::Result<(ExitStatus, String)>
                     }
                     break status?;
                 }
-                () = &mut feed, if !fed => fed = true,
+                () = &mut speak, if !is_said => is_said = true,
                 _ = &mut listen, if !is_quiet => is_quiet = true,
             }
         }

@@ -142,6 +142,11 @@ impl Poster {
         self.remote.token.is_none()
     }
 
+    /// For a whole delivery: the request, and whatever says where the secrets are.
+    pub(super) fn deadline(&self) -> Duration {
+        self.remote.timeout + Duration::from_secs(40)
+    }
+
     pub(super) fn timeout(&self) -> Duration {
         self.remote.timeout
     }

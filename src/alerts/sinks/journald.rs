@@ -148,7 +148,8 @@ mod tests {
                 let stop = end + 1 + bytes[end + 1..].iter().position(|b| *b == b'\n').unwrap();
                 (&bytes[end + 1..stop], stop + 1)
             } else {
-                let length = u64::from_le_bytes(bytes[end + 1..end + 9].try_into().unwrap()) as usize;
+                let length = u64::from_le_bytes(bytes[end + 1..end + 9].try_into().unwrap());
+                let length = usize::try_from(length).unwrap();
                 assert_eq!(bytes[end + 9 + length], b'\n');
                 (&bytes[end + 9..end + 9 + length], end + 10 + length)
             };

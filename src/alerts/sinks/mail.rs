@@ -215,6 +215,10 @@ impl Mail {
 }
 
 impl Sink for Mail {
+    fn deadline(&self) -> Duration {
+        self.spec.timeout + Duration::from_secs(5)
+    }
+
     fn batch(&self) -> usize {
         BATCH
     }

@@ -104,6 +104,11 @@ pub trait Sink: Send {
         1
     }
 
+    /// It gives up by itself before so long: whoever waits for a delivery need not be less patient.
+    fn deadline(&self) -> Duration {
+        Duration::from_secs(30)
+    }
+
     /// Hands `tellings` over, in order. `Ok`: the other side has all of them, as far as its protocol can say.
     fn deliver<'a>(&'a mut self, tellings: &'a [Telling]) -> Delivery<'a>;
 

@@ -18,7 +18,7 @@ const SECRET_MAX: u64 = 64 * 1024;
 const COMMAND_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Where a secret is. Never the secret itself.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum SecretRef {
     /// The first line of a file that only its owner may read.
     File(PathBuf),
@@ -36,6 +36,12 @@ impl fmt::Display for SecretRef {
             // A careless command line has the secret in it.
             Self::Command(_) => f.write_str("command"),
         }
+    }
+}
+
+impl fmt::Debug for SecretRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SecretRef({self})")
     }
 }
 

@@ -1,6 +1,7 @@
 //! Notices as JSON by HTTP POST.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use ring::hmac;
@@ -84,6 +85,10 @@ impl Webhook {
 }
 
 impl Sink for Webhook {
+    fn deadline(&self) -> Duration {
+        self.poster.deadline()
+    }
+
     fn batch(&self) -> usize {
         self.spec.batch.max(1)
     }

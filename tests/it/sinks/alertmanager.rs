@@ -28,7 +28,7 @@ fn moment(alert: &Value, key: &str) -> jiff::Timestamp {
 async fn b5_an_alert_has_the_same_labels_whoever_sends_it() {
     let web = Web::start(ok()).await;
     let one = raised(1);
-    give(&mut to(&[&web], "noc1"), &[one.clone()]).await.unwrap();
+    give(&mut to(&[&web], "noc1"), std::slice::from_ref(&one)).await.unwrap();
     assert_eq!(web.asked()[0].line, "POST /am/api/v2/alerts HTTP/1.1");
     let first = posted(&web).remove(0);
     give(&mut to(&[&web], "noc2"), &[one]).await.unwrap();

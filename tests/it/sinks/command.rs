@@ -31,7 +31,7 @@ async fn b5_a_program_gets_json_fields_and_its_arguments_unread_by_any_shell() {
     let mut sink = script(dir.path(), &text);
     let mut one = raised(1);
     one.notice.alert.seen.finding.advice = Line::new("$(touch /tmp/never); `id`");
-    give(&mut sink, &[one.clone()]).await.unwrap();
+    give(&mut sink, std::slice::from_ref(&one)).await.unwrap();
     let got = std::fs::read_to_string(out).unwrap();
     let evil = Line::new(EVIL);
     let wanted = [&one.json, "a b", "$HOME;", "w1-1", "raised", "lab7.example.com", "$(touch /tmp/never); `id`"];

@@ -6,8 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use peerdeck::alerts::sinks::{
-    AlertmanagerSpec, Beat, Facility, JournaldSpec, MailSpec, MailTls, Mailbox, Remote, Sink, Spec, SyslogSpec, Url,
-    Way,
+    AlertmanagerSpec, Beat, Facility, JournaldSpec, MailSpec, MailTls, Mailbox, Remote, Spec, SyslogSpec, Url, Way,
 };
 use peerdeck::domain::alert::Told;
 use peerdeck::domain::finding::Severity;
@@ -115,9 +114,9 @@ async fn b5_two_real_alertmanagers_show_an_alert_once_and_resolve_it() {
     let mut first = raised(1);
     first.notice.alert.seen.finding.advice = Line::new(EVIL);
     // Two watchers tell the same, one of them twice.
-    give(&mut one, &[first.clone()]).await.unwrap();
-    give(&mut one, &[first.clone()]).await.unwrap();
-    give(&mut two, &[first.clone()]).await.unwrap();
+    give(&mut one, std::slice::from_ref(&first)).await.unwrap();
+    give(&mut one, std::slice::from_ref(&first)).await.unwrap();
+    give(&mut two, std::slice::from_ref(&first)).await.unwrap();
     one.beat(&Beat { json: "{}".into(), text: "alive".into() }).await.unwrap();
     for address in &web {
         let alerts = until(address, ALERTS, "both are there", |v| v.as_array().unwrap().len() == 2).await;
@@ -130,7 +129,7 @@ async fn b5_two_real_alertmanagers_show_an_alert_once_and_resolve_it() {
     let mut milder = first.clone();
     (milder.notice.seq, milder.notice.told, milder.notice.before) = (2, Told::Changed, Some(Severity::Critical));
     milder.notice.alert.seen.finding.severity = Severity::Warning;
-    give(&mut one, &[milder.clone()]).await.unwrap();
+    give(&mut one, std::slice::from_ref(&milder)).await.unwrap();
     for address in &web {
         let severity = |v: &Value| v.as_array().unwrap().iter().any(|a| a["labels"]["severity"] == "warning");
         let alerts = until(address, ALERTS, "milder", |v| severity(v) && v.as_array().unwrap().len() == 2).await;

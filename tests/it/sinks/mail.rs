@@ -41,27 +41,27 @@ impl Post {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let tls = tls.map(|t| tokio_rustls::TlsAcceptor::from(t.server.clone()));
-        let post = self.clone();
+        let office = self.clone();
         tokio::spawn(async move {
             loop {
                 let (socket, _) = listener.accept().await.unwrap();
-                let (post, tls) = (post.clone(), tls.clone());
+                let (office, tls) = (office.clone(), tls.clone());
                 tokio::spawn(async move {
                     match tls {
                         Some(tls) if wrapped => {
                             if let Ok(socket) = tls.accept(socket).await {
-                                post.attend(BufStream::new(socket), true, true).await;
+                                office.attend(BufStream::new(socket), true, true).await;
                             }
                         }
                         Some(tls) => {
-                            if let Some(socket) = post.attend(BufStream::new(socket), true, false).await
+                            if let Some(socket) = office.attend(BufStream::new(socket), true, false).await
                                 && let Ok(socket) = tls.accept(socket.into_inner()).await
                             {
-                                post.attend(BufStream::new(socket), false, true).await;
+                                office.attend(BufStream::new(socket), false, true).await;
                             }
                         }
                         None => {
-                            post.attend(BufStream::new(socket), true, true).await;
+                            office.attend(BufStream::new(socket), true, true).await;
                         }
                     }
                 });
@@ -158,11 +158,11 @@ fn header(message: &str, name: &str) -> String {
 
 #[tokio::test]
 async fn b5_a_mail_says_all_and_is_in_the_thread_of_its_alert() {
-    let post = Post::default();
-    let mut sink = to(spec(post.start(None, false).await));
+    let office = Post::default();
+    let mut sink = to(spec(office.start(None, false).await));
     give(&mut sink, &[raised(1)]).await.unwrap();
     give(&mut sink, &[telling(2, Told::Cleared)]).await.unwrap();
-    let [first, second] = &post.messages()[..] else { panic!("two mails") };
+    let [first, second] = &office.messages()[..] else { panic!("two mails") };
     assert_eq!(header(first, "Subject"), "[peerdeck] CRITICAL americas: nobody reaches lab7");
     assert_eq!(header(second, "Subject"), "[peerdeck] CLEARED americas: nobody reaches lab7");
     assert_eq!(header(first, "Message-ID"), "<w1-1@example.com>");
@@ -176,31 +176,31 @@ async fn b5_a_mail_says_all_and_is_in_the_thread_of_its_alert() {
         assert!(body.contains(part), "{part}: {body}");
     }
     assert!(split(second).1.contains("1 m 00 s"), "how long it lasted");
-    assert_eq!(post.heard("RCPT TO:<ann@example.com>"), 2);
+    assert_eq!(office.heard("RCPT TO:<ann@example.com>"), 2);
 }
 
 #[tokio::test]
 async fn b5_mails_of_one_alert_answer_to_the_same_message() {
-    let post = Post::default();
-    let mut sink = to(spec(post.start(None, false).await));
+    let office = Post::default();
+    let mut sink = to(spec(office.start(None, false).await));
     let first = raised(1);
     let mut second = first.clone();
     (second.notice.seq, second.notice.told, second.event_id) = (2, Told::Repeated, "w1-2".into());
     give(&mut sink, &[first]).await.unwrap();
     give(&mut sink, &[second]).await.unwrap();
-    let all = post.messages();
+    let all = office.messages();
     assert_eq!(header(&all[0], "In-Reply-To"), header(&all[1], "In-Reply-To"));
     assert_ne!(header(&all[0], "Message-ID"), header(&all[1], "Message-ID"));
 }
 
 #[tokio::test]
 async fn b5_several_notices_that_wait_are_one_mail() {
-    let post = Post::default();
-    let mut sink = to(spec(post.start(None, false).await));
+    let office = Post::default();
+    let mut sink = to(spec(office.start(None, false).await));
     let all: Vec<_> = (1..=20).map(raised).collect();
     assert!(sink.batch() >= all.len());
     give(&mut sink, &all).await.unwrap();
-    let messages = post.messages();
+    let messages = office.messages();
     assert_eq!(messages.len(), 1);
     assert_eq!(header(&messages[0], "Subject"), "[peerdeck] 20 notices, 20 CRITICAL: nobody reaches lab7");
     assert!((1..=20).all(|n| messages[0].contains(&format!("event w1-{n}\r\n"))));
@@ -208,14 +208,14 @@ async fn b5_several_notices_that_wait_are_one_mail() {
 
 #[tokio::test]
 async fn b5_no_finding_can_write_a_header() {
-    let post = Post::default();
-    let mut sink = to(spec(post.start(None, false).await));
+    let office = Post::default();
+    let mut sink = to(spec(office.start(None, false).await));
     let mut evil = raised(1);
     let text = "a\r\nBcc: eve@example.com\r\n\r\n.\r\nMAIL FROM:<x> é 漢字 \u{202e}".repeat(3);
     evil.notice.alert.seen.finding.text = Line::new(&text);
     evil.event_id = "w1-1>\r\nBcc: eve@example.com".into();
     give(&mut sink, &[evil]).await.unwrap();
-    let messages = post.messages();
+    let messages = office.messages();
     let (head, _) = split(&messages[0]);
     let mut names: Vec<&str> = head.iter().map(|(n, _)| n.as_str()).collect();
     names.sort_unstable();
@@ -234,45 +234,45 @@ async fn b5_no_finding_can_write_a_header() {
         "X-Peerdeck-Event",
     ];
     assert!(names.iter().all(|n| known.contains(n)), "{names:?}");
-    assert_eq!(post.heard("MAIL"), 1);
-    assert_eq!(post.heard("eve"), 0, "nobody else gets it");
+    assert_eq!(office.heard("MAIL"), 1);
+    assert_eq!(office.heard("eve"), 0, "nobody else gets it");
 }
 
 #[tokio::test]
 async fn b5_a_mail_server_decides_whether_it_is_tried_again() {
-    let post = Post::default();
-    let mut sink = to(spec(post.start(None, false).await));
+    let office = Post::default();
+    let mut sink = to(spec(office.start(None, false).await));
     for to in ["MAIL", "RCPT", "message"] {
-        post.say(to, "451 4.3.0 later\r\n");
+        office.say(to, "451 4.3.0 later\r\n");
         assert!(later(give(&mut sink, &[raised(1)]).await).contains("451"), "{to}");
-        post.say(to, "554 5.7.1 no\r\n");
+        office.say(to, "554 5.7.1 no\r\n");
         assert!(never(give(&mut sink, &[raised(1)]).await).contains("554"), "{to}");
-        post.says.lock().unwrap().clear();
+        office.says.lock().unwrap().clear();
     }
-    post.say("greeting", "554 not today\r\n");
+    office.say("greeting", "554 not today\r\n");
     later(give(&mut sink, &[raised(1)]).await);
-    post.say("greeting", "HTTP/1.1 200 OK\r\n\r\n");
+    office.say("greeting", "HTTP/1.1 200 OK\r\n\r\n");
     later(give(&mut sink, &[raised(1)]).await);
-    post.says.lock().unwrap().clear();
-    post.say("MAIL", "hang");
-    let mut hasty = to(MailSpec { timeout: Duration::from_millis(300), ..spec(post.start(None, false).await) });
+    office.says.lock().unwrap().clear();
+    office.say("MAIL", "hang");
+    let mut hasty = to(MailSpec { timeout: Duration::from_millis(300), ..spec(office.start(None, false).await) });
     assert!(later(give(&mut hasty, &[raised(1)]).await).contains("no answer"));
-    assert!(post.messages().is_empty());
+    assert!(office.messages().is_empty());
 }
 
 #[tokio::test]
 async fn b5_who_can_get_a_mail_gets_it_once() {
-    let post = Post::default();
-    let mut sink = to(spec(post.start(None, false).await));
-    post.say("RCPT TO:<bob", "451 4.2.2 full\r\n");
+    let office = Post::default();
+    let mut sink = to(spec(office.start(None, false).await));
+    office.say("RCPT TO:<bob", "451 4.2.2 full\r\n");
     later(give(&mut sink, &[raised(1)]).await);
-    post.says.lock().unwrap().clear();
+    office.says.lock().unwrap().clear();
     give(&mut sink, &[raised(1)]).await.unwrap();
-    assert_eq!((post.heard("RCPT TO:<ann"), post.heard("RCPT TO:<bob")), (1, 2), "Ann has it already");
-    post.say("RCPT TO:<bob", "550 5.1.1 nobody of that name\r\n");
+    assert_eq!((office.heard("RCPT TO:<ann"), office.heard("RCPT TO:<bob")), (1, 2), "Ann has it already");
+    office.say("RCPT TO:<bob", "550 5.1.1 nobody of that name\r\n");
     give(&mut sink, &[raised(2)]).await.unwrap();
     assert!(sink.trouble().unwrap().contains("bob@example.com"), "it is shown");
-    post.says.lock().unwrap().clear();
+    office.says.lock().unwrap().clear();
     give(&mut sink, &[raised(3)]).await.unwrap();
     assert_eq!(sink.trouble(), None);
 }
@@ -287,33 +287,33 @@ async fn b5_nobody_logs_in_before_the_line_is_safe() {
     let dir = tempfile::tempdir().unwrap();
     let ours = certificates(dir.path());
     for (tls, wrapped) in [(MailTls::Starttls, false), (MailTls::Tls, true)] {
-        let post = Post::default();
-        let port = post.start(Some(&ours), wrapped).await;
+        let office = Post::default();
+        let port = office.start(Some(&ours), wrapped).await;
         give(&mut to(guarded(port, tls, &ours, dir.path())), &[raised(1)]).await.unwrap();
-        assert_eq!(post.messages().len(), 1);
+        assert_eq!(office.messages().len(), 1);
         let plain = data_encoding::BASE64.encode(format!("\0noc\0{SECRET}").as_bytes());
-        assert_eq!(post.heard(&format!("AUTH PLAIN {plain}")), 1);
-        assert!(post.heard("clear ") <= 2, "EHLO and STARTTLS");
+        assert_eq!(office.heard(&format!("AUTH PLAIN {plain}")), 1);
+        assert!(office.heard("clear ") <= 2, "EHLO and STARTTLS");
         let other = tempfile::tempdir().unwrap();
         let stranger = certificates(other.path());
         let text = later(give(&mut to(guarded(port, tls, &stranger, dir.path())), &[raised(2)]).await);
         assert!(text.to_lowercase().contains("certificate"), "{text}");
     }
     // A server, or somebody in between, that offers no STARTTLS gets nothing.
-    let post = Post::default();
-    let port = post.start(None, false).await;
+    let office = Post::default();
+    let port = office.start(None, false).await;
     let text = later(give(&mut to(guarded(port, MailTls::Starttls, &ours, dir.path())), &[raised(1)]).await);
     assert!(text.contains("STARTTLS"), "{text}");
-    assert_eq!((post.heard("AUTH"), post.heard("MAIL")), (0, 0));
+    assert_eq!((office.heard("AUTH"), office.heard("MAIL")), (0, 0));
 }
 
 #[tokio::test]
 async fn b5_a_refused_login_tells_no_secret_and_drops_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let ours = certificates(dir.path());
-    let post = Post::default();
-    let port = post.start(Some(&ours), true).await;
-    post.say("AUTH", "535 5.7.8 no, not hunter2-in-a-file\r\n");
+    let office = Post::default();
+    let port = office.start(Some(&ours), true).await;
+    office.say("AUTH", "535 5.7.8 no, not hunter2-in-a-file\r\n");
     let text = later(give(&mut to(guarded(port, MailTls::Tls, &ours, dir.path())), &[raised(1)]).await);
     assert!(text.contains("535") && text.contains("noc"), "{text}");
 }

@@ -56,7 +56,7 @@ async fn b5_a_datagram_is_one_message_with_escaped_data() {
     let mut sink = to(Way::Udp, server.local_addr().unwrap().port(), None);
     let mut one = raised(1);
     one.notice.alert.seen.finding.advice = Line::new(EVIL);
-    give(&mut sink, &[one.clone()]).await.unwrap();
+    give(&mut sink, std::slice::from_ref(&one)).await.unwrap();
     let mut buffer = vec![0; 65_536];
     let n = server.recv(&mut buffer).await.unwrap();
     let (head, data, text) = parts(std::str::from_utf8(&buffer[..n]).unwrap());
