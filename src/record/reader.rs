@@ -88,10 +88,11 @@ impl Reader {
         let blocks = self.blocks()?;
         // A clock that was put back makes two blocks of one moment: the newer one counts.
         let of = blocks.iter().rev().find(|b| b.began <= time).or(blocks.first());
-        let Some(block) = of.copied() else { return Err(RecordError::nothing(self.source.path(), "nothing is recorded")) };
-        let on = self.cursor.as_ref().is_some_and(|c| {
-            c.block == block && c.picture.as_ref().is_some_and(|p| p.at <= time)
-        });
+        let Some(block) = of.copied() else {
+            return Err(RecordError::nothing(self.source.path(), "nothing is recorded"));
+        };
+        let on =
+            self.cursor.as_ref().is_some_and(|c| c.block == block && c.picture.as_ref().is_some_and(|p| p.at <= time));
         if !on {
             self.enter(block)?;
         }

@@ -201,7 +201,9 @@ fn b6_no_secret_comes_into_a_recording() {
     }
     let value = is.entry(&feature(ModeId::Cluster, "unknownfeature")).unwrap().effective().content.value().cloned();
     assert_eq!(value.unwrap().as_text().map(shown), Some(MARK));
-    let keys = |t: &peerdeck::domain::settings::Tree| t.secret_keys().map(|(k, m, _)| (k.clone(), m.clone())).collect::<Vec<_>>();
+    let keys = |t: &peerdeck::domain::settings::Tree| {
+        t.secret_keys().map(|(k, m, _)| (k.clone(), m.clone())).collect::<Vec<_>>()
+    };
     assert_eq!(keys(&was), keys(&is), "who could read is still known");
 }
 
