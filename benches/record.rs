@@ -27,12 +27,11 @@ fn main() {
     let numbers: Vec<usize> = std::env::args().filter_map(|a| a.parse().ok()).collect();
     println!("| peers | recorded | MiB an hour | ms a second of recording | mean and longest ms to a random moment |");
     println!("|---|---|---|---|---|");
-    match numbers[..] {
-        [peers, seconds] => measure(peers, seconds),
-        _ => {
-            measure(20, 86_400);
-            measure(200, 600);
-        }
+    if let [peers, seconds] = numbers[..] {
+        measure(peers, seconds);
+    } else {
+        measure(20, 86_400);
+        measure(200, 600);
     }
 }
 

@@ -97,8 +97,8 @@ impl Observer {
         let (picture, snapshots) = watch::channel(snapshot);
         let (alerts, _) = broadcast::channel(1);
         let (events, _) = broadcast::channel(1);
-        let (_alive, _) = mpsc::channel(1);
-        Self { snapshots, alerts, events, stop: Arc::default(), _alive, _still: Some(Arc::new(picture)) }
+        let alive = mpsc::channel(1).0;
+        Self { snapshots, alerts, events, stop: Arc::default(), _alive: alive, _still: Some(Arc::new(picture)) }
     }
 
     /// Alerts from now on. A picture that is taken after this call holds every finding that was told before it;

@@ -109,7 +109,6 @@ pub enum Item<T> {
 /// See `domain::snapshot::Cluster`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
-#[expect(clippy::option_option, reason = "absent, gone, there: three cases")]
 pub struct WireCluster {
     /// Which, by place.
     pub n: u32,
@@ -471,7 +470,6 @@ impl WireFeature {
 /// See `domain::snapshot::Peer`; `cells` follow from row and places.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
-#[expect(clippy::option_option, reason = "absent, gone, there: three cases")]
 pub struct WirePeer {
     /// Which cluster, by place.
     pub c: u32,

@@ -36,7 +36,7 @@ const CONTEXT: &[u8] = b"peerdeck bundle\0";
 
 const VERSION: u32 = 1;
 
-const SIGNATURE: u64 = 64;
+const SIGNATURE: usize = 64;
 
 /// Longest manifest, in bytes.
 const MANIFEST_MAX: usize = 32 * 1024 * 1024;
@@ -267,7 +267,7 @@ fn pour(
     let io = |e| RecordError::io(path, e);
     let mut sum = Context::new(&SHA256);
     let mut out = BufWriter::new(file);
-    let mut length = SIGNATURE;
+    let mut length = SIGNATURE as u64;
     let mut add = |out: &mut BufWriter<File>, sum: &mut Context, bytes: &[u8]| {
         sum.update(bytes);
         length += bytes.len() as u64;
@@ -347,7 +347,7 @@ impl Bundle {
             at += part.bytes;
         }
         // Before anything is read that need not be there.
-        match length.checked_sub(SIGNATURE) {
+        match length.checked_sub(SIGNATURE as u64) {
             Some(end) if end == at => {}
             Some(end) if end > at => return Err(refused("bytes were added to it")),
             Some(_) | None => return Err(refused("it is cut off")),
@@ -363,7 +363,7 @@ impl Bundle {
             }
             all.update(&bytes);
         }
-        let mut signature = [0; SIGNATURE as usize];
+        let mut signature = [0; SIGNATURE];
         reader.read_exact(&mut signature).map_err(io)?;
         let key = data_encoding::HEXLOWER.decode(manifest.key.as_bytes());
         let key = key.map_err(|_| refused("its manifest has no key"))?;

@@ -227,19 +227,16 @@ impl Decoder {
     }
 
     fn settings(&mut self, n: u32, head: &WireSettings, blobs: &mut Blobs<'_>) -> Result<Settings, String> {
-        let tree = match &head.tree {
-            Some(digest) => match self.trees.get(&(n as usize)).filter(|(known, _)| known == digest) {
-                Some((_, tree)) => Arc::clone(tree),
-                None => {
-                    let tree = Arc::new(tree(&blobs(digest)?, &head.cluster_id)?);
-                    self.trees.insert(n as usize, (digest.clone(), Arc::clone(&tree)));
-                    tree
-                }
-            },
-            None => {
-                let known = self.at(n)?.settings.as_ref().map(|s| Arc::clone(&s.tree));
-                known.unwrap_or_else(|| Arc::new(Tree::new(Line::new(&head.cluster_id), [])))
-            }
+        let known = head.tree.as_ref().and_then(|d| self.trees.get(&(n as usize)).filter(|(known, _)| known == d));
+        let tree = if let Some((_, tree)) = known {
+            Arc::clone(tree)
+        } else if let Some(digest) = &head.tree {
+            let tree = Arc::new(tree(&blobs(digest)?, &head.cluster_id)?);
+            self.trees.insert(n as usize, (digest.clone(), Arc::clone(&tree)));
+            tree
+        } else {
+            let before = self.at(n)?.settings.as_ref().map(|s| Arc::clone(&s.tree));
+            before.unwrap_or_else(|| Arc::new(Tree::new(Line::new(&head.cluster_id), [])))
         };
         let (source, digest) = (PeerId::new(&head.source), Line::new(&head.digest));
         Ok(Settings { tree, source, digest, at: Time::from_millis(head.at) })

@@ -92,13 +92,11 @@ impl Encoder {
             }
         }
         events(last.as_ref().map(|l| &l.events), &now.events, &mut out);
-        match out.too_large {
-            Some(bytes) => Err(TooLarge(bytes)),
-            None => {
-                self.last = Some(Arc::clone(now));
-                Ok(out.frame)
-            }
+        if let Some(bytes) = out.too_large {
+            return Err(TooLarge(bytes));
         }
+        self.last = Some(Arc::clone(now));
+        Ok(out.frame)
     }
 
     fn cluster(&mut self, n: usize, before: Option<&Cluster>, now: &Cluster, out: &mut Out) {
@@ -289,10 +287,12 @@ fn differences<'a>(old: &'a Tree, new: &'a Tree) -> Vec<(&'a Key, Option<&'a Ent
 }
 
 fn peer(before: Option<&Peer>, now: &Peer, at: Time) -> WirePeer {
-    let mut wire = WirePeer::default();
-    wire.host = before.is_none_or(|b| b.host != now.host).then(|| now.host.to_string());
-    wire.group = before.is_none_or(|b| b.group != now.group).then(|| now.group.as_ref().map(ToString::to_string));
-    wire.observed = before.is_none_or(|b| b.observed != now.observed).then_some(now.observed);
+    let mut wire = WirePeer {
+        host: before.is_none_or(|b| b.host != now.host).then(|| now.host.to_string()),
+        group: before.is_none_or(|b| b.group != now.group).then(|| now.group.as_ref().map(ToString::to_string)),
+        observed: before.is_none_or(|b| b.observed != now.observed).then_some(now.observed),
+        ..WirePeer::default()
+    };
     reach(before.map(|b| &b.reach), &now.reach, at, &mut wire);
     let same = |a: Option<&Arc<_>>, b: Option<&Arc<_>>| match (a, b) {
         (Some(a), Some(b)) => Arc::ptr_eq(a, b) || a == b,

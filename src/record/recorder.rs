@@ -202,7 +202,7 @@ impl Writer {
             None if at < self.again => return Ok(false),
             None => {
                 let ring = Ring::open(&self.target, &self.random).map_err(|e| (e, at))?;
-                self.set(State::Recording);
+                self.set(&State::Recording);
                 self.ring.insert(ring)
             }
         };
@@ -231,14 +231,15 @@ impl Writer {
             Target::Ring { .. } => at + pause,
             Target::File(_) => Time::from_millis(u64::MAX),
         };
-        self.set(state);
+        self.set(&state);
     }
 
-    fn set(&self, state: State) {
-        let before =
-            std::mem::replace(&mut *self.shared.state.lock().unwrap_or_else(PoisonError::into_inner), state.clone());
-        if std::mem::discriminant(&before) != std::mem::discriminant(&state) {
-            (self.tell)(&state);
+    fn set(&self, state: &State) {
+        let mut known = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *known, state.clone());
+        drop(known);
+        if std::mem::discriminant(&before) != std::mem::discriminant(state) {
+            (self.tell)(state);
         }
     }
 }

@@ -124,23 +124,21 @@ impl Ring {
         }
         self.note(snapshot);
         let error = store_error(&self.path);
-        let open = match &mut self.open {
-            Some(open) => open,
-            None => {
-                let last: Option<i64> =
-                    self.db.query_row("SELECT max(id) FROM blocks", [], |r| r.get(0)).map_err(error)?;
-                self.open.insert(Open {
-                    id: last.unwrap_or(0) + 1,
-                    packer: Packer::default(),
-                    began: snapshot.at,
-                    ended: snapshot.at,
-                    frames: 0,
-                    key: 0,
-                    bytes: 0,
-                    stored: false,
-                    waiting: false,
-                })
-            }
+        let open = if let Some(open) = &mut self.open {
+            open
+        } else {
+            let last: Option<i64> = self.db.query_row("SELECT max(id) FROM blocks", [], |r| r.get(0)).map_err(error)?;
+            self.open.insert(Open {
+                id: last.unwrap_or(0) + 1,
+                packer: Packer::default(),
+                began: snapshot.at,
+                ended: snapshot.at,
+                frames: 0,
+                key: 0,
+                bytes: 0,
+                stored: false,
+                waiting: false,
+            })
         };
         open.packer.push(&frame.lines);
         open.ended = snapshot.at;
@@ -162,7 +160,7 @@ impl Ring {
     pub fn commit(&mut self) -> Result<(), RecordError> {
         let Some(open) = self.open.as_mut().filter(|o| o.waiting) else { return Ok(()) };
         let chunk = open.packer.cut();
-        self.store(chunk)
+        self.store(&chunk)
     }
 
     /// Ends the recording in order: a file stands for itself afterwards.
@@ -180,12 +178,12 @@ impl Ring {
     fn end_block(&mut self) -> Result<(), RecordError> {
         let Some(open) = &mut self.open else { return Ok(()) };
         let chunk = std::mem::take(&mut open.packer).finish();
-        self.store(chunk)?;
+        self.store(&chunk)?;
         self.open = None;
         Ok(())
     }
 
-    fn store(&mut self, chunk: Vec<u8>) -> Result<(), RecordError> {
+    fn store(&mut self, chunk: &[u8]) -> Result<(), RecordError> {
         let Some(open) = &mut self.open else { return Ok(()) };
         let error = store_error(&self.path);
         open.bytes += chunk.len();
@@ -208,7 +206,7 @@ impl Ring {
                 transaction.execute(sql, params![digest, data]).map_err(&error)?;
             }
         }
-        put(&transaction, open, &chunk, &self.marks).map_err(&error)?;
+        put(&transaction, open, chunk, &self.marks).map_err(&error)?;
         transaction.commit().map_err(&error)?;
         open.stored = true;
         open.waiting = false;

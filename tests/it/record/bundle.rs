@@ -164,8 +164,12 @@ fn b6_swapped_blocks_and_anothers_signature_are_refused() {
     let text = String::from_utf8_lossy(&bytes[..bytes.len() - 64]).into_owned();
     let manifest: serde_json::Value = serde_json::from_str(text.lines().nth(1).unwrap()).unwrap();
     let head = bytes.iter().enumerate().filter(|(_, b)| **b == b'\n').nth(1).unwrap().0 + 1;
-    let lengths: Vec<usize> =
-        manifest["parts"].as_array().unwrap().iter().map(|p| p["bytes"].as_u64().unwrap() as usize).collect();
+    let lengths: Vec<usize> = manifest["parts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|p| usize::try_from(p["bytes"].as_u64().unwrap()).unwrap())
+        .collect();
     assert!(lengths.len() >= 3);
     let mut parts = Vec::new();
     let mut at = head;
