@@ -24,7 +24,7 @@ const EXIT_CODES: &[(&str, &str)] = &[
         "0 done and observed, 1 refused and nothing was changed, 2 failed or done in part, 3 outcome unknown, 64 usage \
          or configuration error and nothing was sent; with --dry-run 0 would run, 1 would be refused",
     ),
-    ("console, lab, peer, watch", "0 ended as asked, 3 could not start"),
+    ("console, lab, peer, wall, watch", "0 ended as asked, 3 could not start"),
 ];
 
 const FILES: &[(&str, &str)] = &[

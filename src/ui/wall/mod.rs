@@ -121,7 +121,10 @@ fn bottom(pen: &mut Pen<'_>, area: Rect, wall: &Wall, faces: &[Face<'_>], calm: 
     if calm {
         return;
     }
-    let strips: Vec<Vec<Piece>> = faces.iter().map(|f| strip(pen, f)).collect();
+    // Where not all fit, the worst do.
+    let mut worst: Vec<&Face<'_>> = faces.iter().collect();
+    worst.sort_by_key(|f| std::cmp::Reverse(f.state));
+    let strips: Vec<Vec<Piece>> = worst.into_iter().map(|f| strip(pen, f)).collect();
     let mut at = left;
     for (place, pieces) in strips.iter().enumerate() {
         let width: usize = pieces.iter().map(|p| text::width(&p.text)).sum();

@@ -38,7 +38,9 @@ const ALIKE: &[Level] = &[
     block(Size::Times(2), Size::Times(1), Size::Quarter, 3),
     block(Size::Times(1), Size::Times(1), Size::Times(1), 3),
     block(Size::Times(1), Size::Times(1), Size::Quarter, 3),
-    block(Size::Quarter, Size::Quarter, Size::Quarter, 3),
+    block(Size::Quarter, Size::Quarter, Size::Quarter, 4),
+    block(Size::Times(2), Size::Times(2), Size::Text, 3),
+    block(Size::Times(1), Size::Times(1), Size::Text, 3),
     LEAD,
 ];
 
@@ -194,7 +196,7 @@ fn rows(item: &Item, level: Level, width: u16, charset: Charset, ellipsis: &str)
         let sizes = [what, Size::Times(2), Size::Times(1), Size::Quarter];
         let fits = |s: &&Size| s.lines() <= what.lines() && s.can(&item.what, charset) && s.width(&item.what) <= width;
         let size = sizes.iter().find(fits).copied().unwrap_or(Size::Text);
-        let shown = text::cut_middle(&item.what, usize::from(width / size.columns()), ellipsis);
+        let shown = shortened(&item.what, usize::from(width / size.columns()), ellipsis);
         rows.push(Row::new(size, shown, Role::Text));
     }
     // For how long stands where it has room to be biggest.
@@ -205,35 +207,50 @@ fn rows(item: &Item, level: Level, width: u16, charset: Charset, ellipsis: &str)
     if let Some((at, size)) = spanned {
         rows[at].right = Some((size, item.span.clone(), item.role));
     }
-    let sizes = [size, Size::Times(1), Size::Quarter, Size::Text];
-    let fitting = sizes.iter().filter(|s| s.lines() <= size.lines() && s.can(&item.text, charset));
-    let mut told = Vec::new();
-    for size in fitting {
-        told = text::wrap(&item.text, usize::from(width / size.columns()), lines, ellipsis)
-            .into_iter()
-            .map(|line| Row::new(*size, line, Role::Text))
-            .collect();
-        // What would be cut stands there in smaller letters, and whole.
-        let whole: Vec<&str> = told.iter().map(|r| r.pieces[0].0.as_str()).collect();
-        if whole.join(" ") == item.text {
-            break;
-        }
-    }
-    rows.append(&mut told);
-    let told = match (spanned, head) {
-        (Some(_), Size::Text) => None,
-        (Some(_), _) => Some(item.since.clone()),
+    rows.append(&mut sentence(item, size, lines, width, charset, ellipsis)?);
+    let told = match (spanned, level == LEAD) {
+        _ if head == Size::Text && spanned.is_some() => None,
+        (Some(_), true) => None,
+        (Some(_), false) => Some(item.since.clone()),
         (None, _) => Some(format!("{}, {}", item.span, item.since)),
     };
     rows.extend(told.map(|t| Row::new(Size::Text, text::cut(&t, usize::from(width), ellipsis), Role::Muted)));
     Some(rows)
 }
 
+/// A subject in at most so many columns; of two names both stay.
+fn shortened(what: &str, columns: usize, ellipsis: &str) -> String {
+    let between = [" → ", " -> ", " + "].into_iter().find(|between| what.contains(between));
+    match between.and_then(|between| Some((between, what.split_once(between)?))) {
+        Some((between, (a, b))) if text::width(what) > columns => {
+            let each = columns.saturating_sub(text::width(between)) / 2;
+            let (a, b) = (text::cut_middle(a, each, ellipsis), text::cut_middle(b, each, ellipsis));
+            text::cut(&format!("{a}{between}{b}"), columns, ellipsis)
+        }
+        Some(_) | None => text::cut_middle(what, columns, ellipsis),
+    }
+}
+
+/// The sentence in this size or a smaller one, whole; in the terminal's own letters as much as fits. `None` where it could
+/// be big, and is not whole so big: then all of the trouble stands there a little smaller.
+fn sentence(item: &Item, size: Size, lines: usize, width: u16, charset: Charset, ellipsis: &str) -> Option<Vec<Row>> {
+    let told = |size: Size| text::wrap(&item.text, usize::from(width / size.columns()), lines, ellipsis);
+    let sizes = [size, Size::Times(1), Size::Quarter];
+    let mut big = sizes.into_iter().filter(|s| *s != Size::Text && s.lines() <= size.lines());
+    let whole = big.find(|s| s.can(&item.text, charset) && told(*s).join(" ") == item.text);
+    let size = match whole {
+        Some(size) => size,
+        None if size != Size::Text && Size::Quarter.can(&item.text, charset) => return None,
+        None => Size::Text,
+    };
+    Some(told(size).into_iter().map(|line| Row::new(size, line, Role::Text)).collect())
+}
+
 /// A trouble in one line; on narrow screens without its sentence.
 fn line(item: &Item, width: u16, ellipsis: &str) -> Row {
     let columns = usize::from(width);
     let room = columns.saturating_sub(text::width(&item.word) + text::width(&item.span) + 4);
-    let what = text::cut_middle(&item.what, if columns < 70 { room } else { room.min(30) }, ellipsis);
+    let what = shortened(&item.what, if columns < 70 { room } else { room.min(30) }, ellipsis);
     let left = room.saturating_sub(text::width(&what) + 2);
     let mut pieces = vec![(item.word.clone(), item.role), (what, Role::Text)];
     if left >= 20 {
