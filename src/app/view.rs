@@ -431,17 +431,6 @@ impl App {
                 self.alarm_refusal(action).is_none()
             }
             Action::HideQuiet => self.quiet_count() > 0,
-            Action::Span
-            | Action::Changes
-            | Action::Silences
-            | Action::FrameBack
-            | Action::FrameOn
-            | Action::MinuteBack
-            | Action::MinuteOn
-            | Action::PreviousMark
-            | Action::NextMark
-            | Action::PastStart
-            | Action::PastEnd => true,
             Action::StopRest => self.runs.unfinished().any(Run::is_waiting),
             Action::ReadAgain => self.dialog().is_some_and(|d| !d.changes().is_empty()),
             Action::Confirm => self.dialog().is_none_or(|d| {
@@ -473,6 +462,17 @@ impl App {
             Action::Theme => self.options.themes.names.len() > 1,
             Action::Fold => self.cluster().is_some_and(|c| c.peers.len() > MANY),
             Action::Up
+            | Action::Span
+            | Action::Changes
+            | Action::Silences
+            | Action::FrameBack
+            | Action::FrameOn
+            | Action::MinuteBack
+            | Action::MinuteOn
+            | Action::PreviousMark
+            | Action::NextMark
+            | Action::PastStart
+            | Action::PastEnd
             | Action::Down
             | Action::Left
             | Action::Right
