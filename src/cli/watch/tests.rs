@@ -125,7 +125,6 @@ impl Bench {
             clock: clock.clone(),
             health: health.clone(),
             raised: watch::channel(Arc::new(Vec::new())).1,
-            deadline: Duration::from_secs(30),
         };
         Self { dispatcher: Dispatcher::new(shared), keep, clock, health, seq }
     }
