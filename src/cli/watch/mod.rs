@@ -142,8 +142,8 @@ impl Office {
 
     /// Sinks in the order of the fleet file, standard output first.
     fn sort(&self, watching: &Watching) {
-        let named = watching.sinks.iter().map(|s| s.name.clone());
-        let names: Vec<String> = std::iter::once(stdout::NAME.to_owned()).chain(named).collect();
+        let others = watching.sinks.iter().map(|s| s.name.clone());
+        let names: Vec<String> = std::iter::once(stdout::NAME.to_owned()).chain(others).collect();
         self.dispatcher.sort(&names);
     }
 }
