@@ -31,11 +31,11 @@ const HEARD: Duration = Duration::from_secs(3);
 pub fn ack(context: &Context, args: &AckArgs) -> anyhow::Result<Done> {
     let fleet = context.fleet()?;
     let file = state(context, &fleet, args.state.as_ref());
-    let Some(mut store) = Store::open_existing(&file)? else { return refused(&no_watch(&file)) };
+    let Some(mut store) = Store::open_existing(&file)? else { return Ok(refused(&no_watch(&file))) };
     let now = SystemClock::new().now();
     let id = FindingId::named(&args.finding);
     if let Err(why) = check_finding(&store, &id) {
-        return refused(&why);
+        return Ok(refused(&why));
     }
     let ack = Ack { by: author(), at: now, reason: Line::new(&args.reason) };
     let order = if args.off {
@@ -76,12 +76,15 @@ pub fn silence(context: &Context, args: &SilenceArgs) -> anyhow::Result<Done> {
 fn silence_one(context: &Context, fleet: &Fleet, file: &Path, args: &SilenceArgs) -> anyhow::Result<Done> {
     let lasting = args.lasting.unwrap_or_default();
     if lasting.is_zero() || lasting > SILENCE_MAX {
-        return refused(&format!("a silence holds for at most {}, and for longer than no time", human(SILENCE_MAX)));
+        return Ok(refused(&format!(
+            "a silence holds for at most {}, and for longer than no time",
+            human(SILENCE_MAX)
+        )));
     }
     let mut store = Store::open(file)?;
     let matcher = match matcher(context, fleet, &store, args) {
         Ok(matcher) => matcher,
-        Err(why) => return refused(&why),
+        Err(why) => return Ok(refused(&why)),
     };
     let now = SystemClock::new().now();
     let reason = Line::new(args.reason.as_deref().unwrap_or_default());
@@ -105,18 +108,19 @@ fn list(context: &Context, file: &Path) -> anyhow::Result<Done> {
         None => Vec::new(),
     };
     let forms: Vec<Value> = silences.iter().map(|s| form(s, now)).collect();
-    let text: String = silences.iter().map(|s| format!("{:>4}  {}\n", s.id, words(s, now))).collect();
+    let lines: Vec<String> = silences.iter().map(|s| format!("{:>4}  {}\n", s.id, words(s, now))).collect();
+    let text = lines.concat();
     say(context, &json!({ "schema": "peerdeck.silences/1", "silences": forms }), &text)
 }
 
 fn end(context: &Context, file: &Path, id: u64) -> anyhow::Result<Done> {
     let now = SystemClock::new().now();
-    let Some(mut store) = Store::open_existing(file)? else { return refused(&no_watch(file)) };
+    let Some(mut store) = Store::open_existing(file)? else { return Ok(refused(&no_watch(file))) };
     let silences = store.silences()?;
     let Some(silence) = silences.iter().find(|s| s.id == id && s.holds(now)) else {
         let held: Vec<String> = silences.iter().filter(|s| s.holds(now)).map(|s| s.id.to_string()).collect();
         let there = if held.is_empty() { "none".to_owned() } else { held.join(", ") };
-        return refused(&format!("no silence {id} holds (these do: {there})"));
+        return Ok(refused(&format!("no silence {id} holds (these do: {there})")));
     };
     store.order(&Order::Unsilence(id), now)?;
     let ended = Silence { until: now, ..silence.clone() };
@@ -255,7 +259,7 @@ fn say(context: &Context, doc: &Value, text: &str) -> anyhow::Result<Done> {
     Ok(0)
 }
 
-fn refused(why: &str) -> anyhow::Result<Done> {
+fn refused(why: &str) -> Done {
     eprintln!("peerdeck: refused: {why}");
-    Ok(REFUSED)
+    REFUSED
 }

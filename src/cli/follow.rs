@@ -221,12 +221,11 @@ impl Follower {
 
     fn look_at_fleet(&mut self, news: &mut Vec<News>, wrong: &mut BTreeMap<About, String>) {
         match read_fleet(&self.files) {
-            None => {}
             Some(Ok(fleet)) if fleet != self.fleet => {
                 self.fleet = fleet.clone();
                 news.push(News::Fleet(Box::new(fleet)));
             }
-            Some(Ok(_)) => {}
+            Some(Ok(_)) | None => {}
             Some(Err(why)) => {
                 wrong.insert(About::Fleet, why);
             }

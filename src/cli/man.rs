@@ -97,7 +97,7 @@ pub fn page() -> String {
 fn commands(out: &mut String, path: &str, of: &Command) {
     for sub in of.get_subcommands() {
         let path = format!("{path} {}", sub.get_name());
-        if !sub.has_subcommands() || sub.get_name() == "lab" {
+        if !sub.has_subcommands() || ["lab", "silence"].contains(&sub.get_name()) {
             let mut usage = sub.clone().render_usage().to_string();
             usage = usage.trim_start_matches("Usage: ").lines().next().unwrap_or_default().to_owned();
             let _ = writeln!(out, ".SS {}", quoted(&usage));

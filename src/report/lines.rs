@@ -1,5 +1,7 @@
 //! Lines of `events` and `watch`: one object each.
 
+use std::fmt::Write as _;
+
 use serde::Serialize;
 
 use super::connstatus::{Counts, totals};
@@ -194,14 +196,15 @@ pub fn heartbeat_text(snapshot: &Snapshot, only: Option<&str>, vitals: &Vitals, 
         sum.warning,
         sum.notice
     );
+    // Writing into a text can't fail.
     for sink in vitals.sinks.iter().filter(|s| s.failures > 0 || s.dropped > 0) {
-        text.push_str(&format!("; sink {}: {} waiting, {} dropped", sink.name, sink.waiting, sink.dropped));
+        let _ = write!(text, "; sink {}: {} waiting, {} dropped", sink.name, sink.waiting, sink.dropped);
         if let Some(error) = &sink.error {
-            text.push_str(&format!(", fails: {error}"));
+            let _ = write!(text, ", fails: {error}");
         }
     }
     for trouble in vitals.troubles(at) {
-        text.push_str(&format!("; {trouble}"));
+        let _ = write!(text, "; {trouble}");
     }
     text.push('\n');
     text

@@ -194,13 +194,12 @@ impl Store {
     /// [`StoreError`] when the system refuses, or too many silences hold.
     pub fn order(&mut self, order: &Order, now: Time) -> Result<Option<u64>, StoreError> {
         let path = self.path.clone();
-        let id = self.transact(true, |tx| match order {
+        self.transact(true, |tx| match order {
             Order::Acknowledge { id, ack } => ask(tx, id, Some(ack), now).map(|()| Ok(None)),
             Order::Unacknowledge(id) => ask(tx, id, None, now).map(|()| Ok(None)),
             Order::Silence(silence) => Ok(silence_one(tx, silence, now)?.map(Some).ok_or(StoreError::TooMany { path })),
             Order::Unsilence(id) => unsilence(tx, *id, now).map(|()| Ok(None)),
-        })?;
-        id
+        })?
     }
 
     /// What is written down, for people. Silences that ended more than a week before `now` are left out.

@@ -21,9 +21,6 @@ use crate::clock::Clock;
 use crate::domain::alert::Alert;
 use crate::report::vitals::SinkVitals;
 
-/// A delivery that takes longer has failed.
-pub(super) const DEADLINE: Duration = Duration::from_secs(30);
-
 /// A way out, ready to be used.
 pub(super) struct Way {
     pub route: Route,
@@ -42,8 +39,6 @@ pub(super) struct Shared {
     pub health: Arc<Health>,
     /// All that is raised and told.
     pub raised: watch::Receiver<Arc<Vec<Alert>>>,
-    /// How long one delivery may take.
-    pub deadline: Duration,
 }
 
 /// All sinks.

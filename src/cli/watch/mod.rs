@@ -22,7 +22,7 @@ use std::sync::Arc;
 use tokio::sync::{Notify, watch as channel};
 
 use self::desk::Desk;
-use self::dispatch::{DEADLINE, Dispatcher, Shared, Way};
+use self::dispatch::{Dispatcher, Shared, Way};
 use self::fellows::Turn;
 use self::keep::Keep;
 use self::stdout::Stdout;
@@ -112,14 +112,7 @@ async fn open(
     let name = store.watcher().to_owned();
     let keep = Keep::new(store);
     let (raised, looks) = channel::channel(Arc::new(Vec::new()));
-    let shared = Shared {
-        keep: keep.clone(),
-        state: name,
-        clock,
-        health: Arc::clone(&health),
-        raised: looks,
-        deadline: DEADLINE,
-    };
+    let shared = Shared { keep: keep.clone(), state: name, clock, health: Arc::clone(&health), raised: looks };
     let desk = Desk::new(fleet.alerts.clone(), memory, keep.clone(), Arc::clone(&health), raised);
     let mut office = Office { desk, dispatcher: Dispatcher::new(shared), health, keep, _lock: lock };
     let out = stdout_way(context.global.json, gone);
@@ -149,8 +142,8 @@ impl Office {
 
     /// Sinks in the order of the fleet file, standard output first.
     fn sort(&self, watching: &Watching) {
-        let named = watching.sinks.iter().map(|s| s.name.clone());
-        let names: Vec<String> = std::iter::once(stdout::NAME.to_owned()).chain(named).collect();
+        let others = watching.sinks.iter().map(|s| s.name.clone());
+        let names: Vec<String> = std::iter::once(stdout::NAME.to_owned()).chain(others).collect();
         self.dispatcher.sort(&names);
     }
 }

@@ -74,7 +74,7 @@ pub(super) fn run(context: &Context, args: &args::Watch) -> anyhow::Result<Done>
         drop(connected.commander);
         watch.listen().await?;
         let done = watch.turn(&gone).await;
-        watch.service.stops();
+        Service::stops();
         watch.office.dispatcher.close(Instant::now() + LAST).await;
         done
     });
@@ -113,7 +113,7 @@ impl Watch<'_> {
         self.step(events).await;
         self.office.desk.show_now(now);
         self.promise();
-        self.service.ready();
+        Service::ready();
         self.service.status("looks for the first time".into());
         let mut look = Box::pin(self.look(self.context.global.timeout));
         let (mut first, mut looking) = (true, true);
@@ -334,11 +334,11 @@ impl Watch<'_> {
     /// Reads the fleet file again; whether other peers are watched now. `by_hand`: somebody asked for it.
     async fn reload(&mut self, by_hand: bool) -> bool {
         if by_hand {
-            self.service.reloads();
+            Service::reloads();
         }
         let changed = self.take_over(by_hand).await;
         if by_hand {
-            self.service.ready();
+            Service::ready();
         }
         changed
     }

@@ -165,7 +165,7 @@ impl Runner {
         if batch.is_empty() {
             return None;
         }
-        let limit = self.shared.deadline;
+        let limit = self.sink.deadline();
         let done = timeout(limit, self.sink.deliver(&batch)).await;
         let late = || Failure::later(format!("no answer within {} s", limit.as_secs()));
         match done.unwrap_or_else(|_| Err(late())) {
@@ -311,7 +311,7 @@ impl Runner {
 
     async fn beat(&mut self) {
         let Some(beat) = self.beats.borrow_and_update().clone() else { return };
-        let done = timeout(self.shared.deadline, self.sink.beat(&beat)).await;
+        let done = timeout(self.sink.deadline(), self.sink.beat(&beat)).await;
         self.heeds(done.unwrap_or_else(|_| Err(Failure::later("no answer to the sign of life")))).await;
     }
 
@@ -323,7 +323,7 @@ impl Runner {
             telling(&self.shared.state, notice)
         });
         let raised: Vec<Telling> = raised.collect();
-        let done = timeout(self.shared.deadline, self.sink.remind(&raised)).await;
+        let done = timeout(self.sink.deadline(), self.sink.remind(&raised)).await;
         self.heeds(done.unwrap_or_else(|_| Err(Failure::later("no answer to a reminder")))).await;
     }
 

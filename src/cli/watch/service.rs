@@ -21,7 +21,7 @@ impl Service {
     }
 
     /// All is up.
-    pub(super) fn ready(&self) {
+    pub(super) fn ready() {
         say(&[NotifyState::Ready]);
     }
 
@@ -49,14 +49,14 @@ impl Service {
     }
 
     /// Files are read again from here to [`Service::ready`].
-    pub(super) fn reloads(&self) {
+    pub(super) fn reloads() {
         let mut states = vec![NotifyState::Reloading];
         states.extend(NotifyState::monotonic_usec_now());
         say(&states);
     }
 
     /// It ends.
-    pub(super) fn stops(&self) {
+    pub(super) fn stops() {
         say(&[NotifyState::Stopping]);
     }
 }

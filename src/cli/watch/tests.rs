@@ -125,7 +125,6 @@ impl Bench {
             clock: clock.clone(),
             health: health.clone(),
             raised: watch::channel(Arc::new(Vec::new())).1,
-            deadline: Duration::from_secs(30),
         };
         Self { dispatcher: Dispatcher::new(shared), keep, clock, health, seq }
     }
@@ -194,7 +193,7 @@ async fn b5_a_sink_that_hangs_fails_or_refuses_delays_no_other() {
     let mut bench = Bench::open(&file);
     let good = Puppet::new([]);
     let fails = Puppet::new([Act::Fail(Again::Later); 3]);
-    let asks = Puppet::new([Act::Fail(Again::After(Duration::from_secs(600)))]);
+    let asks = Puppet::new([Act::Fail(Again::After(Duration::from_mins(10)))]);
     let refuses = Puppet { never: Some(2), batch: 3, ..Puppet::new([]) };
     let hangs = Puppet::new([Act::Hang; 100]);
     for (name, puppet) in
@@ -207,10 +206,10 @@ async fn b5_a_sink_that_hangs_fails_or_refuses_delays_no_other() {
     until("the good one has all", || good.taken().len() == 5).await;
     assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
     until("the one that failed has all", || fails.taken().len() == 5).await;
-    assert!(begin.elapsed() < Duration::from_secs(60), "1 s, 2 s and 4 s at most, and no hanging one before it");
+    assert!(begin.elapsed() < Duration::from_mins(1), "1 s, 2 s and 4 s at most, and no hanging one before it");
     until("the one that refuses has the others", || refuses.taken() == [1, 3, 4, 5]).await;
     until("the one that asked for time got it", || asks.taken().len() == 5).await;
-    assert!(begin.elapsed() >= Duration::from_secs(600));
+    assert!(begin.elapsed() >= Duration::from_mins(10));
     assert_eq!((fails.taken(), asks.taken()), (vec![1, 2, 3, 4, 5], vec![1, 2, 3, 4, 5]), "in order, none twice");
     assert_eq!((bench.queue("fails").await.failed, bench.queue("refuses").await.dropped), (3, 1));
     until("the hanging one is given up", || bench.vitals("hangs").failures >= 3).await;
@@ -228,7 +227,7 @@ async fn b5_a_thousand_findings_at_once_are_told_once_and_full_queues_say_what_t
     let (_dir, file) = state();
     let mut bench = Bench::open(&file);
     let good = Puppet { batch: 7, ..Puppet::new([]) };
-    let stuck = Puppet { batch: 16, ..Puppet::new([Act::Fail(Again::Later); 10_000]) };
+    let stuck = Puppet { batch: 16, ..Puppet::new(std::iter::repeat_n(Act::Fail(Again::Later), 10_000)) };
     bench.dispatcher.open(good.way("good", 10_000, None)).await;
     bench.dispatcher.open(stuck.way("stuck", 100, None)).await;
     for _ in 0..10 {
