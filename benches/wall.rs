@@ -40,8 +40,8 @@ fn main() {
             first = resident();
         }
         if second == warm || second % (seconds / 8).max(1) == 0 {
-            let hours = second as f64 / 3600.0;
-            println!("| {hours:.1} | {} | {:.0} |", resident(), began.elapsed().as_secs_f64());
+            let (hours, tenths) = (second / 3600, second % 3600 / 360);
+            println!("| {hours}.{tenths} | {} | {:.0} |", resident(), began.elapsed().as_secs_f64());
         }
     }
     let last = resident();

@@ -200,7 +200,7 @@ mod tests {
         assert!(!Size::Quarter.can("A", Charset::Ascii) && !Size::Times(1).can("A", Charset::Ascii));
         assert!(Size::Times(2).can("A", Charset::Ascii));
         let shown = rows("▲ A", Size::Times(2), Charset::Ascii);
-        assert!(shown.iter().all(|line| line.is_ascii()), "{shown:?}");
+        assert!(shown.iter().all(|l| l.is_ascii()), "{shown:?}");
         assert_eq!(largest(SIZES, "東京", 200, 50, Charset::Unicode), Size::Text);
         assert_eq!(largest(SIZES, "20/20", 200, 50, Charset::Unicode), Size::Times(5));
         assert_eq!(largest(SIZES, "20/20", 39, 50, Charset::Unicode), Size::Quarter);
