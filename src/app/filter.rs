@@ -274,7 +274,8 @@ mod tests {
         {
             assert_eq!(LINKS.complete(text), whole, "{text}");
         }
-        assert_eq!(FINDINGS.complete("s"), "severity:");
+        assert_eq!(FINDINGS.complete("s"), "s", "severity and silenced");
+        assert_eq!(FINDINGS.complete("se"), "severity:");
     }
 
     proptest! {

@@ -170,14 +170,14 @@ mod tests {
         assert_eq!(told, [format!("acknowledged by ann@noc; written to {}", path.display())]);
         // Another process: a watch, or `peerdeck silence`.
         let mut other = Store::open(&path).unwrap();
-        let now = Time::from_millis(1_000_000);
+        let now = SystemClock::new().now();
         let silence = Silence {
             id: 0,
             matcher: Matcher { id: Some(FindingId::named("b")), ..Matcher::default() },
             by: Line::new("bob@noc"),
             reason: Line::new("known"),
             from: now,
-            until: SystemClock::new().now() + Duration::from_hours(1),
+            until: now + Duration::from_hours(1),
         };
         other.order(&Order::Silence(silence), now).unwrap();
         book(&mut results, |b| b.silences.len() == 1 && b.acks.len() == 1).await;

@@ -315,7 +315,7 @@ fn b5_kill_9_at_any_moment_loses_no_transition_at_a_sink_that_confirms() {
         // Now before, now within, now after something is told.
         site.whole.fault(if cut { &["heal"] } else { &["cut", "lab1", "lab3"] });
         cut = !cut;
-        std::thread::sleep(Duration::from_millis(300 + round * 617 % 2_900));
+        std::thread::sleep(Duration::from_millis(300 + round * 1_617 % 5_500));
         watch.child.kill().unwrap();
         watch.child.wait().unwrap();
     }
