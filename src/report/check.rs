@@ -57,7 +57,7 @@ impl From<Severity> for Check {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Value {
     label: &'static str,
-    value: String,
+    amount: String,
     warn: String,
     crit: String,
     max: Option<usize>,
@@ -67,14 +67,14 @@ impl Value {
     /// A number of things, at most `max`, without limits of its own.
     #[must_use]
     pub fn count(label: &'static str, value: usize, max: Option<usize>) -> Self {
-        Self { label, value: value.to_string(), warn: String::new(), crit: String::new(), max }
+        Self { label, amount: value.to_string(), warn: String::new(), crit: String::new(), max }
     }
 
     /// An age in seconds.
     #[must_use]
     pub fn age(label: &'static str, age: Duration) -> Self {
-        let value = format!("{}.{:03}s", age.as_secs(), age.subsec_millis());
-        Self { label, value, warn: String::new(), crit: String::new(), max: None }
+        let amount = format!("{}.{:03}s", age.as_secs(), age.subsec_millis());
+        Self { label, amount, warn: String::new(), crit: String::new(), max: None }
     }
 
     /// More than this is a warning.
@@ -102,9 +102,9 @@ pub fn plugin_line(check: Check, text: &str, values: &[Value]) -> String {
     // The bar begins the performance data, so none may stand in the text.
     let text = crate::domain::text::clean(text, 300).replace('|', "/");
     let mut out = format!("PEERDECK {} - {text} |", check.word());
-    for Value { label, value, warn, crit, max } in values {
+    for Value { label, amount, warn, crit, max } in values {
         let max = max.map_or_else(String::new, |m| m.to_string());
-        let _ = write!(out, " {label}={value};{warn};{crit};0;{max}");
+        let _ = write!(out, " {label}={amount};{warn};{crit};0;{max}");
     }
     out.push('\n');
     out

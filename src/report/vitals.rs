@@ -36,6 +36,8 @@ pub struct Vitals {
     pub notices: HashMap<Told, u64>,
     /// The ways out, in the order of the fleet file.
     pub sinks: Vec<SinkVitals>,
+    /// What must survive a restart can't be written: nothing is told before it is.
+    pub unwritten: Option<Unwritten>,
     /// What was last told of each alert, to the outside: at least one sink has confirmed it.
     pub told: BTreeMap<FindingId, ToldOf>,
 }
@@ -65,6 +67,15 @@ pub struct SinkVitals {
     pub error: Option<String>,
 }
 
+/// That the state of the watch can't be written.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Unwritten {
+    /// Since when.
+    pub since: Time,
+    /// What was tried, where, and why it failed.
+    pub why: String,
+}
+
 /// What was last told of an alert.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ToldOf {
@@ -91,6 +102,9 @@ impl Vitals {
         };
         late("the loop has not turned", self.turn);
         late("no picture has come", self.picture);
+        if let Some(Unwritten { since, why }) = &self.unwritten {
+            out.push(format!("nothing can be written or told for {}: {why}", human(now.since(*since))));
+        }
         for sink in &self.sinks {
             if let Some(since) = sink.failing
                 && now.since(since) >= SINK_FAILS
@@ -182,4 +196,19 @@ pub struct ToldDoc {
 pub fn told(vitals: &Vitals, id: &FindingId) -> Option<ToldDoc> {
     let told = vitals.told.get(id)?;
     Some(ToldDoc { id: id.to_string(), transition: told.told.as_str(), at: super::rfc3339(told.at) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn d9_a_watch_whose_state_can_not_be_written_says_so_at_once() {
+        let now = Time::from_millis(1_000_000);
+        let mut vitals = Vitals { turn: Some(now), picture: Some(now), ..Vitals::default() };
+        assert_eq!(vitals.troubles(now), [] as [String; 0]);
+        vitals.unwritten = Some(Unwritten { since: now, why: "watch.db: the disk is full".into() });
+        let later = now + Duration::from_secs(3);
+        assert_eq!(vitals.troubles(later), ["nothing can be written or told for 3.0 s: watch.db: the disk is full"]);
+    }
 }

@@ -279,7 +279,7 @@ fn b5_the_history_of_a_finding_tells_when_how_long_and_how_often() {
         past.steps.iter().map(peerdeck::app::alarms::step_words).collect::<Vec<_>>()
     };
     assert_eq!(steps(&past), ["raised", "cleared after 2 m 00 s", "raised"]);
-    assert_eq!((past.raised, past.lasted), (2, Duration::from_secs(120 + 300)));
+    assert_eq!((past.raised, past.lasted), (2, Duration::from_mins(7)));
     known(&mut app, book(&scene));
     let past = app.past_of(&first);
     assert_eq!(

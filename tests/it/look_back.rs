@@ -321,7 +321,7 @@ fn b6_playing_goes_on_by_itself_faster_with_each_press_and_stops_at_the_end() {
     tape.press(&mut app, "<Space>", NOW + Duration::from_secs(30));
     assert_eq!(run(&mut app, &mut tape, 30), Some(60), "sixty times, and to the end");
     assert_eq!(app.looking().unwrap().play(), None);
-    tape.press(&mut app, "g <Space> <Space> <Space> <Space>", NOW + Duration::from_secs(60));
+    tape.press(&mut app, "g <Space> <Space> <Space> <Space>", NOW + Duration::from_mins(1));
     assert_eq!(app.looking().unwrap().play(), None, "a fourth press stops it");
 }
 

@@ -12,7 +12,7 @@ use crate::alerts::store::{Asked, Route, Step};
 use crate::alerts::{Alerts, Effect, Event, Kept, Memory, Rules};
 use crate::domain::Time;
 use crate::domain::alert::{Alert, Notice, Told};
-use crate::report::vitals::ToldOf;
+use crate::report::vitals::{ToldOf, Unwritten};
 
 /// An order about a finding of which nothing is known waits for so long: whoever gave it may see more than is known here.
 const UNKNOWN: Duration = Duration::from_mins(1);
@@ -34,6 +34,8 @@ pub(super) struct Desk {
     done: Vec<i64>,
     /// Why they could not.
     refused: Option<String>,
+    /// So many of those that wait to be written stand in the log.
+    logged: usize,
     /// When time alone may change something.
     next: Option<Time>,
 }
@@ -62,6 +64,7 @@ impl Desk {
             pending: Vec::new(),
             done: Vec::new(),
             refused: None,
+            logged: 0,
             next: None,
         }
     }
@@ -94,8 +97,10 @@ impl Desk {
         match written.await {
             Ok(()) => {
                 self.pending.clear();
+                self.logged = 0;
                 self.done.clear();
                 if self.refused.take().is_some() {
+                    self.health.note(|v| v.unwritten = None);
                     tracing::warn!("the state of the watch is written again");
                 }
                 tells
@@ -104,11 +109,25 @@ impl Desk {
                 if self.refused.as_ref() != Some(&why) {
                     tracing::error!("nothing can be told before this is mended, and it is tried each second: {why}");
                 }
+                // What nobody is told yet stands in the log at least.
+                for notice in self.pending[self.logged.min(self.pending.len())..].iter().filter_map(notice) {
+                    let text = &notice.alert.seen.finding.text;
+                    tracing::error!(
+                        "not told yet: {} {}: {text}",
+                        notice.told.as_str(),
+                        notice.alert.severity().as_str()
+                    );
+                }
+                self.health.note(|v| {
+                    let since = v.unwritten.as_ref().map_or(v.turn.unwrap_or(v.began), |u| u.since);
+                    v.unwritten = Some(Unwritten { since, why: why.clone() });
+                });
                 self.refused = Some(why);
                 if self.pending.len() > PENDING {
                     // Only the newest form of each finding counts; what is told is told.
                     self.pending = squeeze(std::mem::take(&mut self.pending));
                 }
+                self.logged = self.pending.len();
                 false
             }
         }
