@@ -75,6 +75,8 @@ pub(super) struct Extra {
     pub known: Time,
     /// When one of its links or its own connection last changed.
     pub disturbed: Time,
+    /// When it was last dialled because a fellow reached it again.
+    pub redialled: Time,
     /// When it last sent something that was not understood, and what.
     pub unparsed: Option<(Time, Line)>,
     /// When it reported drops of its own, the last few times.

@@ -200,6 +200,7 @@ impl ClusterState {
             self.extra.entry(peer.id.clone()).or_insert_with(|| Extra {
                 known: now,
                 disturbed: now,
+                redialled: Time::ZERO,
                 ..Extra::default()
             });
             self.cluster.peers.push(Arc::new(peer));

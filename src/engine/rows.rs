@@ -9,12 +9,15 @@ use crate::domain::event::EventKind;
 use crate::domain::finding::Subject;
 use crate::domain::ids::{ClusterName, PeerId};
 use crate::domain::maintenance::Maintenance;
-use crate::domain::mesh::link::{Link, LinkState};
+use crate::domain::mesh::link::{Cause, Link, LinkState};
 use crate::domain::mesh::row::Row;
 use crate::domain::observation::{Fact, Health, Identity, Observation, RowDelta};
-use crate::domain::reach::EndpointKey;
+use crate::domain::reach::{EndpointKey, ReachState};
 use crate::domain::text::Line;
 use crate::domain::time::Time;
+
+/// Fellows that reach a peer again make this console dial it no more often than this.
+const REDIAL: std::time::Duration = std::time::Duration::from_secs(5);
 
 impl ClusterState {
     /// One report of a connected peer.
@@ -341,11 +344,30 @@ impl ClusterState {
             }
             _ => {}
         }
+        if is.state == LinkState::Connected {
+            self.follow_fellow(&is.to, out);
+        }
         let (a, b) = (self.cluster.label(from), self.cluster.label(&is.to));
         let why = is.cause.map_or_else(String::new, |c| format!(" ({})", c.as_str()));
         let text = format!("{a} → {b}: {}{why}, was {}", is.state.as_str(), before.as_str());
         let subject = Subject::Link { from: from.clone(), to: is.to.clone() };
         out.happened(EventKind::Link, subject, &text);
+    }
+}
+
+impl ClusterState {
+    /// A fellow reaches it again: where this console does not, it need not wait for the end of its back-off.
+    fn follow_fellow(&mut self, to: &PeerId, out: &mut Out<'_>) {
+        let Some(reach) = self.cluster.peer(to).filter(|p| p.observed).map(|p| &p.reach) else { return };
+        let silent = matches!(reach.cause, Some(Cause::Refused | Cause::Timeout | Cause::Dropped));
+        if reach.state != ReachState::Unreachable || !silent {
+            return;
+        }
+        let extra = self.extra_mut(to);
+        if out.now.since(extra.redialled) >= REDIAL {
+            extra.redialled = out.now;
+            self.dial_now(Some(to), out);
+        }
     }
 }
 

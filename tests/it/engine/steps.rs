@@ -627,3 +627,28 @@ fn peers_that_stay_away_are_dialled_without_waking_anybody_and_looked_at_ever_mo
     world.lose("lab2", Cause::Refused);
     assert!(world.engine.is_dirty());
 }
+
+#[test]
+fn c21_a_peer_that_a_fellow_reaches_again_is_dialled_at_once_but_not_one_that_refuses_the_login() {
+    let dialled = |w: &World| {
+        let dials = w.requests.iter().filter(|(_, r)| *r == PeerRequest::DialNow);
+        dials.map(|(key, _)| key.clone()).collect::<Vec<_>>()
+    };
+    for (cause, wanted) in [(Cause::Refused, true), (Cause::Auth, false)] {
+        let mut w = world(&["n1", "n2", "n3", "n4"]);
+        w.connect_all();
+        w.run(5.0);
+        w.lose("n4", cause);
+        for from in ["n1", "n2", "n3"] {
+            w.set_state(from, "n4", LinkState::Down, Some(Cause::Refused));
+        }
+        w.run(10.0);
+        w.requests.clear();
+        for from in ["n1", "n2", "n3"] {
+            w.set_state(from, "n4", LinkState::Connected, None);
+        }
+        w.run(3.0);
+        let key = w.key("n4");
+        assert_eq!(dialled(&w), if wanted { vec![key] } else { Vec::new() }, "once, whoever reaches it ({cause:?})");
+    }
+}
