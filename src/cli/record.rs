@@ -111,10 +111,10 @@ async fn feed(mut pictures: watch::Receiver<Arc<Snapshot>>, feeder: Feeder, tell
     let mut look = Instant::now() + AGES;
     loop {
         let due = Instant::from_std(shared_moment(look.into_std(), TOGETHER));
-        tokio::select! {
-            changed = pictures.changed() => if changed.is_err() { return },
-            () = sleep_until(due) => {}
-        }
+        let is_news = tokio::select! {
+            changed = pictures.changed() => if changed.is_err() { return } else { true },
+            () = sleep_until(due) => false,
+        };
         let picture = Arc::clone(&pictures.borrow_and_update());
         if Arc::ptr_eq(&picture, &last) {
             pause = (pause * 2).min(QUIET);
@@ -131,7 +131,9 @@ async fn feed(mut pictures: watch::Receiver<Arc<Snapshot>>, feeder: Feeder, tell
             tracing::warn!("{text}");
             let _ = tell.try_send(text.to_owned());
         }
-        sleep_until(Instant::now() + NEWS).await;
+        if is_news {
+            sleep_until(Instant::now() + NEWS).await;
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use crate::domain::time::Time;
 
 /// Pictures that wait at most.
 const QUEUE: usize = 4;
-/// What was taken is on disk after this time.
+/// What was taken is on disk after this time, with the next picture; at the latest after three times as long.
 const COMMIT: Duration = Duration::from_secs(1);
 /// After a failure it is tried again this much later,
 const AGAIN: Duration = Duration::from_secs(30);
@@ -160,7 +160,8 @@ impl Writer {
         loop {
             // Nobody is woken where nothing waits.
             let order = match self.due {
-                Some(_) => queue.recv_timeout(COMMIT),
+                // The next picture commits what is due; where none comes, this does.
+                Some(_) => queue.recv_timeout(COMMIT * 3),
                 None => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
             let done = match order {
