@@ -36,7 +36,7 @@ pub struct Vitals {
     pub notices: HashMap<Told, u64>,
     /// The ways out, in the order of the fleet file.
     pub sinks: Vec<SinkVitals>,
-    /// What must survive a restart can't be written: nothing is told before it is.
+    /// What must survive a restart can't be written: it is told without being kept.
     pub unwritten: Option<Unwritten>,
     /// What was last told of each alert, to the outside: at least one sink has confirmed it.
     pub told: BTreeMap<FindingId, ToldOf>,
@@ -103,7 +103,7 @@ impl Vitals {
         late("the loop has not turned", self.turn);
         late("no picture has come", self.picture);
         if let Some(Unwritten { since, why }) = &self.unwritten {
-            out.push(format!("nothing can be written or told for {}: {why}", human(now.since(*since))));
+            out.push(format!("the state can't be written for {}: {why}", human(now.since(*since))));
         }
         for sink in &self.sinks {
             if let Some(since) = sink.failing
@@ -209,6 +209,6 @@ mod tests {
         assert_eq!(vitals.troubles(now), [] as [String; 0]);
         vitals.unwritten = Some(Unwritten { since: now, why: "watch.db: the disk is full".into() });
         let later = now + Duration::from_secs(3);
-        assert_eq!(vitals.troubles(later), ["nothing can be written or told for 3.0 s: watch.db: the disk is full"]);
+        assert_eq!(vitals.troubles(later), ["the state can't be written for 3.0 s: watch.db: the disk is full"]);
     }
 }

@@ -34,8 +34,10 @@ pub(super) struct Desk {
     done: Vec<i64>,
     /// Why they could not.
     refused: Option<String>,
-    /// So many of those that wait to be written stand in the log.
-    logged: usize,
+    /// So many of those that wait to be written were handed out as they are.
+    handed: usize,
+    /// Notices that could not be written, to be told all the same.
+    unkept: Vec<Notice>,
     /// When time alone may change something.
     next: Option<Time>,
 }
@@ -64,7 +66,8 @@ impl Desk {
             pending: Vec::new(),
             done: Vec::new(),
             refused: None,
-            logged: 0,
+            handed: 0,
+            unkept: Vec::new(),
             next: None,
         }
     }
@@ -97,7 +100,7 @@ impl Desk {
         match written.await {
             Ok(()) => {
                 self.pending.clear();
-                self.logged = 0;
+                self.handed = 0;
                 self.done.clear();
                 if self.refused.take().is_some() {
                     self.health.note(|v| v.unwritten = None);
@@ -107,17 +110,13 @@ impl Desk {
             }
             Err(why) => {
                 if self.refused.as_ref() != Some(&why) {
-                    tracing::error!("nothing can be told before this is mended, and it is tried each second: {why}");
-                }
-                // What nobody is told yet stands in the log at least.
-                for notice in self.pending[self.logged.min(self.pending.len())..].iter().filter_map(notice) {
-                    let text = &notice.alert.seen.finding.text;
                     tracing::error!(
-                        "not told yet: {} {}: {text}",
-                        notice.told.as_str(),
-                        notice.alert.severity().as_str()
+                        "what is told now is told once, and again when this is mended; it is tried each second: {why}"
                     );
                 }
+                // Two messages are better than none: it is told now, and again once it is written.
+                let new = &self.pending[self.handed.min(self.pending.len())..];
+                self.unkept.extend(new.iter().filter_map(notice).cloned());
                 self.health.note(|v| {
                     let since = v.unwritten.as_ref().map_or(v.turn.unwrap_or(v.began), |u| u.since);
                     v.unwritten = Some(Unwritten { since, why: why.clone() });
@@ -127,7 +126,7 @@ impl Desk {
                     // Only the newest form of each finding counts; what is told is told.
                     self.pending = squeeze(std::mem::take(&mut self.pending));
                 }
-                self.logged = self.pending.len();
+                self.handed = self.pending.len();
                 false
             }
         }
@@ -136,6 +135,11 @@ impl Desk {
     /// Tries again to write what could not be written. Whether something is to be told.
     pub(super) async fn again(&mut self, routes: &[Route]) -> bool {
         if self.refused.is_none() { false } else { self.write(routes).await }
+    }
+
+    /// Notices that could not be written since this was asked.
+    pub(super) fn take_unkept(&mut self) -> Vec<Notice> {
+        std::mem::take(&mut self.unkept)
     }
 
     /// Why nothing can be written.

@@ -7,19 +7,23 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
 use super::super::serve::Health;
 use super::fellows::Turn;
+use super::form::unkept;
 use super::keep::Keep;
-use super::runner::Runner;
-use crate::alerts::sinks::{Beat, Sink};
+use super::runner::{Runner, Words};
+use crate::alerts::sinks::{Beat, Sink, Telling};
 use crate::alerts::store::Route;
 use crate::clock::Clock;
-use crate::domain::alert::Alert;
+use crate::domain::alert::{Alert, Notice};
 use crate::report::vitals::SinkVitals;
+
+/// So many notices that could not be written wait for one sink.
+const UNKEPT: usize = 1_000;
 
 /// A way out, ready to be used.
 pub(super) struct Way {
@@ -51,6 +55,7 @@ struct Task {
     route: Route,
     wake: Arc<Notify>,
     beats: watch::Sender<Option<Beat>>,
+    unkept: mpsc::Sender<Telling>,
     close: watch::Sender<bool>,
     handle: JoinHandle<()>,
 }
@@ -68,11 +73,17 @@ impl Dispatcher {
         self.shared.health.note(|v| v.sinks.push(vitals));
         let wake = Arc::new(Notify::new());
         let (beats, beat) = watch::channel(None);
+        let (unkept, direct) = mpsc::channel(UNKEPT);
         let (close, closed) = watch::channel(false);
         let route = way.route.clone();
-        let runner = Runner::new(self.shared.clone(), way, Arc::clone(&wake), beat, closed);
+        let runner = Runner::new(
+            self.shared.clone(),
+            way,
+            Arc::clone(&wake),
+            Words { beats: beat, unkept: direct, close: closed },
+        );
         let handle = tokio::spawn(runner.run());
-        self.tasks.insert(name, Task { route, wake, beats, close, handle });
+        self.tasks.insert(name, Task { route, wake, beats, unkept, close, handle });
     }
 
     /// Ends the way out of this name; what waits for it stays.
@@ -97,6 +108,19 @@ impl Dispatcher {
     pub(super) fn wake(&self) {
         for task in self.tasks.values() {
             task.wake.notify_one();
+        }
+    }
+
+    /// Hands notices over that could not be written: to each sink once, as nothing remembers them.
+    pub(super) fn tell_unkept(&self, notices: Vec<Notice>) {
+        for notice in notices {
+            let telling = unkept(&self.shared.state, notice);
+            tracing::error!("told without being kept: {}", telling.text);
+            for task in self.tasks.values().filter(|t| telling.notice.alert.severity() >= t.route.least) {
+                if task.unkept.try_send(telling.clone()).is_err() {
+                    tracing::error!("sink {}: too much waits: not told before the state is written", task.route.sink);
+                }
+            }
         }
     }
 

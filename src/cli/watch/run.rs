@@ -236,6 +236,8 @@ impl Watch<'_> {
         if self.office.desk.step(self.links.clock.now(), events, &routes).await {
             self.office.dispatcher.wake();
         }
+        let unkept = self.office.desk.take_unkept();
+        self.office.dispatcher.tell_unkept(unkept);
     }
 
     /// What is to be done each second.

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::backoff::Backoff;
@@ -23,6 +23,14 @@ const WINDOW: usize = 64;
 /// What can't be read from the state is tried again after.
 const REREAD: Duration = Duration::from_secs(1);
 
+/// What the dispatcher says to the task of a sink.
+pub(super) struct Words {
+    pub beats: watch::Receiver<Option<Beat>>,
+    /// Notices that could not be written.
+    pub unkept: mpsc::Receiver<Telling>,
+    pub close: watch::Receiver<bool>,
+}
+
 /// See the module.
 pub(super) struct Runner {
     shared: Shared,
@@ -30,8 +38,7 @@ pub(super) struct Runner {
     sink: Box<dyn Sink>,
     turn: Option<Turn>,
     wake: Arc<Notify>,
-    beats: watch::Receiver<Option<Beat>>,
-    close: watch::Receiver<bool>,
+    words: Words,
     backoff: Backoff,
     window: VecDeque<Telling>,
     /// So many more go one by one, to find the one that is refused for good.
@@ -45,13 +52,7 @@ pub(super) struct Runner {
 }
 
 impl Runner {
-    pub(super) fn new(
-        shared: Shared,
-        way: Way,
-        wake: Arc<Notify>,
-        beats: watch::Receiver<Option<Beat>>,
-        close: watch::Receiver<bool>,
-    ) -> Self {
+    pub(super) fn new(shared: Shared, way: Way, wake: Arc<Notify>, words: Words) -> Self {
         let Way { route, sink, turn } = way;
         Self {
             shared,
@@ -59,8 +60,7 @@ impl Runner {
             sink,
             turn,
             wake,
-            beats,
-            close,
+            words,
             backoff: Backoff::default(),
             window: VecDeque::new(),
             single: 0,
@@ -78,16 +78,19 @@ impl Runner {
         let mut beats = false;
         self.tally().await;
         loop {
-            if *self.close.borrow() {
+            if *self.words.close.borrow() {
                 return;
             }
-            if (beats || self.beats.has_changed().unwrap_or(false)) && self.has_time() {
+            if (beats || self.words.beats.has_changed().unwrap_or(false)) && self.has_time() {
                 beats = false;
                 self.beat().await;
             }
             if remind.is_some_and(|at| at <= Instant::now()) {
                 self.remind().await;
                 remind = every.map(|every| Instant::now() + every);
+            }
+            while let Ok(telling) = self.words.unkept.try_recv() {
+                self.tell_unkept(telling).await;
             }
             let wait = match self.due().await {
                 Due::Now => {
@@ -102,14 +105,18 @@ impl Runner {
             let until = wait.into_iter().chain(remind).min();
             let later = until.unwrap_or_else(Instant::now);
             let has_time = self.has_time();
-            let changed = self.beats.changed();
+            let Words { beats: life, unkept, close } = &mut self.words;
             let is_open = tokio::select! {
+                Some(telling) = unkept.recv() => {
+                    self.tell_unkept(telling).await;
+                    true
+                }
                 () = self.wake.notified(), if wait.is_none() => true,
-                beat = changed, if has_time => {
+                beat = life.changed(), if has_time => {
                     beats = true;
                     beat.is_ok()
                 }
-                closed = self.close.changed() => closed.is_ok(),
+                closed = close.changed() => closed.is_ok(),
                 () = sleep_until(later), if until.is_some() => true,
             };
             if !is_open {
@@ -123,11 +130,22 @@ impl Runner {
         !self.failing || self.window.is_empty()
     }
 
+    /// Hands over what nothing remembers: once, as it comes again when the state can be written.
+    async fn tell_unkept(&mut self, telling: Telling) {
+        let limit = self.sink.deadline();
+        let name = &self.route.sink;
+        match timeout(limit, self.sink.deliver(std::slice::from_ref(&telling))).await {
+            Ok(Ok(())) => {}
+            Ok(Err(failure)) => tracing::error!("sink {name}: not told: {failure}"),
+            Err(_) => tracing::error!("sink {name}: not told: no answer within {} s", limit.as_secs()),
+        }
+    }
+
     /// Waits after a failure; news wake nobody who rests.
     async fn rest(&mut self, wait: Duration) {
         tokio::select! {
             () = sleep(wait) => {}
-            _ = self.close.changed() => {}
+            _ = self.words.close.changed() => {}
         }
     }
 
@@ -310,7 +328,7 @@ impl Runner {
     }
 
     async fn beat(&mut self) {
-        let Some(beat) = self.beats.borrow_and_update().clone() else { return };
+        let Some(beat) = self.words.beats.borrow_and_update().clone() else { return };
         let done = timeout(self.sink.deadline(), self.sink.beat(&beat)).await;
         self.heeds(done.unwrap_or_else(|_| Err(Failure::later("no answer to the sign of life")))).await;
     }

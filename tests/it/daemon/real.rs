@@ -20,8 +20,8 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::sync::watch;
 
-/// Every wait in these tests ends by then.
-pub const PATIENCE: Duration = Duration::from_mins(1);
+/// Every wait in these tests ends by then: long, as a debug build beside all other tests on two cores is slow.
+pub const PATIENCE: Duration = Duration::from_mins(3);
 
 pub struct Place {
     pub dir: TempDir,
@@ -384,7 +384,8 @@ async fn commands_answer_in_the_dialect_with_a_status() {
 async fn c18_a_mesh_of_twenty_forms() {
     let mut place = Place::prepare(20);
     for setup in &mut place.setups {
-        setup.ping_interval = Duration::from_secs(1);
+        // Unhurried: 380 debug links on a busy machine would miss three pings of a second each by turns.
+        setup.ping_interval = Duration::from_secs(5);
     }
     place.start_all().await;
     place.exec_until(7, "clusterconfig connstatus", |text| text.matches(": connected").count() == 380).await;

@@ -347,3 +347,22 @@ fn b5_kill_9_at_any_moment_loses_no_transition_at_a_sink_that_confirms() {
     assert_eq!(down.count(), 0, "all of it is over: {raised:?}");
     println!("{rounds} kills: {} events, {twice} told twice", events.len());
 }
+
+#[test]
+fn b5_what_can_not_be_written_down_is_told_all_the_same_and_again_once_it_can() {
+    let site = Site::new("3", "");
+    let watch = site.watch();
+    watch.line("it sees all", |v| v["type"] == "heartbeat" && v["counts"]["reachable"] == 3);
+    // Somebody else holds the file for longer than anybody waits for it.
+    let other = rusqlite::Connection::open(&site.state).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    site.whole.fault(&["cut", "lab1", "lab2"]);
+    let unkept = |v: &Value| v["event_id"].as_str().is_some_and(|id| id.contains("-unkept-"));
+    watch
+        .line("told without being kept", |v| is_about(v, ["lab1", "lab2"]) && unkept(v) && v["transition"] == "raised");
+    other.execute_batch("ROLLBACK").unwrap();
+    watch.line("told again", |v| is_about(v, ["lab1", "lab2"]) && !unkept(v) && v["transition"] == "raised");
+    Site::end(watch);
+    let notices = Store::open(&site.state).unwrap().book(Time::ZERO).unwrap().notices;
+    assert!(notices.iter().any(|n| n.seq == 1), "and it is written down");
+}
