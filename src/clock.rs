@@ -12,6 +12,11 @@ pub trait Clock: Send + Sync + 'static {
 
     /// The wall clock, milliseconds since 1970 UTC; may step.
     fn wall_ms(&self) -> u64;
+
+    /// `at` on the system's boot-time clock, which another process can compare with its own reading of it.
+    fn boot_time(&self, at: Time) -> Duration {
+        boot_time() + at.since(self.now())
+    }
 }
 
 /// From when on shared moments are counted.
@@ -68,6 +73,10 @@ impl Clock for SystemClock {
     fn wall_ms(&self) -> u64 {
         wall_ms()
     }
+
+    fn boot_time(&self, at: Time) -> Duration {
+        self.anchor_boot + at.since(Time::from_millis(self.anchor_wall))
+    }
 }
 
 fn wall_ms() -> u64 {
@@ -76,7 +85,8 @@ fn wall_ms() -> u64 {
 }
 
 /// Time since boot, suspend included where the system counts it.
-fn boot_time() -> Duration {
+#[must_use]
+pub fn boot_time() -> Duration {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     let id = rustix::time::ClockId::Boottime;
     #[cfg(not(any(target_os = "linux", target_os = "android")))]

@@ -322,6 +322,7 @@ mod tests {
     fn plan() -> Plan {
         let command = Command::Disconnect { peer: PeerId::new("A1"), reason: Line::new("disk \"change\"\nnow") };
         let basis = Basis {
+            ha: None,
             membership: Some(3),
             detached: false,
             maintenance: false,

@@ -10,6 +10,7 @@ use super::signals::Stop;
 use super::{Done, UNKNOWN};
 use crate::clock::SystemClock;
 use crate::daemon::disk::DiskFault;
+use crate::daemon::ha::HaWorld;
 use crate::daemon::{self, Environment};
 use crate::dns::Resolver;
 use crate::ssh::net::OsNet;
@@ -38,7 +39,7 @@ pub fn run(config: &Path) -> anyhow::Result<Done> {
         // Only a lab freezes a peer or spoils its disk.
         let ((_frozen, gate), (_spoilt, disk)) = (watch::channel(false), watch::channel(DiskFault::Ok));
         let (net, clock) = (Arc::new(OsNet), Arc::new(SystemClock::new()));
-        let environment = Environment { net, clock, resolver, gate, disk };
+        let environment = Environment { net, clock, resolver, gate, disk, ha: HaWorld::none() };
         let host = setup.host.clone();
         let running = daemon::start(setup, environment).await.with_context(|| format!("{host} can't be started"))?;
         eprintln!("peerdeck: {host} ({}) listens on {}", running.identity(), running.addr());

@@ -91,6 +91,7 @@ pub fn parse(text: &str) -> Result<(Setup, Vec<SocketAddr>), Vec<String>> {
         users,
         max_sessions: file.max_sessions.unwrap_or(30),
         seed: None,
+        ha: super::ha::HaSetup::default(),
     };
     Ok((setup, dns))
 }

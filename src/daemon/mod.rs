@@ -3,6 +3,7 @@
 pub mod cluster;
 pub mod config;
 pub mod disk;
+pub mod ha;
 pub mod replica;
 pub mod runtime;
 pub mod store;
@@ -47,6 +48,8 @@ pub struct Environment {
     pub gate: tokio::sync::watch::Receiver<bool>,
     /// What the disk does with settings (lab); [`disk::Disk::heed`] takes it.
     pub disk: tokio::sync::watch::Receiver<disk::DiskFault>,
+    /// What HA needs of it.
+    pub ha: ha::HaWorld,
 }
 
 /// What a peer is started with. Its identity, keys and membership stand in `state_dir`.
@@ -72,6 +75,8 @@ pub struct Setup {
     pub max_sessions: usize,
     /// Seed of the jitter; `None` draws one.
     pub seed: Option<u64>,
+    /// The HA groups that it is a unit or the witness of.
+    pub ha: ha::HaSetup,
 }
 
 /// Somebody who may log in with a key.

@@ -494,6 +494,9 @@ impl Loop {
                     }
                 }
                 Effect::Keep { ticket, changes, forget, actor } => self.keep(ticket, changes, forget, actor),
+                Effect::Ha { request, act, by, reason, basis } => {
+                    self.shared.ask_ha(request, act, by, reason, basis);
+                }
                 Effect::Roster(membership) => {
                     for error in self.shared.set_roster(membership) {
                         warn!(%error, "a member is left out");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use russh::keys::PublicKey;
 use russh::keys::ssh_key::public::KeyData;
@@ -11,10 +11,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::cluster::{ConnId, DialError, Dialled, Event, RequestId, View};
+use super::ha;
 use super::life::LifeNet;
 use super::runtime::StartError;
 use super::store::Keys;
 use super::{Environment, Role, Setup};
+use crate::domain::ha::{Effective, HaAct, HaStatus};
 use crate::domain::ids::{BootId, PeerId};
 use crate::domain::membership::Membership;
 use crate::domain::mesh::Route;
@@ -47,6 +49,14 @@ pub(super) enum Input {
     Execute { by: Line, params: ExecuteParams, answer: oneshot::Sender<Result<ExecuteResult, String>> },
     /// Say good-bye; answered when everything is said.
     Stop(oneshot::Sender<()>),
+}
+
+/// How the rest of the peer meets the HA core.
+pub(super) struct HaDesk {
+    /// Takes what it shall know.
+    pub inbox: mpsc::Sender<ha::Event>,
+    /// The newest status.
+    pub status: watch::Receiver<Arc<HaStatus>>,
 }
 
 /// Somebody at work on this peer.
@@ -113,6 +123,8 @@ pub(super) struct Shared {
     pub closing: CancellationToken,
     /// The end of everything.
     pub over: CancellationToken,
+    /// The HA core at work; set once at the start, if there is one.
+    pub ha: OnceLock<HaDesk>,
     pub dropped: AtomicU64,
     /// Sessions of users that are logged in.
     pub user_sessions: AtomicUsize,
@@ -159,6 +171,7 @@ impl Shared {
             changed: watch::Sender::new(0),
             closing: over.child_token(),
             over,
+            ha: OnceLock::new(),
             dropped: AtomicU64::new(0),
             user_sessions: AtomicUsize::new(0),
             connections: TaskTracker::new(),
@@ -214,6 +227,29 @@ impl Shared {
         let input = Input::Execute { by: Line::new(by), params, answer };
         self.inbox.send(input).await.map_err(|_| ended())?;
         rx.await.map_err(|_| ended())?
+    }
+
+    /// Gives a command to the HA core, which answers with [`Event::HaAnswered`]; so does its absence.
+    pub fn ask_ha(&self, request: u64, act: HaAct, by: Line, reason: Line, basis: Option<(Effective, u64)>) {
+        let refused = match self.ha.get() {
+            None => "this machine is in no HA group",
+            Some(ha) => {
+                let event = ha::Event::Act { request, act, by, reason, basis };
+                match ha.inbox.try_send(event) {
+                    Ok(()) => return,
+                    Err(_) => "the HA core of this machine takes no more commands now",
+                }
+            }
+        };
+        let answer = Event::HaAnswered { request, result: Err(refused.to_owned()) };
+        if self.inbox.try_send(Input::Event(answer)).is_err() {
+            self.count_drop();
+        }
+    }
+
+    /// How this machine stands in its HA group, if it is in one.
+    pub fn ha_status(&self) -> Option<Arc<HaStatus>> {
+        self.ha.get().map(|ha| ha.status.borrow().clone())
     }
 
     /// Counts something that had no room.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use strum::{EnumDiscriminants, EnumIter, EnumString, IntoStaticStr};
 
+use crate::domain::ha::HaAct;
 use crate::domain::ids::PeerId;
 use crate::domain::plan::DangerClass;
 use crate::domain::settings::{Edit, EditKind};
@@ -51,6 +52,15 @@ pub enum Command {
         /// Why, for the log.
         reason: Line,
     },
+    /// Something that a unit of an HA group is asked for (F4, F15).
+    Ha {
+        /// What.
+        act: HaAct,
+        /// The unit that carries it out: the one that gives its role away, or that takes it.
+        on: PeerId,
+        /// Why, for the log.
+        reason: Line,
+    },
     /// Change settings or structure: all of the edits or none (C16).
     Commit {
         /// Who writes it; any member can.
@@ -63,10 +73,17 @@ pub enum Command {
 }
 
 impl Command {
-    /// The word on the wire and in the audit log.
+    /// The word in the audit log, and on the wire where it is not a word of [`HaAct`].
     #[must_use]
     pub fn word(&self) -> &'static str {
-        CommandKind::from(self).into()
+        match self {
+            Self::Ha { act, .. } => act.as_str(),
+            Self::Disconnect { .. }
+            | Self::Reconnect { .. }
+            | Self::MaintenanceOn { .. }
+            | Self::MaintenanceOff { .. }
+            | Self::Commit { .. } => CommandKind::from(self).into(),
+        }
     }
 
     /// Who is changed by it.
@@ -77,7 +94,7 @@ impl Command {
             | Self::Reconnect { peer, .. }
             | Self::MaintenanceOn { peer, .. }
             | Self::MaintenanceOff { peer, .. } => peer,
-            Self::Commit { on, .. } => on,
+            Self::Ha { on, .. } | Self::Commit { on, .. } => on,
         }
     }
 
@@ -88,7 +105,8 @@ impl Command {
             Self::Disconnect { reason, .. }
             | Self::Reconnect { reason, .. }
             | Self::MaintenanceOn { reason, .. }
-            | Self::MaintenanceOff { reason, .. } => reason,
+            | Self::MaintenanceOff { reason, .. }
+            | Self::Ha { reason, .. } => reason,
             Self::Commit { comment, .. } => comment,
         }
     }
@@ -101,6 +119,7 @@ impl Command {
             Self::Reconnect { .. } => PeerAct::Reconnect.class(),
             Self::MaintenanceOn { .. } => PeerAct::MaintenanceOn.class(),
             Self::MaintenanceOff { .. } => PeerAct::MaintenanceOff.class(),
+            Self::Ha { act, .. } => act.class(),
             Self::Commit { edits, .. } => {
                 edits.iter().map(|e| EditKind::from(e).class()).max().unwrap_or(DangerClass::Reversible)
             }

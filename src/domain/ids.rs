@@ -65,6 +65,10 @@ name! {
 }
 
 name! {
+    /// The name of a high-availability group.
+    HaName
+}
+name! {
     /// A group's id in the replicated store: renaming moves nothing.
     GroupId
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::event::Event;
+use crate::domain::ha::HaStatus;
 use crate::domain::ids::{BootId, HostName, PeerId};
 use crate::domain::maintenance::Maintenance;
 use crate::domain::membership::Membership;
@@ -39,6 +40,8 @@ pub enum Fact {
     Health(Health),
     /// What it holds of the settings.
     Holding(Arc<Holding>),
+    /// How it stands in its HA group.
+    Ha(Arc<HaStatus>),
     /// Registers of its settings tree; told by the one peer that was asked for them.
     Tree(TreePart),
     /// People who are logged in there.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use strum::IntoStaticStr;
 
 use crate::domain::command::{Command, CommandKind};
+use crate::domain::ha::Effective;
 use crate::domain::ids::{GroupId, PeerId};
 use crate::domain::mesh::link::LinkState;
 use crate::domain::settings::words::called;
@@ -39,6 +40,8 @@ pub struct Basis {
     pub maintenance: bool,
     /// Where the command cuts links: to which fellows the target was connected, and to which not.
     pub links: BTreeMap<PeerId, bool>,
+    /// Of an HA command: the target's effective role and epoch.
+    pub ha: Option<(Effective, u64)>,
     /// Of the registers that the command writes, the versions that were seen (C23).
     pub settings: Seen,
 }
@@ -61,9 +64,11 @@ impl Basis {
         let row = target.and_then(|p| p.row.as_ref());
         let cuts = match CommandKind::from(command) {
             CommandKind::Disconnect => true,
-            CommandKind::Reconnect | CommandKind::MaintenanceOn | CommandKind::MaintenanceOff | CommandKind::Commit => {
-                false
-            }
+            CommandKind::Reconnect
+            | CommandKind::MaintenanceOn
+            | CommandKind::MaintenanceOff
+            | CommandKind::Ha
+            | CommandKind::Commit => false,
         };
         let links = row.into_iter().flat_map(|r| &r.links).filter(|l| cuts && !apart.contains(&l.to));
         Self {
@@ -71,6 +76,14 @@ impl Basis {
             detached: row.is_some_and(|r| r.detached.is_some()),
             maintenance: target.is_some_and(|p| p.maintenance(now).is_some()),
             links: links.map(|l| (l.to.clone(), l.state == LinkState::Connected)).collect(),
+            ha: match command {
+                Command::Ha { .. } => target.and_then(|p| p.ha.as_ref()).map(|(s, _)| (s.effective, s.epoch)),
+                Command::Disconnect { .. }
+                | Command::Reconnect { .. }
+                | Command::MaintenanceOn { .. }
+                | Command::MaintenanceOff { .. }
+                | Command::Commit { .. } => None,
+            },
             settings: Seen::new(),
         }
     }
@@ -83,6 +96,8 @@ fn rests_on_membership(command: &Command) -> bool {
         | Command::Reconnect { .. }
         | Command::MaintenanceOn { .. }
         | Command::MaintenanceOff { .. } => true,
+        // Roles are not changed by who joins: role and epoch stand in the basis.
+        Command::Ha { .. } => false,
         Command::Commit { edits, .. } => edits.iter().any(|edit| match edit {
             Edit::Set { .. } | Edit::Unset { .. } => false,
             Edit::Resolve { key, .. } => key.is_structure(),
@@ -165,6 +180,15 @@ impl Plan {
         }
         if self.basis.maintenance != is.maintenance {
             changes.push(format!("{name} is {} maintenance now", if is.maintenance { "in" } else { "no longer in" }));
+        }
+        if self.basis.ha != is.ha {
+            let words = |ha: Option<(Effective, u64)>| {
+                ha.map_or_else(
+                    || "in no HA group".to_owned(),
+                    |(role, epoch)| format!("{} in epoch {epoch}", role.as_str()),
+                )
+            };
+            changes.push(format!("{name} is {} now, it was {}", words(is.ha), words(self.basis.ha)));
         }
         for (fellow, was) in &self.basis.links {
             let is = is.links.get(fellow).copied().unwrap_or(false);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::domain::event::Event;
 use crate::domain::finding::{Finding, Severity};
+use crate::domain::ha::HaStatus;
 use crate::domain::ids::{ClusterName, GroupName, HostName, PeerId};
 use crate::domain::maintenance::Maintenance;
 use crate::domain::mesh::link::{Cause, Link, LinkState};
@@ -164,6 +165,8 @@ pub struct Peer {
     pub health: Health,
     /// What it holds of the settings, by its own word.
     pub holding: Option<Arc<Holding>>,
+    /// How it stands in its HA group, by its own word, and when it said so.
+    pub ha: Option<(Arc<HaStatus>, Time)>,
     /// People who are logged in there.
     pub sessions: Arc<[OperatorSession]>,
 }
@@ -188,6 +191,27 @@ pub struct Cell<'a> {
 }
 
 impl Peer {
+    /// A peer of which nothing is known but its name, as of `now`.
+    #[must_use]
+    pub fn unknown(id: PeerId, host: HostName, now: Time) -> Self {
+        Self {
+            id,
+            host,
+            group: None,
+            observed: false,
+            reach: Reach::new(now),
+            identity: None,
+            row: None,
+            confirmed: Time::ZERO,
+            cells: Arc::from([]),
+            pulses: Arc::from([] as [Pulse; 0]),
+            health: Health::default(),
+            holding: None,
+            ha: None,
+            sessions: Arc::from([]),
+        }
+    }
+
     /// Since when it is detached, by its own word.
     #[must_use]
     pub fn detached(&self) -> Option<Time> {
@@ -233,6 +257,25 @@ impl Peer {
 }
 
 impl Cluster {
+    /// A cluster of which nothing is known yet.
+    #[must_use]
+    pub fn unknown(name: ClusterName, catalogue: Arc<Catalogue>, limits: Limits) -> Self {
+        Self {
+            name,
+            groups: Vec::new(),
+            peers: Vec::new(),
+            index: Arc::default(),
+            membership_revision: None,
+            verdicts: Arc::default(),
+            findings: Arc::default(),
+            settings: None,
+            commits: Arc::default(),
+            catalogue,
+            limits,
+            changes: 0,
+        }
+    }
+
     /// The peer with this serial number.
     #[must_use]
     pub fn peer(&self, id: &PeerId) -> Option<&Arc<Peer>> {

@@ -357,6 +357,7 @@ fn judge(steps: &mut Steps, facts: &[Observation], endpoint: &Endpoint) {
             | Fact::RowDelta(_)
             | Fact::Health(_)
             | Fact::Holding(_)
+            | Fact::Ha(_)
             | Fact::Tree(_)
             | Fact::Sessions(_)
             | Fact::Event(_)

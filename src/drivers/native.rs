@@ -14,6 +14,7 @@ use super::Profile;
 use super::desk::{Desk, Gone};
 use super::dial::Dialed;
 use super::lines::{Lines, NoLine};
+use crate::domain::command::CommandKind;
 use crate::domain::command::{Command, OutcomeState};
 use crate::domain::ids::PeerId;
 use crate::domain::mesh::Cause;
@@ -500,6 +501,15 @@ fn execute(plan: &Plan) -> ExecuteParams {
         Command::Disconnect { .. }
         | Command::Reconnect { .. }
         | Command::MaintenanceOff { .. }
+        | Command::Ha { .. }
+        | Command::Commit { .. } => None,
+    };
+    let act = match &plan.command {
+        Command::Ha { act, .. } => Some(act.as_str().to_owned()),
+        Command::Disconnect { .. }
+        | Command::Reconnect { .. }
+        | Command::MaintenanceOn { .. }
+        | Command::MaintenanceOff { .. }
         | Command::Commit { .. } => None,
     };
     let edits = match &plan.command {
@@ -507,20 +517,23 @@ fn execute(plan: &Plan) -> ExecuteParams {
         Command::Disconnect { .. }
         | Command::Reconnect { .. }
         | Command::MaintenanceOn { .. }
-        | Command::MaintenanceOff { .. } => Vec::new(),
+        | Command::MaintenanceOff { .. }
+        | Command::Ha { .. } => Vec::new(),
     };
-    let Basis { membership, detached, maintenance, links, settings } = &plan.basis;
+    let Basis { membership, detached, maintenance, links, ha, settings } = &plan.basis;
     ExecuteParams {
-        command: plan.command.word().to_owned(),
+        command: <&str>::from(CommandKind::from(&plan.command)).to_owned(),
         peer: peer.to_string(),
         reason: plan.command.reason().to_string(),
         lasting,
+        act,
         edits,
         basis: WireBasis {
             membership: *membership,
             detached: Some(*detached),
             maintenance: Some(*maintenance),
             links: links.iter().map(|(id, up)| (id.to_string(), *up)).collect(),
+            ha: ha.map(|(role, epoch)| (role.as_str().to_owned(), epoch)),
             settings: wire_seen(settings),
         },
     }

@@ -145,20 +145,7 @@ pub(super) struct ClusterState {
 
 impl ClusterState {
     pub fn new(config: ClusterConfig, now: Time, out: &mut Out<'_>) -> Self {
-        let cluster = Cluster {
-            name: config.name.clone(),
-            groups: Vec::new(),
-            peers: Vec::new(),
-            index: Arc::default(),
-            membership_revision: None,
-            verdicts: Arc::default(),
-            findings: Arc::default(),
-            settings: None,
-            commits: Arc::default(),
-            catalogue: Arc::clone(&config.catalogue),
-            limits: config.limits,
-            changes: 0,
-        };
+        let cluster = Cluster::unknown(config.name.clone(), Arc::clone(&config.catalogue), config.limits);
         let mut state = Self {
             cluster,
             contacts: BTreeMap::new(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Effect;
 use super::cluster::ClusterState;
 use super::out::Out;
-use super::settings;
+use super::{ha_plans, settings};
 use crate::domain::command::{Command, Outcome, OutcomeState};
 use crate::domain::event::EventKind;
 use crate::domain::finding::Subject;
@@ -234,6 +234,9 @@ fn seen(pending: &Pending, peer: &Peer, name: &str, now: Time) -> Option<String>
         }
         Command::MaintenanceOff { .. } => {
             peer.maintenance(now).is_none().then(|| format!("{name} says that it is no longer in maintenance"))
+        }
+        Command::Ha { act, .. } => {
+            ha_plans::seen(peer, *act, pending.sent).map(|what| format!("{name} says that {what}"))
         }
         // What it changed is told by no row: see [`ClusterState::holding_for_commands`].
         Command::Commit { .. } => None,

@@ -22,6 +22,7 @@ mod core;
 mod dns_rules;
 mod findings;
 mod flaps;
+mod ha_plans;
 mod held_back;
 mod out;
 pub mod plans;

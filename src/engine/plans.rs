@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::commit_plans;
+use super::{commit_plans, ha_plans};
 use crate::domain::command::Command;
 use crate::domain::ids::PeerId;
 use crate::domain::maintenance::LASTING_MAX;
@@ -103,6 +103,7 @@ fn obstacle(peer: &Peer, name: &str, command: &Command, now: Time) -> Option<Str
         Command::MaintenanceOff { .. } => {
             peer.maintenance(now).is_none().then(|| format!("{name} is not in maintenance"))
         }
+        Command::Ha { act, .. } => ha_plans::obstacle(peer, name, *act, now),
         Command::Commit { .. } => None,
     }
 }
@@ -131,6 +132,7 @@ fn effects_of(cluster: &Cluster, peer: &Peer, name: &str, command: &Command, now
             effects
         }
         Command::MaintenanceOff { .. } => vec![format!("alerts about {name} are raised again at once")],
+        Command::Ha { act, .. } => ha_plans::effects(cluster, peer, name, *act, now),
         // Its effects are those of its edits: see `commit_plans`.
         Command::Commit { .. } => Vec::new(),
     }

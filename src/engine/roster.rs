@@ -11,9 +11,7 @@ use crate::domain::finding::Subject;
 use crate::domain::ids::{ClusterName, GroupName, HostName, PeerId};
 use crate::domain::membership::{Machine, Membership, natural};
 use crate::domain::mesh::link::Link;
-use crate::domain::mesh::pulse::Pulse;
 use crate::domain::mesh::row::Row;
-use crate::domain::observation::Health;
 use crate::domain::reach::{Endpoint, EndpointKey, Reach};
 use crate::domain::snapshot::Peer;
 use crate::domain::text::Line;
@@ -296,21 +294,8 @@ pub(super) fn cells(row: Option<&Row>, index: &BTreeMap<PeerId, usize>) -> Arc<[
 }
 
 fn blank(seat: &Seat, now: Time) -> Peer {
-    Peer {
-        id: seat.id.clone(),
-        host: seat.host.clone(),
-        group: seat.group.clone(),
-        observed: seat.contact.is_some(),
-        reach: Reach::new(now),
-        identity: None,
-        row: None,
-        confirmed: Time::ZERO,
-        cells: Arc::from([]),
-        pulses: Arc::from([] as [Pulse; 0]),
-        health: Health::default(),
-        holding: None,
-        sessions: Arc::from([]),
-    }
+    let (group, observed) = (seat.group.clone(), seat.contact.is_some());
+    Peer { group, observed, ..Peer::unknown(seat.id.clone(), seat.host.clone(), now) }
 }
 
 fn endpoint_of(cluster: &ClusterName, machine: &Machine) -> Endpoint {

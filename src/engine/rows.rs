@@ -7,6 +7,7 @@ use super::out::Out;
 use super::{roster, rules};
 use crate::domain::event::EventKind;
 use crate::domain::finding::Subject;
+use crate::domain::ha::HaStatus;
 use crate::domain::ids::{ClusterName, PeerId};
 use crate::domain::maintenance::Maintenance;
 use crate::domain::mesh::link::{Cause, Link, LinkState};
@@ -56,6 +57,7 @@ impl ClusterState {
                 Fact::Row(_) | Fact::RowDelta(_) => *out.dropped += 1,
                 Fact::Health(health) => self.on_health(at, health, out.now),
                 Fact::Holding(holding) => self.on_holding(at, holding, out),
+                Fact::Ha(ha) => self.on_ha(at, ha, out.now),
                 Fact::Tree(part) => self.on_tree(key, &id, part, out),
                 Fact::Sessions(sessions) if *sessions == *self.cluster.peers[at].sessions => {}
                 Fact::Sessions(sessions) => self.peer_mut(at).sessions = sessions.into(),
@@ -124,6 +126,11 @@ impl ClusterState {
         self.unsettled = true;
         self.rebuild(now); // It may stand under another name now.
         self.fold_limits();
+    }
+
+    /// How a unit stands in its HA group: the newest word counts.
+    fn on_ha(&mut self, at: usize, ha: Arc<HaStatus>, now: Time) {
+        self.peer_mut(at).ha = Some((ha, now));
     }
 
     fn on_health(&mut self, at: usize, health: Health, now: Time) {

@@ -386,6 +386,7 @@ fn setup(options: &Options, seat: &Seat, key: &str, seed: u64) -> Setup {
         users: vec![User { name: provision::USER.to_owned(), keys: vec![key.to_owned()], role: Role::Administrator }],
         max_sessions: SESSIONS,
         seed: Some(seed),
+        ha: daemon::ha::HaSetup::default(),
     }
 }
 

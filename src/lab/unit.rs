@@ -57,6 +57,7 @@ impl Unit {
             resolver: shared.resolver.clone(),
             gate: frozen.subscribe(),
             disk: self.disk.subscribe(),
+            ha: daemon::ha::HaWorld::none(),
         };
         let started = daemon::start(self.setup.clone(), environment).await;
         let running = started.map_err(|e| LabError::Peer(format!("{}: {e}", self.setup.host)))?;

@@ -9,9 +9,11 @@
 pub mod guide {}
 
 pub mod alert;
+pub mod beat;
 pub mod features;
 pub mod finding;
 pub mod frame;
+pub mod ha;
 pub mod membership;
 pub mod observe;
 pub mod probe;

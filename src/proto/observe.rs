@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::ha::WireHa;
 use super::membership::WireMembership;
 use super::settings::{WireHolding, WireTree};
 use super::{ClockMap, ProtoError, check_version, micros, ms};
@@ -62,6 +63,9 @@ pub struct Report {
     /// What it holds of the settings, when that changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub holding: Option<WireHolding>,
+    /// How it stands in its HA group: in every report of a peer that is in one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ha: Option<Box<WireHa>>,
     /// A part of its settings tree, or changes to it; for those that asked for it (`tree`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tree: Option<WireTree>,
@@ -452,6 +456,9 @@ impl Report {
         }));
         if let Some(holding) = self.holding {
             facts.push(Fact::Holding(Arc::new(holding.into())));
+        }
+        if let Some(ha) = self.ha {
+            facts.push(Fact::Ha(Arc::new(ha.into_status(clock))));
         }
         if let Some(tree) = self.tree {
             facts.push(Fact::Tree(tree.into_part()?));

@@ -138,6 +138,9 @@ pub struct ExecuteParams {
     /// For `maintenance-on`: for how long, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lasting: Option<u64>,
+    /// For `ha`: a word of [`crate::domain::ha::HaAct`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub act: Option<String>,
     /// For `commit`: what shall be changed, all or nothing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub edits: Vec<super::settings::WireEdit>,
@@ -158,6 +161,9 @@ pub struct WireBasis {
     /// By serial number: whether the machine was connected to this fellow.
     #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty")]
     pub links: std::collections::BTreeMap<String, bool>,
+    /// Of an HA command: effective role and epoch of the machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ha: Option<(String, u64)>,
     /// By register: the versions that were seen of it.
     #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty")]
     pub settings: std::collections::BTreeMap<String, Vec<String>>,

@@ -12,8 +12,6 @@ use crate::domain::mesh::link::Link;
 use crate::domain::mesh::pulse::{PULSE_LEN, Pulse};
 use crate::domain::mesh::row::Row;
 use crate::domain::mesh::verdict::Verdict;
-use crate::domain::observation::Health;
-use crate::domain::reach::Reach;
 use crate::domain::settings::{Catalogue, Entry, Key, Tree};
 use crate::domain::snapshot::{Cluster, Committed, Limits, Peer, Settings, Snapshot};
 use crate::domain::text::Line;
@@ -420,36 +418,9 @@ fn cells(row: Option<&Row>, index: &BTreeMap<PeerId, usize>) -> Arc<[Option<Arc<
 }
 
 fn blank() -> Cluster {
-    Cluster {
-        name: ClusterName::new(""),
-        groups: Vec::new(),
-        peers: Vec::new(),
-        index: Arc::default(),
-        membership_revision: None,
-        verdicts: Arc::default(),
-        findings: Arc::default(),
-        settings: None,
-        commits: Arc::default(),
-        catalogue: features::built_in(),
-        limits: Limits::default(),
-        changes: 0,
-    }
+    Cluster::unknown(ClusterName::new(""), features::built_in(), Limits::default())
 }
 
 fn unknown(id: PeerId) -> Peer {
-    Peer {
-        id,
-        host: HostName::new(""),
-        group: None,
-        observed: false,
-        reach: Reach::new(Time::ZERO),
-        identity: None,
-        row: None,
-        confirmed: Time::ZERO,
-        cells: Arc::from([]),
-        pulses: Arc::from([] as [Pulse; 0]),
-        health: Health::default(),
-        holding: None,
-        sessions: Arc::from([]),
-    }
+    Peer::unknown(id, HostName::new(""), Time::ZERO)
 }

@@ -199,6 +199,7 @@ fn what(cluster: &Cluster, command: &Command) -> String {
         | Command::Reconnect { .. }
         | Command::MaintenanceOn { .. }
         | Command::MaintenanceOff { .. } => "",
+        Command::Ha { .. } => "at ",
     };
     format!("{} {on}{}", command.word(), host(cluster, command.target()))
 }
@@ -221,6 +222,7 @@ pub fn lasting_s(command: &Command) -> Option<u64> {
         Command::Disconnect { .. }
         | Command::Reconnect { .. }
         | Command::MaintenanceOff { .. }
+        | Command::Ha { .. }
         | Command::Commit { .. } => None,
     }
 }

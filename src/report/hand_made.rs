@@ -125,6 +125,7 @@ pub fn snapshot(tree: Tree) -> Snapshot {
                     "lab6" => None,
                     _ => Some(Arc::new(holding(3, "same"))),
                 },
+                ha: None,
                 sessions: [].into(),
             })
         })

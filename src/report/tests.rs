@@ -104,6 +104,7 @@ fn peer(n: usize) -> Arc<Peer> {
         confirmed: Time::ZERO,
         row: (n != N).then(|| Arc::new(row)),
         holding: None,
+        ha: None,
         health: Health::default(),
         sessions: Arc::default(),
     })

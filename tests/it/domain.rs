@@ -364,6 +364,7 @@ fn a_report_becomes_facts_in_their_order() {
                 "membership"
             }
             Fact::Holding(_) => "holding",
+            Fact::Ha(_) => "ha",
             Fact::Tree(_) => "tree",
             Fact::Row(row) if row.via.is_some() => {
                 assert_eq!((row.origin.clone(), row.vouched), (id(3), Time::from_millis(49_600)));

@@ -54,6 +54,10 @@ impl Core {
                 self.on_commit(now, Asker::Session(request), by, params, out);
                 return;
             }
+            if is_ha(&params) {
+                self.on_ha(now, Asker::Session(request), by, &params, out);
+                return;
+            }
             let result = self.carry_out(now, by, &params, out);
             let result =
                 result.map(|detail| ExecuteResult { state: word(OutcomeState::Accepted), detail, commit: None });
@@ -94,6 +98,10 @@ impl Core {
         let what = format!("{} {target}", clean(&params.command, 20));
         if *target == self.config.id && is_commit(&params) {
             self.on_commit(now, Asker::Fellow { id: from.clone(), n: came.n }, &by, params, out);
+            return;
+        }
+        if *target == self.config.id && is_ha(&params) {
+            self.on_ha(now, Asker::Fellow { id: from.clone(), n: came.n }, &by, &params, out);
             return;
         }
         let result = if *target == self.config.id {
@@ -220,7 +228,8 @@ impl Core {
             CommandKind::Reconnect => self.set_detached(now, by, &reason, false, out),
             CommandKind::MaintenanceOn => self.begin_maintenance(now, by, &reason, params.lasting, out),
             CommandKind::MaintenanceOff => self.finish_maintenance(now, by, &reason, out),
-            CommandKind::Commit => Err("a commit is not carried out like this".into()), // See `on_commit`.
+            // See `on_commit` and `on_ha`.
+            CommandKind::Commit | CommandKind::Ha => Err("this is not carried out like this".into()),
         }
     }
 
@@ -273,6 +282,10 @@ fn kind_of(command: &str) -> Result<CommandKind, String> {
         let known: Vec<&str> = CommandKind::iter().map(Into::into).collect();
         format!("this peer can't do \"{}\"; it can: {}", clean(command, 40), known.join(", "))
     })
+}
+
+fn is_ha(params: &ExecuteParams) -> bool {
+    params.command == <&str>::from(CommandKind::Ha)
 }
 
 fn is_commit(params: &ExecuteParams) -> bool {

@@ -9,6 +9,7 @@ mod command;
 mod connect;
 mod fellow;
 mod frames;
+mod ha;
 mod log;
 mod look;
 mod maintenance;
@@ -85,6 +86,9 @@ pub struct Core {
     unfollowed: Vec<PeerId>,
     /// The wall clock, as the runtime told it last.
     wall: Time,
+    /// Commands that the HA core has not answered, by their numbers.
+    ha_asked: BTreeMap<u64, settings::Asker>,
+    ha_request: u64,
     /// Commands that were passed on and are not answered.
     asked: asked::Asked,
     /// Rows of these are, for those that don't hear them.
@@ -141,6 +145,8 @@ impl Core {
             unfollowed: Vec::new(),
             wall: now,
             asked: asked::Asked::default(),
+            ha_asked: BTreeMap::new(),
+            ha_request: 0,
             pushed: Arc::new(Row {
                 origin: config.id.clone(),
                 boot: config.boot,
@@ -211,6 +217,7 @@ impl Core {
                 }
             }
             Event::Execute { request, by, params } => self.on_execute(now, request, &by, params, &mut out),
+            Event::HaAnswered { request, result } => self.on_ha_answered(now, request, result, &mut out),
             Event::Kept { ticket, result } => self.on_kept(now, ticket, result, &mut out),
             Event::SetLevel(level) => {
                 self.config.level = level;
@@ -268,6 +275,7 @@ impl Core {
             | Event::Accepted { .. }
             | Event::Closed { .. }
             | Event::Execute { .. }
+            | Event::HaAnswered { .. }
             | Event::Kept { .. }
             | Event::SetLevel(_)
             | Event::Membership(_)

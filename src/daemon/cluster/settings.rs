@@ -49,7 +49,7 @@ pub(super) enum Asker {
 
 #[derive(Debug)]
 enum Work {
-    Commit { asker: Asker, by: Line, params: ExecuteParams },
+    Commit { asker: Asker, by: Line, params: Box<ExecuteParams> },
     Message { from: PeerId, bytes: Vec<u8> },
 }
 
@@ -180,7 +180,7 @@ impl Core {
         if let Some(why) = refusal {
             self.answer_commit(now, asker, Err(why), out);
         } else if let Some(settings) = &mut self.settings {
-            settings.waiting.push_back(Work::Commit { asker, by: by.clone(), params });
+            settings.waiting.push_back(Work::Commit { asker, by: by.clone(), params: Box::new(params) });
         }
     }
 
@@ -416,14 +416,20 @@ impl Core {
         Ok((batch, format!("committed {registers} on {host}{about}{key}")))
     }
 
-    fn answer_commit(&mut self, now: Time, asker: Asker, result: Result<ExecuteResult, String>, out: &mut Vec<Effect>) {
+    pub(super) fn answer_commit(
+        &mut self,
+        now: Time,
+        asker: Asker,
+        result: Result<ExecuteResult, String>,
+        out: &mut Vec<Effect>,
+    ) {
         match asker {
             Asker::Session(request) => out.push(Effect::Answer { request, result }),
             Asker::Fellow { id, n } => {
                 let (word, detail, commit) = match result {
                     Ok(done) => (done.state, done.detail, done.commit),
                     Err(why) => {
-                        self.log.push(now, Some(&id), &format!("refused a commit that came from {id}: {why}"));
+                        self.log.push(now, Some(&id), &format!("refused a command that came from {id}: {why}"));
                         (state(OutcomeState::Refused), why, None)
                     }
                 };

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::daemon::replica::StoredChange;
+use crate::domain::ha::{Effective, HaAct};
 use crate::domain::ids::{BootId, HostName, PeerId};
 use crate::domain::maintenance::Maintenance;
 use crate::domain::membership::Membership;
@@ -144,6 +145,13 @@ pub enum Event {
         /// What.
         params: ExecuteParams,
     },
+    /// What the HA core said to [`Effect::Ha`].
+    HaAnswered {
+        /// As in [`Effect::Ha`].
+        request: u64,
+        /// It was taken up, or why not.
+        result: Result<String, String>,
+    },
     /// What [`Effect::Keep`] asked for is on disk, or can't be written: why.
     Kept {
         /// As in [`Effect::Keep`].
@@ -213,6 +221,19 @@ pub enum Effect {
         forget: Arc<[[u8; 32]]>,
         /// The actor that this peer writes as from now on; kept with them.
         actor: Option<Vec<u8>>,
+    },
+    /// A command for the HA core of this machine; answered by [`Event::HaAnswered`].
+    Ha {
+        /// Names the answer.
+        request: u64,
+        /// What.
+        act: HaAct,
+        /// By whom.
+        by: Line,
+        /// Why.
+        reason: Line,
+        /// Role and epoch that it was decided on.
+        basis: Option<(Effective, u64)>,
     },
     /// Others belong to the cluster from now on.
     Roster(Arc<Membership>),

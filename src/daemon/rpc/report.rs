@@ -12,6 +12,7 @@ use crate::domain::ids::{BootId, PeerId};
 use crate::domain::mesh::{Link, Row};
 use crate::domain::settings::Holding;
 use crate::domain::time::Time;
+use crate::proto::ha::WireHa;
 use crate::proto::membership::WireMembership;
 use crate::proto::observe::{LIST_MAX, Report, WireDelta, WireEvent, WireLink, WireMaintenance, WireRow, WireSession};
 use crate::proto::settings::WireHolding;
@@ -108,6 +109,7 @@ impl Reporter {
             self.holding = Some(Arc::clone(&view.holding));
             report.holding = Some(WireHolding::from(&*view.holding));
         }
+        report.ha = shared.ha_status().map(|status| Box::new(WireHa::from(&*status)));
         report.tree = self.tree.page(view);
         report.events = view
             .log

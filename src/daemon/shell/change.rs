@@ -46,6 +46,7 @@ pub(super) async fn run(shared: &Shared, visitor: &Visitor, view: &View, line: &
         )));
     };
     let params = ExecuteParams {
+        act: None,
         command: <&str>::from(wanted.kind).into(),
         peer: machine.id.to_string(),
         reason: wanted.reason.clone(),

@@ -18,6 +18,7 @@ fn log_of(sim: &Sim, i: usize) -> Vec<String> {
 
 fn execute(sim: &mut Sim, at: usize, command: &str, target: usize, basis: WireBasis) {
     let params = ExecuteParams {
+        act: None,
         command: command.into(),
         peer: id(target).to_string(),
         reason: "test".into(),

@@ -16,6 +16,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 fn params(command: &str, target: usize, lasting: Option<Duration>, basis: WireBasis) -> ExecuteParams {
     ExecuteParams {
+        act: None,
         command: command.into(),
         peer: id(target).to_string(),
         reason: "new disk".into(),

@@ -87,6 +87,7 @@ impl Place {
                 users: vec![login("admin", &user, Role::Administrator), login("noc", &guest, Role::Guest)],
                 max_sessions: 4,
                 seed: Some(i as u64),
+                ha: peerdeck::daemon::ha::HaSetup::default(),
             });
         }
         let membership = Membership {
@@ -137,6 +138,7 @@ impl Place {
             resolver: self.resolver.clone(),
             gate: self.gates[i].subscribe(),
             disk: watch::channel(DiskFault::Ok).1,
+            ha: peerdeck::daemon::ha::HaWorld::none(),
         }
     }
 

@@ -710,7 +710,7 @@ impl Sim {
                 Effect::Keep { ticket, changes, forget, actor } => {
                     self.keep(i, ticket, Write { changes, forget, actor });
                 }
-                Effect::CheckDns { .. } | Effect::Roster(_) | Effect::Changed => {}
+                Effect::CheckDns { .. } | Effect::Roster(_) | Effect::Ha { .. } | Effect::Changed => {}
             }
         }
     }

@@ -353,6 +353,7 @@ impl Scene {
             confirmed: Time::ZERO,
             pulses,
             holding: tweak.holding.clone(),
+            ha: None,
             health: Health { clock_offset_ms: 3, late: tweak.late, dropped: 0 },
             sessions: Arc::new([]),
         }
