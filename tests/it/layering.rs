@@ -63,6 +63,7 @@ const LAYERS: &[Layer] = &[
     Layer { at: "daemon", ours: &["domain", "proto", "ssh", "dns", "clock"], outside: IO },
     Layer { at: "daemon/disk", ours: &["domain"], outside: &["files", "system", "sqlite", "tokio"] },
     Layer { at: "daemon/cluster", ours: &["domain", "proto"], outside: &["serde"] },
+    Layer { at: "daemon/ha/core", ours: &["domain", "proto"], outside: &[] },
     Layer { at: "daemon/replica", ours: &["domain", "proto"], outside: &["serde"] },
     // Two threads, and nothing else of the system: what comes out is the same as with one.
     Layer { at: "daemon/replica/load", ours: &["domain", "proto"], outside: &["serde", "system"] },

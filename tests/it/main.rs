@@ -14,6 +14,7 @@ mod dns;
 mod docs;
 mod domain;
 mod engine;
+mod ha;
 mod hostile;
 mod keys;
 mod lab;

@@ -1,6 +1,10 @@
 //! High availability of a peer: a pure core ([`core`]) and the runtime around it (F1 to F18, B1, B2).
 
+pub mod core;
+pub mod guard;
+pub mod monitor;
 pub mod ports;
+pub mod runtime;
 pub mod types;
 
 pub use ports::{Addresses, Guard, HaWorld, Senses};

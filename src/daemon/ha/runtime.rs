@@ -1,0 +1,1 @@
+//! The HA core at work: sockets, timers, disk, guard, monitors and hooks.
