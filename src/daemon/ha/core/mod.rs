@@ -1,6 +1,7 @@
 //! The pure HA core: events in, effects out; no clock, no socket, no file.
 
 pub mod voter;
+pub mod witness;
 
 use crate::domain::ha::HaStatus;
 use crate::domain::ha::status::{Permit, Rehearsal};
