@@ -16,6 +16,7 @@ mod maintenance;
 mod rows;
 mod secrets;
 mod settings;
+mod share;
 mod steady;
 mod types;
 
@@ -29,6 +30,7 @@ use rand::{RngExt, SeedableRng};
 use fellow::{Conn, Fellow, Own, Settled};
 pub use log::LOG_LEN;
 use log::Log;
+pub use share::Share;
 pub use types::{Config, ConnId, DialError, Dialled, Effect, Event, LogLine, PingCount, RequestId, View};
 
 use super::replica::Replica;
@@ -217,6 +219,8 @@ impl Core {
                 }
             }
             Event::Execute { request, by, params } => self.on_execute(now, request, &by, params, &mut out),
+            Event::Share(share) => self.on_share(share),
+            Event::SyncShare => self.on_sync_share(now),
             Event::HaAnswered { request, result } => self.on_ha_answered(now, request, result, &mut out),
             Event::Kept { ticket, result } => self.on_kept(now, ticket, result, &mut out),
             Event::SetLevel(level) => {
@@ -276,6 +280,8 @@ impl Core {
             | Event::Closed { .. }
             | Event::Execute { .. }
             | Event::HaAnswered { .. }
+            | Event::Share(_)
+            | Event::SyncShare
             | Event::Kept { .. }
             | Event::SetLevel(_)
             | Event::Membership(_)

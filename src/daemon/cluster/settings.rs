@@ -17,7 +17,7 @@ use crate::daemon::vault::Vault;
 use crate::domain::command::OutcomeState;
 use crate::domain::ids::{FeatureName, GroupId, HostName, PeerId};
 use crate::domain::membership::Membership;
-use crate::domain::settings::{Catalogue, CommitId, Holding, Key, Past, Tree, Value, rules, words};
+use crate::domain::settings::{Catalogue, CommitId, Edit, Holding, Key, Past, Tree, Value, rules, words};
 use crate::domain::text::Line;
 use crate::domain::time::Time;
 use crate::proto::frame::{Frame, Sync};
@@ -92,6 +92,10 @@ pub(super) struct Settings {
     stirred: BTreeSet<PeerId>,
     next_group: u64,
     secrets: Secrets,
+    /// How they belong together with those of an HA group.
+    pub(super) share: Option<super::Share>,
+    /// The units of that group may differ: looked at when nothing waits.
+    pub(super) unlike: bool,
 }
 
 impl Settings {
@@ -108,7 +112,18 @@ impl Settings {
             stirred: BTreeSet::new(),
             next_group: 0,
             secrets: Secrets::new(vault),
+            share: None,
+            unlike: false,
         }
+    }
+
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
+    }
+
+    /// Says everything to a fellow once more.
+    pub fn say_again(&mut self, fellow: &PeerId) {
+        self.restart(fellow);
     }
 
     pub fn tree(&self) -> &Arc<Tree> {
@@ -254,6 +269,7 @@ impl Core {
                 let revision = settings.replica.revision();
                 settings.replica.kept(batch);
                 settings.stirred = settings.sessions.keys().cloned().collect();
+                settings.unlike = settings.share.is_some();
                 let moved = settings.replica.revision() != revision;
                 if let Some((asker, detail)) = asker {
                     let commit = commit.map(|c| (c.actor.to_string(), c.seq));
@@ -333,7 +349,7 @@ impl Core {
         loop {
             let Some(settings) = self.settings.as_mut().filter(|s| s.keeping.is_none()) else { return };
             match settings.waiting.pop_front() {
-                None => return,
+                None => return self.make_alike(now, out),
                 Some(Work::Commit { asker, by, params }) => match self.try_commit(&by, &params) {
                     Ok((batch, detail)) => {
                         self.log.push(now, None, &format!("{by}: {detail}"));
@@ -366,7 +382,7 @@ impl Core {
         }
     }
 
-    fn keep(&mut self, batch: Batch, asker: Option<(Asker, String)>, out: &mut Vec<Effect>) {
+    pub(super) fn keep(&mut self, batch: Batch, asker: Option<(Asker, String)>, out: &mut Vec<Effect>) {
         let Some(settings) = &mut self.settings else { return };
         let Batch { id, changes, forget, commit, actor, .. } = batch;
         settings.keeping = Some(Keeping { batch: id, commit, asker });
@@ -380,6 +396,32 @@ impl Core {
         if edits.is_empty() {
             return Err("a commit without any change".into());
         }
+        self.commit_checked(by, params, &edits)
+    }
+
+    /// The basis of a commit, and whether this unit may write it.
+    fn commit_checked(&mut self, by: &Line, params: &ExecuteParams, edits: &[Edit]) -> Result<(Batch, String), String> {
+        if let Some(settings) = &self.settings {
+            let tree = settings.replica.tree();
+            let moved = rules::moved(tree, &crate::proto::settings::seen(&params.basis.settings));
+            if !moved.is_empty() {
+                return Err(conflict_text(tree, &moved));
+            }
+            let name = |peer: &PeerId| self.name_of(peer);
+            if let Some(why) = super::share::refusal(settings, tree, &self.config.id, edits, name) {
+                return Err(why);
+            }
+        }
+        self.commit_edits(by, &Line::new(&params.reason), edits)
+    }
+
+    /// Makes the batch of `edits`, if the rules allow them.
+    pub(super) fn commit_edits(
+        &mut self,
+        by: &Line,
+        comment: &Line,
+        edits: &[Edit],
+    ) -> Result<(Batch, String), String> {
         let detached = self.config.detached.is_some();
         let (id, host, wall) = (self.config.id.clone(), self.config.host.clone(), self.wall);
         let Some(settings) = &mut self.settings else { return Err(format!("{host} holds no settings")) };
@@ -387,18 +429,13 @@ impl Core {
         let Some(me) = tree.structure().member_of(&id) else {
             return Err(format!("{host} is no longer a member of the cluster: what it writes would be ignored"));
         };
-        let moved = rules::moved(&tree, &crate::proto::settings::seen(&params.basis.settings));
-        if !moved.is_empty() {
-            return Err(conflict_text(&tree, &moved));
-        }
         let next = &mut settings.next_group;
         let mut new_group = || {
             *next += 1;
             // Rising with time, so that groups stand in the order in which they were made; unique by its author.
             GroupId::new(&format!("{:012x}-{}-{next}", wall.as_millis(), me.id))
         };
-        let mut writes =
-            rules::writes(&tree, &settings.catalogue, &edits, &mut new_group).map_err(|e| e.to_string())?;
+        let mut writes = rules::writes(&tree, &settings.catalogue, edits, &mut new_group).map_err(|e| e.to_string())?;
         if writes.is_empty() {
             return Err("nothing would change".into());
         }
@@ -408,8 +445,7 @@ impl Core {
         let n = writes.len();
         let sealed = settings.secrets.seal(&tree, &settings.catalogue, &me.id, &mut writes)?;
         let user = Line::new(by.as_str().split_whitespace().next().unwrap_or_default());
-        let comment = Line::new(&params.reason);
-        let batch = settings.replica.commit(wall, &user, &comment, &writes).map_err(|e| e.to_string())?;
+        let batch = settings.replica.commit(wall, &user, comment, &writes).map_err(|e| e.to_string())?;
         let about = if comment.is_empty() { String::new() } else { format!(": {comment}") };
         let registers = if n == 1 { "1 change".into() } else { format!("{n} changes") };
         let key = if sealed { "; secrets have a new key" } else { "" };

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::share::Share;
 use crate::daemon::replica::StoredChange;
 use crate::domain::ha::{Effective, HaAct};
 use crate::domain::ids::{BootId, HostName, PeerId};
@@ -152,6 +153,10 @@ pub enum Event {
         /// It was taken up, or why not.
         result: Result<String, String>,
     },
+    /// The HA core says who writes the settings of its group; `None`: this machine is in none.
+    Share(Option<Share>),
+    /// A person wants the group's settings in step now.
+    SyncShare,
     /// What [`Effect::Keep`] asked for is on disk, or can't be written: why.
     Kept {
         /// As in [`Effect::Keep`].

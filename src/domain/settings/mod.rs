@@ -13,6 +13,7 @@ pub mod guide {}
 mod edit;
 mod effects;
 mod key;
+pub mod mirror;
 mod notices;
 mod references;
 pub mod rules;

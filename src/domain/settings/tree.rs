@@ -307,6 +307,14 @@ impl Tree {
         features.into_iter().filter(|f| says(self, f) != says(other, f)).cloned().collect()
     }
 
+    /// The features that `a` and `b` define otherwise, by name.
+    #[must_use]
+    pub fn differing(&self, a: &ModeId, b: &ModeId) -> Vec<FeatureName> {
+        let says = |mode: &ModeId, feature: &FeatureName| self.defined(mode, feature).map(|v| v.content.clone());
+        let features: BTreeSet<&FeatureName> = self.at(a).chain(self.at(b)).map(|(f, _)| f).collect();
+        features.into_iter().filter(|f| says(a, f) != says(b, f)).cloned().collect()
+    }
+
     /// What is written at `mode`, inherited or not: the features with their registers.
     pub fn at(&self, mode: &ModeId) -> impl Iterator<Item = (&FeatureName, &Entry)> {
         self.modes.get(mode).into_iter().flat_map(|features| features.iter().map(|(name, (_, entry))| (name, entry)))

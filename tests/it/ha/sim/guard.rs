@@ -7,7 +7,10 @@ use peerdeck::domain::time::Time;
 use rand::RngExt;
 use rand::rngs::StdRng;
 
-use super::{Bug, LEASE};
+use super::Bug;
+
+/// The lease, as the kernel counts it.
+const LEASE_MS: u64 = 1_000;
 
 /// K.
 pub const GONE: Duration = Duration::from_secs(3);
@@ -76,7 +79,7 @@ impl Guard {
                         wait
                     });
                 }
-                if self.present && now.as_millis() >= self.renewed + LEASE.as_millis() as u64 {
+                if self.present && now.as_millis() >= self.renewed + LEASE_MS {
                     return Next::Delete(0);
                 }
                 Next::Look(100)
@@ -96,7 +99,7 @@ impl Guard {
         self.told = true;
         self.renewed = now.as_millis();
         self.lease += 1;
-        self.expires = now.as_millis() + LEASE.as_millis() as u64 + late;
+        self.expires = now.as_millis() + LEASE_MS + late;
         if now > until && bug != Some(Bug::NeverLooksAgain) && bug != Some(Bug::RenewsWithoutPermit) {
             return Next::Delete(0);
         }

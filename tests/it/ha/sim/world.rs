@@ -442,7 +442,7 @@ impl World {
                 self.kill(node, false);
             }
             Effect::Answer { result, .. } => self.note(format!("{node}: answers {result:?}")),
-            Effect::Log(line) => self.note(format!("{node}: says {line}")),
+            Effect::Log(text) => self.note(format!("{node}: says {text}")),
             Effect::Hook { .. } | Effect::Sync | Effect::Changed => {}
         }
     }

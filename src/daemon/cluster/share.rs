@@ -1,0 +1,105 @@
+//! Settings of a unit of an HA group: written at its primary, the same on all units (F3, F4, F6; `10-peer.md`, "Modes").
+
+use super::settings::Settings;
+use super::{Core, Effect};
+use crate::domain::ids::{HaName, MemberId, PeerId};
+use crate::domain::settings::mirror::{is_shared, mirror};
+use crate::domain::settings::{Catalogue, Edit, Key, ModeId, Tree};
+use crate::domain::text::Line;
+use crate::domain::time::Time;
+
+/// How this unit's settings belong together with those of its group, as the HA core sees it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Share {
+    /// The group.
+    pub group: HaName,
+    /// The other units, as far as they were heard of.
+    pub others: Vec<PeerId>,
+    /// Whether this unit writes for all: it is the only primary.
+    pub writes: bool,
+    /// Who writes, if it is another that is known.
+    pub primary: Option<PeerId>,
+}
+
+impl Core {
+    /// The HA core says who writes. `None`: this machine is in no group.
+    pub(super) fn on_share(&mut self, share: Option<Share>) {
+        if let Some(settings) = self.settings.as_mut().filter(|s| s.share != share) {
+            settings.share = share;
+            settings.unlike = true;
+        }
+    }
+
+    /// A person wants the group in step now (F4): its units say everything once more, and are made alike.
+    pub(super) fn on_sync_share(&mut self, now: Time) {
+        let Some(settings) = &mut self.settings else { return };
+        let Some(share) = settings.share.clone() else { return };
+        settings.unlike = true;
+        for other in &share.others {
+            settings.say_again(other);
+        }
+        self.log.push(now, None, &format!("HA group {}: the configuration is synchronised", share.group));
+    }
+
+    /// Makes the other units like this one, if it writes for all. Runs when nothing else waits for the disk.
+    pub(super) fn make_alike(&mut self, now: Time, out: &mut Vec<Effect>) {
+        let me = self.config.id.clone();
+        let Some(settings) = self.settings.as_mut().filter(|s| s.unlike) else { return };
+        settings.unlike = false;
+        let Some(share) = settings.share.clone().filter(|s| s.writes) else { return };
+        let tree = settings.tree().clone();
+        let member = |id: &PeerId| tree.structure().member_of(id).map(|m| m.id.clone());
+        let Some(own) = member(&me) else { return };
+        let others: Vec<MemberId> = share.others.iter().filter_map(member).collect();
+        let edits = mirror(&tree, settings.catalogue(), &own, &others);
+        if edits.is_empty() {
+            return;
+        }
+        let n = edits.len();
+        let comment = Line::new(&format!("HA group {}: as on its primary", share.group));
+        match self.commit_edits(&Line::new("ha"), &comment, &edits) {
+            Ok((batch, _)) => {
+                self.log.push(now, None, &format!("{comment}: {n} settings of the other units"));
+                self.keep(batch, None, out);
+            }
+            Err(why) => self.log.push(now, None, &format!("{comment}: not written: {why}")),
+        }
+    }
+}
+
+/// Why this unit does not take `edits`: the group's primary writes what its units share.
+pub(super) fn refusal(
+    settings: &Settings,
+    tree: &Tree,
+    me: &PeerId,
+    edits: &[Edit],
+    name: impl Fn(&PeerId) -> String,
+) -> Option<String> {
+    let share = settings.share.as_ref().filter(|s| !s.writes)?;
+    let own = tree.structure().member_of(me).map(|m| ModeId::Machine(m.id.clone()));
+    let shared = edits.iter().find_map(|edit| shared(settings.catalogue(), own.as_ref(), edit))?;
+    let at = match &share.primary {
+        Some(primary) => format!("write at {}, its primary", name(primary)),
+        None => "no primary is heard: restore one first".to_owned(),
+    };
+    Some(format!("HA secondary can't set attribute {shared}: group {} shares it; {at}", share.group))
+}
+
+/// The word for what of `edit` the group shares; `None`: it is this machine's own affair.
+fn shared(catalogue: &Catalogue, own: Option<&ModeId>, edit: &Edit) -> Option<String> {
+    let (mode, feature) = match edit {
+        Edit::Set { mode, feature, .. }
+        | Edit::Unset { mode, feature }
+        | Edit::Resolve { key: Key::Feature(mode, feature), .. } => (mode, feature),
+        Edit::Resolve { .. }
+        | Edit::Create { .. }
+        | Edit::SetName { .. }
+        | Edit::AddGroup { .. }
+        | Edit::RenameGroup { .. }
+        | Edit::DeleteGroup { .. }
+        | Edit::SetGroup { .. }
+        | Edit::RemoveMachine { .. }
+        | Edit::SetHost { .. } => return Some(edit.word().to_owned()),
+    };
+    (Some(mode) != own || is_shared(catalogue, feature)).then(|| feature.to_string())
+}
