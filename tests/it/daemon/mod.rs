@@ -11,5 +11,6 @@ mod rpc;
 mod secrets;
 mod session;
 mod settings;
+mod share;
 mod sim;
 mod store;
