@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::domain::event::Event;
 use crate::domain::finding::{Finding, Severity};
-use crate::domain::ha::HaStatus;
+use crate::domain::ha::{Effective, HaStatus};
 use crate::domain::ids::{ClusterName, GroupName, HostName, PeerId};
 use crate::domain::maintenance::Maintenance;
 use crate::domain::mesh::link::{Cause, Link, LinkState};
@@ -222,6 +222,17 @@ impl Peer {
     #[must_use]
     pub fn maintenance(&self, now: Time) -> Option<&Maintenance> {
         self.row.as_ref().and_then(|r| r.maintenance.as_ref()).filter(|m| m.holds(now))
+    }
+
+    /// Whether a commit can be given to it: it is reached, attached, and no unit of an HA group that only its primary
+    /// writes for.
+    #[must_use]
+    pub fn takes_commits(&self) -> bool {
+        let waits = self.ha.as_ref().is_some_and(|(ha, _)| match ha.effective {
+            Effective::Primary | Effective::ConfigPrimary | Effective::Off => false,
+            Effective::Secondary | Effective::ConfigSecondary | Effective::Failed | Effective::HoldOff => true,
+        });
+        self.is_reached() && self.detached().is_none() && !waits
     }
 
     /// Whether this console has it on the line.

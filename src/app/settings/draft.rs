@@ -56,7 +56,11 @@ impl Draft {
 pub fn author(cluster: &Cluster) -> Result<PeerId, String> {
     let able = |id: &PeerId| cluster.peer(id).is_some_and(|p| p.is_reached() && p.detached().is_none());
     let source = cluster.settings.as_ref().map(|s| &s.source).filter(|id| able(id));
-    let found = source.or_else(|| cluster.peers.iter().map(|p| &p.id).find(|id| able(id)));
+    // Of an HA group only its primary writes.
+    let free = |id: &PeerId| cluster.peer(id).is_some_and(|p| p.takes_commits());
+    let ids = || cluster.peers.iter().map(|p| &p.id);
+    let found = source.filter(|id| free(id)).or_else(|| ids().find(|id| free(id)));
+    let found = found.or(source).or_else(|| ids().find(|id| able(id)));
     found
         .cloned()
         .ok_or_else(|| format!("no attached peer of cluster {} is connected that could write it", cluster.name))

@@ -282,7 +282,9 @@ impl Commit<'_> {
         let is_member = |p: &Peer| self.told.tree().structure().member_of(&p.id).is_some();
         let fits = |p: &&Arc<Peer>| p.is_reached() && p.detached().is_none() && is_member(p);
         let source = cluster.peer(&self.told.settings.source).filter(fits);
-        if let Some(peer) = source.or_else(|| cluster.peers.iter().find(fits)) {
+        let free = |p: &&Arc<Peer>| p.takes_commits() && is_member(p);
+        let first = source.filter(|p| p.takes_commits()).or_else(|| cluster.peers.iter().find(free));
+        if let Some(peer) = first.or(source).or_else(|| cluster.peers.iter().find(fits)) {
             return Ok(peer.id.clone());
         }
         let names: Vec<&str> = cluster.peers.iter().filter(|p| p.is_reached()).map(|p| cluster.label(&p.id)).collect();

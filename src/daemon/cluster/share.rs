@@ -75,7 +75,10 @@ pub(super) fn refusal(
     edits: &[Edit],
     name: impl Fn(&PeerId) -> String,
 ) -> Option<String> {
-    let share = settings.share.as_ref().filter(|s| !s.writes)?;
+    let share = settings.share.as_ref()?;
+    if share.writes {
+        return stray(settings, share, tree, edits, name(me));
+    }
     let own = tree.structure().member_of(me).map(|m| ModeId::Machine(m.id.clone()));
     let shared = edits.iter().find_map(|edit| shared(settings.catalogue(), own.as_ref(), edit))?;
     let at = match &share.primary {
@@ -83,6 +86,30 @@ pub(super) fn refusal(
         None => "no primary is heard: restore one first".to_owned(),
     };
     Some(format!("HA secondary can't set attribute {shared}: group {} shares it; {at}", share.group))
+}
+
+/// What this unit would write for another of its group, and make like its own a moment later.
+fn stray(settings: &Settings, share: &Share, tree: &Tree, edits: &[Edit], me: String) -> Option<String> {
+    let others: Vec<ModeId> = share
+        .others
+        .iter()
+        .filter_map(|id| tree.structure().member_of(id).map(|m| ModeId::Machine(m.id.clone())))
+        .collect();
+    let feature = edits.iter().find_map(|edit| match edit {
+        Edit::Set { mode, feature, .. } | Edit::Unset { mode, feature } => {
+            (others.contains(mode) && is_shared(settings.catalogue(), feature)).then_some(feature)
+        }
+        Edit::Resolve { .. }
+        | Edit::Create { .. }
+        | Edit::SetName { .. }
+        | Edit::AddGroup { .. }
+        | Edit::RenameGroup { .. }
+        | Edit::DeleteGroup { .. }
+        | Edit::SetGroup { .. }
+        | Edit::RemoveMachine { .. }
+        | Edit::SetHost { .. } => None,
+    })?;
+    Some(format!("HA group {} shares {feature}: set it for {me}, its primary, and all its units have it", share.group))
 }
 
 /// The word for what of `edit` the group shares; `None`: it is this machine's own affair.

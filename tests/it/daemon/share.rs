@@ -118,3 +118,14 @@ fn f4_a_manual_sync_makes_the_units_alike_after_a_role_change() {
     sim.run(Duration::from_secs(1));
     assert!(says(&sim, 0, 0, SHARED).is_some_and(|v| v.contains("new")));
 }
+
+#[test]
+fn f3_the_primary_refuses_what_it_would_undo_a_moment_later() {
+    let mut sim = units();
+    sim.commit(0, &[set(&sim, 1, SHARED, "for one")], &BTreeMap::new());
+    let refused = sim.nodes[0].answers.last().unwrap().clone().unwrap_err();
+    assert!(refused.contains("HA group gw shares smtproutes: set it for"), "{refused}");
+    sim.commit(0, &[set(&sim, 1, BOUND, "own")], &BTreeMap::new());
+    sim.run(Duration::from_secs(1));
+    assert!(says(&sim, 2, 1, BOUND).is_some());
+}
