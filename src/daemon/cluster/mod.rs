@@ -223,6 +223,7 @@ impl Core {
             Event::SyncShare => self.on_sync_share(now),
             Event::HaAnswered { request, result } => self.on_ha_answered(now, request, result, &mut out),
             Event::Kept { ticket, result } => self.on_kept(now, ticket, result, &mut out),
+            Event::Note(line) => self.log.push(now, None, line.as_str()),
             Event::SetLevel(level) => {
                 self.config.level = level;
                 self.log.push(now, None, &format!("speaks level {level} from now on"));
@@ -283,6 +284,7 @@ impl Core {
             | Event::Share(_)
             | Event::SyncShare
             | Event::Kept { .. }
+            | Event::Note(_)
             | Event::SetLevel(_)
             | Event::Membership(_)
             | Event::Stop => None,
