@@ -192,7 +192,8 @@ fn link_name(cluster: &Cluster, subject: &Subject) -> Option<String> {
         | Subject::Peer(_)
         | Subject::Pair { .. }
         | Subject::Group(_)
-        | Subject::Groups { .. } => None,
+        | Subject::Groups { .. }
+        | Subject::Ha(_) => None,
     }
 }
 

@@ -281,7 +281,27 @@ fn explained_peers(state: &ClusterState, found: &[Candidate], now: Time) -> BTre
             | FindingKind::StructureMended
             | FindingKind::GroupNamedLikeCluster
             | FindingKind::TooManyMachines
-            | FindingKind::HistorySize => {}
+            | FindingKind::HistorySize
+            | FindingKind::HaTwoPrimaries
+            | FindingKind::HaNoPrimary
+            | FindingKind::HaAddressTwo
+            | FindingKind::HaAddressNone
+            | FindingKind::HaServiceFailed
+            | FindingKind::HaTwoConfigured
+            | FindingKind::HaRoleDrift
+            | FindingKind::HaLinkSilent
+            | FindingKind::HaBeatLate
+            | FindingKind::HaServiceFailing
+            | FindingKind::HaSyncOld
+            | FindingKind::HaTakeover
+            | FindingKind::HaNoTakeover
+            | FindingKind::HaWitnessSilent
+            | FindingKind::HaStranger
+            | FindingKind::HaDistrust
+            | FindingKind::HaTrouble
+            | FindingKind::HaMixed
+            | FindingKind::HaHoldOff
+            | FindingKind::HaMaySplit => {}
         }
         let whole = matches!(c.kind, FindingKind::LoginRefused | FindingKind::HostKeyUnknown);
         if whole && c.subject == Subject::Cluster {
