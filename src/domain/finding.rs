@@ -221,6 +221,12 @@ impl FindingKind {
         self.into()
     }
 
+    /// Whether it is about an HA group or one of its units as such.
+    #[must_use]
+    pub fn is_ha(self) -> bool {
+        self.as_str().starts_with("ha-")
+    }
+
     /// Its severity; the README's table is made from it.
     #[must_use]
     pub fn severity(self) -> Severity {

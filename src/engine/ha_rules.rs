@@ -12,7 +12,7 @@ use super::ha_links;
 use super::held_back::utc;
 use crate::domain::finding::{FindingKind, Subject};
 use crate::domain::ha::group::{HaGroup, Member, groups};
-use crate::domain::ha::status::{Rehearsal, RoleChange, Said};
+use crate::domain::ha::status::{Rehearsal, RoleChange};
 use crate::domain::ha::{AddressAction, BeatState, Configured, Effective, GroupKind, HaStatus, WitnessMode};
 use crate::domain::ids::PeerId;
 use crate::domain::text::Line;
@@ -159,29 +159,13 @@ impl View<'_> {
         ))
     }
 
-    /// What fresh units hear now of those that are not reached.
-    fn hearsay(&self) -> impl Iterator<Item = Said> {
-        let heard = |m: &Member| {
-            let stale = self.other(&m.id).is_some_and(|o| !o.fresh);
-            let status = m.status.clone();
-            let now = self.now;
-            status
-                .heartbeats
-                .iter()
-                .filter(|h| stale && matches!(h.state, BeatState::Ok | BeatState::Late))
-                .filter(|h| h.heard.is_some_and(|at| now.since(at) <= status.threshold))
-                .filter_map(|h| h.said)
-                .collect::<Vec<_>>()
-        };
-        self.group.fresh().flat_map(heard)
-    }
-
     fn no_primary(&self) -> Option<Candidate> {
         let members = &self.group.members;
         let is_primary = |m: &Member| m.status.effective == Effective::Primary;
         let starts = |m: &Member| self.is_starting(&m.status);
         let all_off = members.iter().all(|m| m.status.configured == Configured::Off);
-        let one = self.group.fresh().any(is_primary) || self.hearsay().any(|s| s.effective == Effective::Primary);
+        let one = self.group.fresh().any(is_primary)
+            || self.group.hearsay(self.now).iter().any(|s| s.effective == Effective::Primary);
         if one || all_off || self.group.fresh().any(starts) {
             return None;
         }
@@ -228,7 +212,7 @@ impl View<'_> {
 
     fn nobody_holds(&self) -> Option<Candidate> {
         let primary = self.group.fresh().find(|m| m.status.effective == Effective::Primary)?;
-        if self.hearsay().any(|s| s.holds) {
+        if self.group.hearsay(self.now).iter().any(|s| s.holds) {
             return None;
         }
         let holders = self.group.holders();
