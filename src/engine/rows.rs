@@ -130,7 +130,9 @@ impl ClusterState {
 
     /// How a unit stands in its HA group: the newest word counts.
     fn on_ha(&mut self, at: usize, ha: Arc<HaStatus>, now: Time) {
-        self.peer_mut(at).ha = Some((ha, now));
+        let is_news = self.cluster.peers[at].ha.as_ref().is_none_or(|(old, _)| !ha.is_only_younger_than(old));
+        let peer = if is_news { self.peer_mut(at) } else { self.peer_quietly(at) };
+        peer.ha = Some((ha, now));
     }
 
     fn on_health(&mut self, at: usize, health: Health, now: Time) {
