@@ -52,6 +52,8 @@ pub enum Action {
     Mesh,
     /// The Settings view.
     Settings,
+    /// The HA view.
+    Ha,
     /// The Findings view.
     Findings,
     /// The Events view.
@@ -210,6 +212,18 @@ pub enum Action {
     MaintenanceOn,
     /// The work is done.
     MaintenanceOff,
+    /// The primary of an HA group hands its role over.
+    Switchover,
+    /// The secondary of an HA group takes it by force.
+    Failover,
+    /// A unit goes back to its configured role.
+    Restore,
+    /// A unit takes the configuration over now.
+    Sync,
+    /// A takeover is acknowledged.
+    AcceptTakeover,
+    /// HA starts again on a unit.
+    RestartHa,
     /// What became of the last commands.
     Results,
     /// Send nothing more of the commands that still wait.
@@ -252,6 +266,8 @@ pub enum Scope {
     Connections,
     /// The Settings view.
     Settings,
+    /// The HA view.
+    Ha,
     /// The Findings view.
     Findings,
     /// The Events view.
@@ -316,17 +332,18 @@ pub struct Spec {
 }
 
 use Scope::{
-    Changes, Choice, Columns, Conflicts, Connections, Dialog, Events, Findings, Form, Help, Log, Mesh, Notices,
+    Changes, Choice, Columns, Conflicts, Connections, Dialog, Events, Findings, Form, Ha, Help, Log, Mesh, Notices,
     Outcomes, Overview, Palette, Past, Pick, Question, Recent, Result, Sessions, Settings, Silences, Versions,
 };
 
-const VIEWS: &[Scope] = &[Mesh, Connections, Settings, Findings, Events];
+const VIEWS: &[Scope] = &[Mesh, Connections, Settings, Ha, Findings, Events];
 /// Views without panes: there Tab goes to the next view.
 const PLAIN_VIEWS: &[Scope] = &[Mesh, Connections, Findings, Events];
 const LISTS: &[Scope] = &[
     Mesh,
     Connections,
     Settings,
+    Ha,
     Findings,
     Events,
     Help,
@@ -348,6 +365,7 @@ const SCROLLS: &[Scope] = &[
     Mesh,
     Connections,
     Settings,
+    Ha,
     Findings,
     Events,
     Help,
@@ -371,6 +389,7 @@ const SEARCHED: &[Scope] = &[
     Mesh,
     Connections,
     Settings,
+    Ha,
     Findings,
     Events,
     Help,
@@ -391,6 +410,7 @@ const GENERAL: &[Scope] = &[
     Mesh,
     Connections,
     Settings,
+    Ha,
     Findings,
     Events,
     Result,
@@ -407,6 +427,8 @@ const GENERAL: &[Scope] = &[
     Recent,
 ];
 const LINKS: &[Scope] = &[Mesh, Connections];
+/// Where one peer is selected.
+const PEERS: &[Scope] = &[Mesh, Connections, Ha];
 /// Where machines can be marked.
 const MACHINES: &[Scope] = &[Mesh, Connections, Settings];
 const LOOK_AND_CLOSE: &[Scope] = &[Help, Result, Outcomes, Log, Notices, Sessions, Recent];
@@ -414,6 +436,7 @@ const EVERYWHERE: &[Scope] = &[
     Mesh,
     Connections,
     Settings,
+    Ha,
     Findings,
     Events,
     Help,
@@ -450,7 +473,12 @@ const fn look(
 
 /// One that changes a peer: behind the leader, for the peers that are marked or under the cursor.
 const fn change(action: Action, class: DangerClass, keys: &'static [&'static str], help: &'static str) -> Spec {
-    Spec { action, hint: "", help, scopes: LINKS, class: Some(class), keys }
+    Spec { action, hint: "", help, scopes: PEERS, class: Some(class), keys }
+}
+
+/// One that is asked of a unit of an HA group: behind the leader, for the group under the cursor.
+const fn ha(action: Action, class: DangerClass, keys: &'static [&'static str], help: &'static str) -> Spec {
+    Spec { action, hint: "", help, scopes: &[Ha], class: Some(class), keys }
 }
 
 /// One that commits a change of settings or structure: behind the leader.
@@ -466,7 +494,13 @@ const fn commit(
 
 /// The table, in the order in which hints are dropped from the end when the screen is narrow.
 pub const TABLE: &[Spec] = &[
-    look(Action::Quit, &["q"], &[Mesh, Connections, Settings, Findings, Events, Overview], "quit", "leave peerdeck"),
+    look(
+        Action::Quit,
+        &["q"],
+        &[Mesh, Connections, Settings, Ha, Findings, Events, Overview],
+        "quit",
+        "leave peerdeck",
+    ),
     look(
         Action::Help,
         &["?"],
@@ -474,6 +508,7 @@ pub const TABLE: &[Spec] = &[
             Mesh,
             Connections,
             Settings,
+            Ha,
             Findings,
             Events,
             Result,
@@ -512,6 +547,7 @@ pub const TABLE: &[Spec] = &[
             Mesh,
             Connections,
             Settings,
+            Ha,
             Findings,
             Events,
             Palette,
@@ -529,9 +565,10 @@ pub const TABLE: &[Spec] = &[
     look(
         Action::Open,
         &["Enter"],
-        &[Mesh, Settings, Findings, Overview, Columns, Conflicts, Pick],
+        &[Mesh, Settings, Ha, Findings, Overview, Columns, Conflicts, Pick],
         "open",
-        "connections of the row's peer; the next pane; evidence of a finding; a cluster; a column on or off; pick",
+        "connections of the row's peer; the next pane; all of an HA unit; evidence of a finding; a cluster; a column \
+         on or off; pick",
     ),
     look(
         Action::NextFault,
@@ -576,7 +613,7 @@ pub const TABLE: &[Spec] = &[
         action: Action::Disconnect,
         hint: "act",
         help: "detach the peer, or all marked ones, from its cluster",
-        scopes: LINKS,
+        scopes: PEERS,
         class: Some(DangerClass::Disruptive),
         keys: &["a d"],
     },
@@ -593,8 +630,30 @@ pub const TABLE: &[Spec] = &[
         &["a M"],
         "end the maintenance: its alerts are raised again",
     ),
-    look(Action::NextPane, &["Tab"], &[Settings], "next pane", "to the next pane: modes, features, value"),
-    look(Action::PreviousPane, &["Shift-Tab"], &[Settings], "", "to the pane before"),
+    ha(
+        Action::Switchover,
+        DangerClass::Critical,
+        &["a s"],
+        "the primary of the group hands its role and addresses over, without loss",
+    ),
+    ha(
+        Action::Failover,
+        DangerClass::Critical,
+        &["a f"],
+        "the secondary takes role and addresses by force; says what may be lost",
+    ),
+    ha(Action::Restore, DangerClass::Critical, &["a o"], "the unit goes back to its configured role"),
+    ha(Action::Sync, DangerClass::Disruptive, &["a y"], "the unit takes the configuration over now"),
+    ha(Action::AcceptTakeover, DangerClass::Reversible, &["a t"], "acknowledge a takeover: its quiet period ends"),
+    ha(Action::RestartHa, DangerClass::Disruptive, &["a h"], "start HA again on the unit after a monitor stopped it"),
+    look(
+        Action::NextPane,
+        &["Tab"],
+        &[Settings, Ha],
+        "next pane",
+        "to the next pane: modes, features, value; in HA: to the next group",
+    ),
+    look(Action::PreviousPane, &["Shift-Tab"], &[Settings, Ha], "", "to the pane, or group, before"),
     look(
         Action::Set,
         &["e"],
@@ -750,7 +809,7 @@ pub const TABLE: &[Spec] = &[
     look(
         Action::LookBack,
         &["u"],
-        &[Mesh, Connections, Settings, Findings, Events, Overview],
+        &[Mesh, Connections, Settings, Ha, Findings, Events, Overview],
         "look back",
         "the whole console shows what was known at a moment of the recording; u again: the present",
     ),
@@ -767,11 +826,12 @@ pub const TABLE: &[Spec] = &[
     look(Action::CopyCell, &["y c"], VIEWS, "", "copy what the cursor stands on to the terminal's clipboard (OSC 52)"),
     look(Action::CopyRow, &["y r"], VIEWS, "", "copy the cursor's line, with tabs between its values"),
     look(Action::CopyTable, &["y t"], VIEWS, "", "copy all lines that pass the filter, with titles"),
-    look(Action::Shell, &["!"], LINKS, "", "ssh to the row's peer; the console comes back when it ends"),
+    look(Action::Shell, &["!"], PEERS, "", "ssh to the row's peer; the console comes back when it ends"),
     look(Action::Dump, &["S"], EVERYWHERE, "", "write the screen to a file, as text and with its colours"),
     look(Action::Mouse, &["M"], VIEWS, "", "the mouse on or off; off, the terminal selects text"),
     look(Action::Mesh, &["1"], VIEWS, "", "the Mesh view: who sees whom"),
     look(Action::Settings, &["2"], VIEWS, "", "the Settings view: what applies where"),
+    look(Action::Ha, &["3"], VIEWS, "", "the HA view: roles, heartbeats, addresses, and what would happen"),
     look(Action::Findings, &["4"], VIEWS, "", "the Findings view: what is wrong now"),
     look(Action::Events, &["5"], VIEWS, "", "the Events view: what changed, newest at the bottom"),
     look(Action::Up, &["k", "Up"], SCROLLS, "", "up"),
@@ -846,6 +906,7 @@ impl Scope {
         match self {
             Self::Mesh => "Mesh",
             Self::Settings => "Settings",
+            Self::Ha => "HA",
             Self::Connections => "Connections of a peer",
             Self::Findings => "Findings",
             Self::Events => "Events",

@@ -13,6 +13,7 @@ use super::keys::{self, Key};
 use super::question::TYPE_AHEAD;
 use super::settings::{Draft, act};
 use super::{App, Cmd, Overlay, View, plural};
+use crate::domain::ha::HaAct;
 use crate::domain::{Cluster, DangerClass, PeerAct, PeerId, Severity, Snapshot, Time};
 
 /// Said when somebody wants to act in a console that only looks.
@@ -88,6 +89,25 @@ pub fn command_of(action: Action) -> Option<PeerAct> {
     PeerAct::iter().find(|kind| action_of(*kind) == action)
 }
 
+/// The action that stands for what is asked of a unit of an HA group. Without a wildcard, as [`action_of`].
+#[must_use]
+pub fn action_of_ha(act: HaAct) -> Action {
+    match act {
+        HaAct::Switchover => Action::Switchover,
+        HaAct::Failover => Action::Failover,
+        HaAct::Restore => Action::Restore,
+        HaAct::Restart => Action::RestartHa,
+        HaAct::Sync => Action::Sync,
+        HaAct::Accept => Action::AcceptTakeover,
+    }
+}
+
+/// What `action` asks of a unit of an HA group; `None` when it asks nothing of one.
+#[must_use]
+pub fn ha_act_of(action: Action) -> Option<HaAct> {
+    HaAct::iter().find(|act| action_of_ha(*act) == action)
+}
+
 /// Actions that change no peer, and are of no use in a console that only looks.
 const OTHERS: &[Action] = &[
     Action::Mark,
@@ -109,7 +129,7 @@ pub(super) fn is_for_acting(action: Action) -> bool {
 /// Whether `action` ends in a command: such ones stand behind the leader.
 #[must_use]
 pub fn leads(action: Action) -> bool {
-    command_of(action).is_some() || act::commits(action)
+    command_of(action).is_some() || ha_act_of(action).is_some() || act::commits(action)
 }
 
 impl App {
@@ -119,6 +139,9 @@ impl App {
         let Some(cluster) = self.cluster() else { return Targets::Nobody };
         if !self.marks.is_empty() {
             return Targets::These(self.marks.peers(cluster));
+        }
+        if self.view == View::Ha {
+            return self.unit().map_or(Targets::Nobody, |id| Targets::These(vec![id.clone()]));
         }
         let (View::Mesh, Some((from, to))) = (self.view, self.selected()) else { return Targets::Nobody };
         let id = |at: usize| cluster.peers[at].id.clone();
@@ -147,9 +170,10 @@ impl App {
     /// Why `action`, which ends in a command, can't be done now.
     #[must_use]
     pub fn refusal_of(&self, action: Action, now: Time) -> Option<String> {
-        match command_of(action) {
-            Some(kind) => self.refusal(kind, now),
-            None => self.settings_refusal(action),
+        match (command_of(action), ha_act_of(action)) {
+            (Some(kind), _) => self.refusal(kind, now),
+            (None, Some(act)) => self.ha_refusal(act, now),
+            (None, None) => self.settings_refusal(action),
         }
     }
 
@@ -202,6 +226,10 @@ impl App {
         let mut changes = false;
         for (chord, action) in self.keymap.after(self.scope(), &self.pending) {
             changes |= leads(action);
+            if ha_act_of(action).is_some_and(|act| !self.has_ha_act(act, now)) {
+                // What a group never does is not told at all.
+                continue;
+            }
             let help = action::TABLE.iter().find(|s| s.action == action).map_or("", |s| s.help);
             let refusal = if leads(action) { self.refusal_of(action, now) } else { None };
             let keys = keys::print(&chord[self.pending.len()..]);
@@ -215,6 +243,9 @@ impl App {
     /// Whom an action would be about, in words.
     fn about(&self) -> String {
         let Some(cluster) = self.cluster() else { return "nobody".to_owned() };
+        if let Some(group) = self.unit_group().filter(|_| self.view == View::Ha && self.marks.is_empty()) {
+            return format!("{}, group {group}", self.unit().map_or("nobody", |id| cluster.label(id)));
+        }
         if self.view == View::Settings && self.marks.is_empty() {
             return self.book().map_or_else(|| "nobody".to_owned(), |b| b.tree().mode_name(&self.mode()));
         }
@@ -285,18 +316,36 @@ impl App {
     /// Opens the confirmation, or does at once what needs none.
     fn ask(&mut self, kind: PeerAct, peers: Vec<PeerId>, key: Option<Key>, now: Time) -> Vec<Cmd> {
         let Some(cluster) = self.cluster().cloned() else { return Vec::new() };
-        match Dialog::new(kind, &cluster, peers, now) {
+        let dialog = Dialog::new(kind, &cluster, peers, now);
+        self.open_or_do(dialog, &cluster, key, now)
+    }
+
+    fn open_or_do(
+        &mut self,
+        dialog: Result<Dialog, String>,
+        cluster: &Cluster,
+        key: Option<Key>,
+        now: Time,
+    ) -> Vec<Cmd> {
+        match dialog {
             Err(why) => {
                 self.toast(why, Severity::Warning, now);
                 Vec::new()
             }
-            Ok(dialog) if dialog.is_form() && !dialog.asks_how_long() => self.carry_out(dialog, &cluster, now),
+            Ok(dialog) if dialog.is_form() && !dialog.asks_how_long() => self.carry_out(dialog, cluster, now),
             Ok(mut dialog) => {
                 dialog.opener = key;
                 self.overlay = Some(Overlay::Dialog(Box::new(dialog)));
                 Vec::new()
             }
         }
+    }
+
+    /// Opens the confirmation of what is asked of a unit, or asks it at once.
+    pub(super) fn ask_ha(&mut self, act: HaAct, unit: PeerId, key: Option<Key>, now: Time) -> Vec<Cmd> {
+        let Some(cluster) = self.cluster().cloned() else { return Vec::new() };
+        let dialog = Dialog::of_ha(act, &cluster, unit, now);
+        self.open_or_do(dialog, &cluster, key, now)
     }
 
     /// Opens the confirmation of a commit.
@@ -333,6 +382,7 @@ impl App {
         let word = dialog.about.word();
         let told = match &dialog.about {
             About::Peers(_) => names.join(", "),
+            About::Ha { group, .. } => format!("{group} at {}", names.join(", ")),
             About::Commit(draft) => draft.about.clone(),
         };
         self.under.clear();
@@ -512,6 +562,20 @@ mod tests {
             assert_eq!(spec.class, Some(kind.class()), "{action:?}");
             assert!(spec.keys.iter().all(|k| k.starts_with("a ")), "{action:?}");
             assert_eq!(action.name(), <&str>::from(kind), "one word everywhere");
+        }
+    }
+
+    #[test]
+    fn f15_each_act_of_a_unit_has_an_action_of_its_own_with_its_class_behind_the_leader() {
+        let mut seen = Vec::new();
+        for act in HaAct::iter() {
+            let action = action_of_ha(act);
+            assert!(!seen.contains(&action), "{action:?} stands for two acts");
+            seen.push(action);
+            let spec = action::TABLE.iter().find(|s| s.action == action).unwrap();
+            assert_eq!(spec.class, Some(act.class()), "{action:?}");
+            assert!(spec.keys.iter().all(|k| k.starts_with("a ")), "{action:?}");
+            assert!(action.name().starts_with(act.as_str()), "one word everywhere: {action:?}");
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{App, Cmd, Scope, labels};
+use crate::domain::ha::group::{HaGroup, Member};
 use crate::domain::snapshot::Cell;
 use crate::domain::{Cluster, LinkState, Severity, Time, time};
 
@@ -52,6 +53,7 @@ impl App {
         let sheet = match scope {
             Scope::Connections => self.connections_sheet(now)?,
             Scope::Settings => self.settings_sheet()?,
+            Scope::Ha => self.ha_sheet(now)?,
             Scope::Findings => self.findings_sheet(moment)?,
             Scope::Events => self.events_sheet(),
             // What lies over a view is no view.
@@ -145,6 +147,30 @@ impl App {
         let selected = self.feature().and_then(|f| places.iter().position(|at| book.features()[*at] == *f));
         let titles = ["feature", "state", "where", "value"].map(str::to_owned).to_vec();
         Some(Sheet { titles, lines: places.iter().map(line).collect(), selected, telling: 3 })
+    }
+
+    /// The units of HA groups.
+    fn ha_sheet(&self, now: Time) -> Option<Sheet> {
+        let (cluster, moment) = (self.cluster()?, self.moment(now));
+        let groups = self.ha_groups(now);
+        let units: Vec<(&HaGroup, &Member)> =
+            groups.iter().flat_map(|g| g.members.iter().map(move |m| (g, m))).collect();
+        let line = |(group, member): &(&HaGroup, &Member)| {
+            let status = &member.status;
+            vec![
+                group.name.to_string(),
+                cluster.label(&member.id).to_owned(),
+                status.configured.as_str().to_owned(),
+                status.effective.as_str().to_owned(),
+                if member.fresh { "now".to_owned() } else { format!("{} ago", time::human(moment.since(member.at))) },
+                status.epoch.to_string(),
+                status.reason.to_string(),
+            ]
+        };
+        let selected = self.unit().and_then(|id| units.iter().position(|(_, m)| m.id == *id));
+        let titles = ["group", "unit", "configured", "effective", "said", "epoch", "reason"];
+        let lines = units.iter().map(line).collect();
+        Some(Sheet { titles: titles.map(str::to_owned).to_vec(), lines, selected, telling: 6 })
     }
 
     fn events_sheet(&self) -> Sheet {

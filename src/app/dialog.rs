@@ -4,8 +4,9 @@ use crate::app::field::TextField;
 use crate::app::keys::Key;
 use crate::app::question::TYPE_AHEAD;
 use crate::app::settings::Draft;
+use crate::domain::ha::HaAct;
 use crate::domain::maintenance::LASTING_MAX;
-use crate::domain::{Cluster, ClusterName, Command, DangerClass, Line, PeerAct, PeerId, Plan, Time, span};
+use crate::domain::{Cluster, ClusterName, Command, DangerClass, HaName, Line, PeerAct, PeerId, Plan, Time, span};
 use crate::engine::plans;
 
 /// How long maintenance lasts unless something else is typed.
@@ -31,6 +32,13 @@ pub enum Focus {
 pub enum About {
     /// The same for some peers, one after the other.
     Peers(PeerAct),
+    /// Something of a unit of an HA group.
+    Ha {
+        /// What.
+        act: HaAct,
+        /// Of which group.
+        group: HaName,
+    },
     /// One commit.
     Commit(Box<Draft>),
 }
@@ -41,6 +49,7 @@ impl About {
     pub fn word(&self) -> &'static str {
         match self {
             Self::Peers(kind) => kind.into(),
+            Self::Ha { act, .. } => act.as_str(),
             Self::Commit(draft) => draft.word,
         }
     }
@@ -92,6 +101,19 @@ impl Dialog {
         Self::open(About::Commit(Box::new(draft)), cluster, Vec::new(), now)
     }
 
+    /// A dialog about asking `act` of `unit`.
+    ///
+    /// # Errors
+    /// Why it can't be asked.
+    pub fn of_ha(act: HaAct, cluster: &Cluster, unit: PeerId, now: Time) -> Result<Self, String> {
+        let status = cluster.peer(&unit).and_then(|p| p.ha.as_ref());
+        let Some((status, _)) = status else {
+            return Err(format!("{} is in no HA group", cluster.label(&unit)));
+        };
+        let about = About::Ha { act, group: status.group.clone() };
+        Self::open(about, cluster, vec![unit], now)
+    }
+
     fn open(about: About, cluster: &Cluster, wanted: Vec<PeerId>, now: Time) -> Result<Self, String> {
         let mut dialog = Self {
             cluster: cluster.name.clone(),
@@ -134,6 +156,14 @@ impl Dialog {
                 }
                 plans::plans(cluster, able.into_iter().map(|p| self.command(*kind, p)).collect(), now)
             }
+            About::Ha { act, .. } => {
+                let commands = self.wanted.iter().map(|unit| self.ha_command(*act, unit.clone())).collect();
+                let plans = plans::plans(cluster, commands, now);
+                if let Some(why) = plans.iter().flat_map(|p| &p.obstacles).next() {
+                    return Err(why.to_string());
+                }
+                plans
+            }
             About::Commit(draft) => vec![draft.plan(cluster, self.reason_line(), now)?],
         };
         self.changes.clear();
@@ -151,6 +181,7 @@ impl Dialog {
         match &self.about {
             About::Peers(PeerAct::Disconnect) if self.plans.len() > 1 => DangerClass::Critical,
             About::Peers(kind) => kind.class(),
+            About::Ha { act, .. } => act.class(),
             About::Commit(_) => self.plans.first().map_or(DangerClass::Critical, Plan::class),
         }
     }
@@ -177,7 +208,7 @@ impl Dialog {
     #[must_use]
     pub fn is_about(&self, peer: &PeerId) -> bool {
         match &self.about {
-            About::Peers(_) => self.plans.iter().any(|p| p.command.target() == peer),
+            About::Peers(_) | About::Ha { .. } => self.plans.iter().any(|p| p.command.target() == peer),
             About::Commit(draft) => draft.machines.contains(peer),
         }
     }
@@ -193,6 +224,9 @@ impl Dialog {
     pub fn wanted_text(&self, cluster: &Cluster) -> Option<String> {
         if let (About::Commit(draft), DangerClass::Critical) = (&self.about, self.class()) {
             return Some(draft.typed.clone());
+        }
+        if let (About::Ha { group, .. }, DangerClass::Critical) = (&self.about, self.class()) {
+            return Some(group.to_string());
         }
         match (self.class(), self.plans.as_slice()) {
             (DangerClass::Reversible | DangerClass::Disruptive, _) => None,
@@ -234,9 +268,9 @@ impl Dialog {
     pub fn asks_how_long(&self) -> bool {
         match self.about {
             About::Peers(PeerAct::MaintenanceOn) => true,
-            About::Peers(PeerAct::Disconnect | PeerAct::Reconnect | PeerAct::MaintenanceOff) | About::Commit(_) => {
-                false
-            }
+            About::Peers(PeerAct::Disconnect | PeerAct::Reconnect | PeerAct::MaintenanceOff)
+            | About::Ha { .. }
+            | About::Commit(_) => false,
         }
     }
 
@@ -245,7 +279,9 @@ impl Dialog {
     pub fn changes_links(&self) -> bool {
         match self.about {
             About::Peers(PeerAct::Disconnect | PeerAct::Reconnect) => true,
-            About::Peers(PeerAct::MaintenanceOn | PeerAct::MaintenanceOff) | About::Commit(_) => false,
+            About::Peers(PeerAct::MaintenanceOn | PeerAct::MaintenanceOff) | About::Ha { .. } | About::Commit(_) => {
+                false
+            }
         }
     }
 
@@ -300,8 +336,11 @@ impl Dialog {
         if !self.changes.is_empty() {
             return;
         }
-        let kind = match &self.about {
-            About::Peers(kind) => *kind,
+        let commands = match &self.about {
+            About::Peers(kind) => self.plans.iter().map(|p| self.command(*kind, p.command.target().clone())).collect(),
+            About::Ha { act, .. } => {
+                self.plans.iter().map(|p| self.ha_command(*act, p.command.target().clone())).collect()
+            }
             About::Commit(_) => {
                 // The comment is all that can be typed here: what would be written stays as it was read.
                 let reason = self.reason_line();
@@ -313,7 +352,6 @@ impl Dialog {
                 return;
             }
         };
-        let commands = self.plans.iter().map(|p| self.command(kind, p.command.target().clone())).collect();
         let bases: Vec<_> = self.plans.iter().map(|p| p.basis.clone()).collect();
         self.plans = plans::plans(cluster, commands, now);
         for (plan, basis) in self.plans.iter_mut().zip(bases) {
@@ -344,6 +382,10 @@ impl Dialog {
     fn command(&self, kind: PeerAct, peer: PeerId) -> Command {
         let lasting = span::parse(self.lasting.as_str()).unwrap_or(LASTING_MAX);
         kind.command(peer, lasting, self.reason_line())
+    }
+
+    fn ha_command(&self, act: HaAct, on: PeerId) -> Command {
+        Command::Ha { act, on, reason: self.reason_line() }
     }
 
     fn reason_line(&self) -> Line {

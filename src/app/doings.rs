@@ -49,6 +49,7 @@ impl App {
         match self.view {
             View::Mesh => self.selected().is_some(),
             View::Settings => self.feature().is_some(),
+            View::Ha => self.unit().is_some(),
             View::Findings => !self.findings().is_empty(),
             View::Events => !self.events().is_empty(),
         }
@@ -87,6 +88,7 @@ impl App {
         crumbs.extend(match self.view {
             View::Mesh if self.connections => other,
             View::Settings => None,
+            View::Ha => self.unit().map(|id| cluster.label(id).to_owned()),
             View::Mesh => self.selected().zip(other).map(|((from, _), to)| {
                 let from = cluster.label(&cluster.peers[from].id);
                 if from == to { to } else { format!("{from} to {to}") }
@@ -109,6 +111,7 @@ impl App {
             }
             View::Mesh => (self.grid(now).rows.len(), cluster.map_or(0, |c| c.peers.len())),
             View::Settings => (self.feature_places().len(), self.book().map_or(0, |b| b.features().len())),
+            View::Ha => self.ha_hits(now),
             View::Findings => (self.findings().len(), cluster.map_or(0, |c| c.findings.len())),
             View::Events => (self.events().len(), self.events_here().count()),
         }

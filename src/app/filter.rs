@@ -49,6 +49,12 @@ pub const LINKS: Vocabulary = Vocabulary {
 pub const SETTINGS: Vocabulary =
     Vocabulary { fields: &[("feature", Field::Text), ("state", Field::State)], also: &[("title", Field::Text)] };
 
+/// Of HA units.
+pub const HA: Vocabulary = Vocabulary {
+    fields: &[("host", Field::Host), ("group", Field::Group), ("role", Field::State), ("text", Field::Text)],
+    also: &[("peer", Field::Host), ("state", Field::State)],
+};
+
 /// Of findings.
 pub const FINDINGS: Vocabulary = Vocabulary {
     fields: &[

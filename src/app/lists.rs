@@ -71,7 +71,7 @@ impl App {
     pub fn list(&self) -> Option<List> {
         match self.view {
             View::Mesh => self.connections.then_some(List::Connections),
-            View::Settings => None,
+            View::Settings | View::Ha => None,
             View::Findings => Some(List::Findings),
             View::Events => Some(List::Events),
         }

@@ -70,7 +70,7 @@ impl App {
             View::Mesh if self.connections => self.cursor.to(),
             View::Mesh => self.cursor.from(),
             View::Settings => return self.mark_mode(),
-            View::Findings | View::Events => None,
+            View::Ha | View::Findings | View::Events => None,
         };
         if let Some(peer) = peer.cloned() {
             self.marks.toggle(peer);

@@ -17,6 +17,7 @@ pub mod field;
 pub mod filter;
 pub mod fold;
 pub mod grid;
+pub mod ha;
 pub mod journal;
 pub mod keymap;
 pub mod keys;
@@ -61,10 +62,13 @@ use crate::domain::{ClusterName, Event, FindingId, PeerId, Severity, Snapshot, T
 pub const TOAST_LIFE: Duration = Duration::from_secs(6);
 
 /// Views and lists that have a filter of their own.
-const SLOTS: usize = 5;
+const SLOTS: usize = 6;
 
 /// The place of the Settings view among them.
 const SETTINGS_SLOT: usize = 4;
+
+/// The place of the HA view among them.
+const HA_SLOT: usize = 5;
 
 /// Toasts at a time; older ones make room.
 const TOASTS_MAX: usize = 8;
@@ -109,6 +113,8 @@ pub enum View {
     Mesh,
     /// What applies where.
     Settings,
+    /// Who serves, who waits, and what would happen.
+    Ha,
     /// What is wrong now.
     Findings,
     /// What changed.
@@ -122,6 +128,7 @@ impl View {
         match self {
             Self::Mesh => "Mesh",
             Self::Settings => "Settings",
+            Self::Ha => "HA",
             Self::Findings => "Findings",
             Self::Events => "Events",
         }
@@ -133,6 +140,7 @@ impl View {
         match self {
             Self::Mesh => Action::Mesh,
             Self::Settings => Action::Settings,
+            Self::Ha => Action::Ha,
             Self::Findings => Action::Findings,
             Self::Events => Action::Events,
         }
@@ -141,7 +149,8 @@ impl View {
     fn next(self) -> Self {
         match self {
             Self::Mesh => Self::Settings,
-            Self::Settings => Self::Findings,
+            Self::Settings => Self::Ha,
+            Self::Ha => Self::Findings,
             Self::Findings => Self::Events,
             Self::Events => Self::Mesh,
         }
@@ -151,7 +160,8 @@ impl View {
         match self {
             Self::Mesh => Self::Events,
             Self::Settings => Self::Mesh,
-            Self::Findings => Self::Settings,
+            Self::Ha => Self::Settings,
+            Self::Findings => Self::Ha,
             Self::Events => Self::Findings,
         }
     }
@@ -294,6 +304,8 @@ pub struct App {
     /// Which of its spans the list of what changed reaches back.
     recent: usize,
     past: Option<past::Looking>,
+    /// Where one is in the HA view.
+    unit: ha::Place,
 }
 
 impl App {
@@ -337,6 +349,7 @@ impl App {
             alarms: alarms::Alarms { now, ..alarms::Alarms::default() },
             recent: 0,
             past: None,
+            unit: ha::Place::default(),
         };
         if app.options.replay {
             app.past = Some(past::Looking::default());
@@ -365,6 +378,7 @@ impl App {
             View::Mesh if self.connections => Scope::Connections,
             View::Mesh => Scope::Mesh,
             View::Settings => Scope::Settings,
+            View::Ha => Scope::Ha,
             View::Findings => Scope::Findings,
             View::Events => Scope::Events,
         }
@@ -376,6 +390,7 @@ impl App {
             View::Findings => 2,
             View::Events => 3,
             View::Settings => SETTINGS_SLOT,
+            View::Ha => HA_SLOT,
         }
     }
 
@@ -391,6 +406,7 @@ impl App {
         match self.view {
             View::Mesh => &filter::LINKS,
             View::Settings => &filter::SETTINGS,
+            View::Ha => &filter::HA,
             View::Findings => &filter::FINDINGS,
             View::Events => &filter::EVENTS,
         }

@@ -24,6 +24,8 @@ pub enum Hit {
     Row(PeerId),
     /// A line of the connections of one peer: the other one.
     Connection(PeerId),
+    /// A unit of an HA group.
+    Unit(PeerId),
     /// A finding.
     Finding(FindingId),
     /// An event.
@@ -94,6 +96,7 @@ impl App {
                     self.cursor.select(from, to);
                 }
             }
+            Hit::Unit(id) => self.select_unit(id),
             Hit::Finding(id) => self.finding = Some(id),
             Hit::Event(event) => self.event = Some(*event),
             Hit::Mode(mode) => {

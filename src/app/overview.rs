@@ -50,6 +50,7 @@ pub(super) struct Place {
     finding_open: bool,
     event: Option<Event>,
     marks: Marks,
+    unit: super::ha::Place,
 }
 
 impl App {
@@ -73,6 +74,7 @@ impl App {
             event: self.event.take(),
             marks: std::mem::take(&mut self.marks),
             settings: std::mem::take(&mut self.desk.place),
+            unit: std::mem::take(&mut self.unit),
         };
         if let Some(old) = self.cluster().map(|c| c.name.clone()) {
             self.places.insert(old, left);
@@ -91,6 +93,7 @@ impl App {
         self.event = found.event;
         self.marks = found.marks;
         self.desk.place = found.settings;
+        self.unit = found.unit;
         self.settle(now);
     }
 

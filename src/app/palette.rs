@@ -216,8 +216,8 @@ impl App {
             let more = if spec.scopes.len() > 3 { ", ..." } else { "" };
             return Some(format!("works in {}{more}", places.join(", ")));
         }
-        if let Some(kind) = acts::command_of(spec.action) {
-            return self.refusal(kind, now);
+        if acts::command_of(spec.action).is_some() || acts::ha_act_of(spec.action).is_some() {
+            return self.refusal_of(spec.action, now);
         }
         let reasons = [
             (Action::NextCluster, "the fleet has one cluster"),

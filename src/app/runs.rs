@@ -41,6 +41,7 @@ impl Run {
         let word = self.about.word();
         match (&self.about, self.names.as_slice()) {
             (About::Commit(draft), _) => format!("{word} {}", draft.about),
+            (About::Ha { group, .. }, names) => format!("{word} {group} at {}", names.join(", ")),
             (About::Peers(_), [one]) => format!("{word} {one}"),
             (About::Peers(_), several) => format!("{word} {} {}", several.len(), plural(several.len(), "peer")),
         }

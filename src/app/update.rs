@@ -121,6 +121,7 @@ impl App {
         let cluster = self.cluster().cloned();
         self.marks.settle(cluster.as_deref());
         self.settle_settings();
+        self.settle_unit(now);
         if let Some(cluster) = self.cluster().cloned() {
             let mut cursor = self.cursor.clone();
             cursor.settle(&cluster, &self.cursor_grid(now));
@@ -308,6 +309,14 @@ impl App {
             Action::Disconnect | Action::Reconnect | Action::MaintenanceOn | Action::MaintenanceOff => {
                 return self.begin(action, key, now);
             }
+            Action::Switchover
+            | Action::Failover
+            | Action::Restore
+            | Action::Sync
+            | Action::AcceptTakeover
+            | Action::RestartHa => return self.begin_ha(action, key, now),
+            Action::NextPane if self.view == View::Ha => self.next_ha_group(true, now),
+            Action::PreviousPane if self.view == View::Ha => self.next_ha_group(false, now),
             Action::Mark => return self.mark(now),
             Action::Results => self.overlay = Some(Overlay::Results { top: 0 }),
             Action::StopRest => self.stop_rest(now),
@@ -380,6 +389,7 @@ impl App {
             Action::Open => match self.view {
                 View::Settings => self.turn_pane(true, false),
                 View::Mesh => self.connections = self.selected_row().is_some(),
+                View::Ha => self.open_unit(),
                 View::Findings => self.finding_open = !self.finding_open,
                 View::Events => {}
             },
@@ -396,6 +406,7 @@ impl App {
             Action::Redial => return self.redial(now),
             Action::Mesh => self.show(View::Mesh),
             Action::Settings => self.show(View::Settings),
+            Action::Ha => self.show(View::Ha),
             Action::Findings => self.show(View::Findings),
             Action::Events => self.show(View::Events),
             Action::NextView => self.show(self.view.next()),
@@ -528,6 +539,7 @@ impl App {
                 self.cursor.place(&cluster, &grid, row, col);
             }
             View::Settings => self.step_settings(down, right),
+            View::Ha => self.step_unit(down, now),
             View::Findings => {
                 let findings = self.findings();
                 let place = moved(self.finding_place, down, findings.len().saturating_sub(1));
@@ -587,6 +599,8 @@ impl App {
             self.zoom[slot] = false;
         } else if self.view == View::Settings {
             self.back_in_settings();
+        } else if self.view == View::Ha {
+            self.close_unit();
         } else if self.view == View::Findings {
             self.finding_open = false;
         } else if self.view == View::Mesh {
@@ -616,6 +630,9 @@ impl App {
     }
 
     fn sort_next(&mut self, now: Time) {
+        if self.view == View::Ha {
+            return;
+        }
         if self.view == View::Settings {
             self.next_feature_order();
             return;
@@ -661,7 +678,8 @@ impl App {
             self.toast("no shell from a read-only console".to_owned(), Severity::Notice, now);
             return Vec::new();
         }
-        let (Some(cluster), Some(peer)) = (self.cluster(), self.cursor.from()) else { return Vec::new() };
+        let meant = if self.view == View::Ha { self.unit() } else { self.cursor.from() };
+        let (Some(cluster), Some(peer)) = (self.cluster(), meant) else { return Vec::new() };
         vec![Cmd::Shell { cluster: cluster.name.clone(), peer: peer.clone() }]
     }
 

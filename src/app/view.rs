@@ -383,6 +383,7 @@ impl App {
             Action::Open => match self.view {
                 View::Mesh => self.selected().is_some(),
                 View::Settings => self.pane() != Pane::Value && self.book().is_some(),
+                View::Ha => self.unit().is_some(),
                 View::Findings => !self.findings().is_empty(),
                 View::Events => false,
             },
@@ -391,6 +392,7 @@ impl App {
                     || self.connections
                     || self.is_zoomed()
                     || self.can_go_back_in_settings()
+                    || (self.view == View::Ha && self.is_unit_open())
                     || (self.view == View::Findings && self.finding_open)
                     || (self.view == View::Events && self.event.is_some())
                     || !self.filter().text.is_empty()
@@ -399,6 +401,12 @@ impl App {
             Action::Disconnect | Action::Reconnect | Action::MaintenanceOn | Action::MaintenanceOff => {
                 acts::command_of(action).is_some_and(|kind| self.refusal(kind, now).is_none())
             }
+            Action::Switchover
+            | Action::Failover
+            | Action::Restore
+            | Action::Sync
+            | Action::AcceptTakeover
+            | Action::RestartHa => self.refusal_of(action, now).is_none(),
             Action::Set
             | Action::Edit
             | Action::SetEmpty
@@ -422,6 +430,7 @@ impl App {
             | Action::Removemachine
             | Action::Setname => self.settings_refusal(action).is_none(),
             Action::AsJson => matches!(&self.overlay, Some(Overlay::Form(f)) if f.is_value()),
+            Action::NextPane | Action::PreviousPane if self.view == View::Ha => self.unit().is_some(),
             Action::NextPane | Action::PreviousPane => self.book().is_some(),
             Action::Results => !self.runs.is_empty(),
             Action::LookBack => self.past.is_none() && self.no_look_back().is_none(),
@@ -453,8 +462,9 @@ impl App {
             Action::Mark if self.view == View::Settings => {
                 !self.options.read_only && self.book().is_some() && self.mode() != ModeId::Cluster
             }
+            Action::Shell if self.view == View::Ha => !self.options.read_only && self.unit().is_some(),
             Action::Redial | Action::Mark | Action::Shell => !self.options.read_only && self.selected().is_some(),
-            Action::Sort => self.view != View::Mesh || links(),
+            Action::Sort => self.view != View::Ha && (self.view != View::Mesh || links()),
             Action::FaultsOnly => links(),
             Action::NextCluster | Action::Overview => self.has_clusters(),
             Action::Columns => self.list().is_some(),
@@ -483,6 +493,7 @@ impl App {
             | Action::Filter
             | Action::Mesh
             | Action::Settings
+            | Action::Ha
             | Action::Findings
             | Action::Events
             | Action::NextView
@@ -551,6 +562,9 @@ impl App {
             (Action::Open, _) if self.panel().is_some() => "on/off",
             (Action::Open, View::Mesh) => "connections",
             (Action::Open, View::Settings) => "go in",
+            (Action::Open, View::Ha) => "details",
+            (Action::NextPane, View::Ha) => "next group",
+            (Action::Zoom, View::Ha) if self.is_zoomed() => "all",
             (Action::NextFault, View::Settings) => "next conflict",
             (Action::Open, View::Findings) => "evidence",
             (Action::Zoom, View::Mesh) if self.is_zoomed() && !self.connections => "grid",
@@ -607,6 +621,9 @@ impl App {
         let shown = picture.clusters.iter().enumerate();
         let mut shown = shown.filter(|(at, _)| *at == self.cluster || self.overview().is_some());
         let events = picture.events.last().is_some_and(|e| young(e.at));
+        if let Some(step) = self.ha_step(now) {
+            return Duration::from_millis(step - now.as_millis() % step);
+        }
         let busy = events || !self.runs.is_empty() || self.overlay.is_some() || shown.any(|(_, c)| of_cluster(c));
         let step: u64 = if busy { 1000 } else { 60_000 };
         Duration::from_millis(step - now.as_millis() % step)

@@ -8,6 +8,7 @@ use crate::app::acts::{Choice, Menu};
 use crate::app::dialog::{About, Dialog, Focus};
 use crate::app::runs::{Has, Run, StepState};
 use crate::app::{App, plural};
+use crate::domain::ha::HaAct;
 use crate::domain::{DangerClass, OutcomeState, PeerAct, Time, span, time};
 use crate::ui::pen::{Pen, Piece, piece};
 use crate::ui::text;
@@ -34,10 +35,23 @@ fn verb(kind: PeerAct) -> &'static str {
     }
 }
 
+/// The word of what is asked of a unit, as a button says it.
+fn verb_of_ha(act: HaAct) -> &'static str {
+    match act {
+        HaAct::Switchover => "Switchover",
+        HaAct::Failover => "Failover",
+        HaAct::Restore => "Restore",
+        HaAct::Restart => "Restart HA",
+        HaAct::Sync => "Sync",
+        HaAct::Accept => "Accept takeover",
+    }
+}
+
 /// The word of what a dialog asks about.
 fn verb_of(about: &About) -> &'static str {
     match about {
         About::Peers(kind) => verb(*kind),
+        About::Ha { act, .. } => verb_of_ha(*act),
         About::Commit(draft) => draft.word,
     }
 }
@@ -127,6 +141,10 @@ fn titles(app: &App, dialog: &Dialog) -> (String, String) {
     let plans = dialog.plans();
     let about = match (&dialog.about, plans) {
         (About::Commit(draft), _) => draft.about.clone(),
+        (About::Ha { group, .. }, plans) => {
+            let unit = plans.first().and_then(|p| Some(app.cluster()?.label(p.command.target())));
+            format!("{group} at {}", unit.unwrap_or_default())
+        }
         (About::Peers(_), [one]) => {
             app.cluster().map_or_else(String::new, |c| c.label(one.command.target()).to_owned())
         }
@@ -209,6 +227,7 @@ fn field_line(
             let (label, note) = match &dialog.about {
                 About::Commit(_) => ("comment  ", "may be empty; it stays in the history"),
                 About::Peers(_) if dialog.asks_how_long() => ("reason   ", "may be empty; everybody sees it"),
+                About::Ha { .. } => ("reason   ", "may be empty; it stays in the log"),
                 About::Peers(_) => ("reason   ", "may be empty"),
             };
             (label.to_owned(), &dialog.reason, note.to_owned())
@@ -224,7 +243,7 @@ fn field_line(
             let verb = verb_of(&dialog.about).to_lowercase();
             let label = match &dialog.about {
                 // What a commit is about may be long, and stands in the title.
-                About::Commit(_) => format!("type {} to {verb}: ", wanted.unwrap_or("")),
+                About::Commit(_) | About::Ha { .. } => format!("type {} to {verb}: ", wanted.unwrap_or("")),
                 About::Peers(_) => format!("type {} to {verb} {about}: ", wanted.unwrap_or("")),
             };
             (label, &dialog.typed, String::new())

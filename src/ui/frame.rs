@@ -175,6 +175,10 @@ fn tabs(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) {
         let role = if view == app.view() { Role::TabActive } else { Role::Tab };
         let start = x;
         x = pen.put(x, area.y, area.right().saturating_sub(x), &format!(" {key}{name} "), role) + 1;
+        if view == View::Ha && app.is_ha_loud(now) {
+            // The loudest thing on the screen, from whatever view.
+            x = pen.put(x - 1, area.y, area.right().saturating_sub(x), " !! ", Role::BadgeLoud) + 1;
+        }
         pen.hit(Rect { x: start, width: x - start, ..area }, || Hit::Tab(view));
     }
     for crumb in app.crumbs(now) {

@@ -83,6 +83,12 @@ pub struct Glyphs {
     pub more: [&'static str; 4],
     /// Heights of a ping, lowest first.
     pub bars: [&'static str; 8],
+    /// The ends of a gauge.
+    pub gauge_ends: [&'static str; 2],
+    /// A cell of a gauge, in eighths, from empty to full.
+    pub gauge: [&'static str; 9],
+    /// Where on a gauge something happens.
+    pub gauge_mark: &'static str,
     /// A ping without an answer.
     pub lost: &'static str,
     /// No ping yet.
@@ -121,6 +127,9 @@ pub const UNICODE: Glyphs = Glyphs {
     pointer: "▸",
     more: ["↑", "↓", "←", "→"],
     bars: ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"],
+    gauge_ends: ["▕", "▏"],
+    gauge: [" ", "▏", "▎", "▍", "▌", "▋", "▊", "▉", "█"],
+    gauge_mark: "│",
     lost: "✗",
     no_ping: " ",
 };
@@ -157,6 +166,9 @@ pub const ASCII: Glyphs = Glyphs {
     pointer: ">",
     more: ["^", "v", "<", ">"],
     bars: ["_", "_", ".", ".", "-", "-", "=", "="],
+    gauge_ends: ["[", "]"],
+    gauge: [" ", " ", " ", "-", "-", "-", "=", "=", "#"],
+    gauge_mark: "|",
     lost: "x",
     no_ping: " ",
 };
@@ -167,7 +179,7 @@ pub const NARROW: Glyphs = Glyphs { charset: Charset::Narrow, ..ASCII };
 /// Every sign of [`UNICODE`] whose width a terminal can be asked about.
 pub const ASKED: &[&str] = &[
     "●", "◌", "✗", "◐", "⊘", "·", "↷", "╱", "▲", "│", "─", "╭", "╮", "╰", "╯", "→", "›", "…", "▸", "↑", "↓", "←", "▁",
-    "▂", "▃", "▄", "▅", "▆", "▇", "█", "▀", "▏", "▎", "▍", "▌", "▋", "▊", "▉", "◆", "µ",
+    "▂", "▃", "▄", "▅", "▆", "▇", "█", "▀", "▕", "▏", "▎", "▍", "▌", "▋", "▊", "▉", "◆", "µ",
 ];
 
 impl Charset {

@@ -12,6 +12,7 @@ mod events;
 mod findings;
 mod frame;
 pub mod glyphs;
+mod ha;
 mod list;
 mod mesh;
 mod overlay;
@@ -82,6 +83,7 @@ fn view(pen: &mut Pen<'_>, body: Rect, app: &App, now: Time) {
         View::Mesh if app.connections_of().is_some() => connections::draw(pen, body, app, now),
         View::Mesh => mesh::draw(pen, body, app, now),
         View::Settings => settings::draw(pen, body, app, now),
+        View::Ha => ha::draw(pen, body, app, now),
         View::Findings => findings::draw(pen, body, app, now),
         View::Events => events::draw(pen, body, app, now),
     }

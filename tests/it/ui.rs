@@ -1,5 +1,6 @@
 //! Drawing: every view and dialog at several sizes, with its styles.
 
+pub mod ha;
 mod large;
 pub mod scene;
 mod settings;

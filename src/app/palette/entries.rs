@@ -124,6 +124,7 @@ impl App {
     pub(super) fn why_not_verb(&self, verb: &str) -> Option<String> {
         let why = match verb {
             "columns" if self.list().is_none() => "the grid has no columns to choose: Enter on a row lists its links",
+            "sort" if self.view == View::Ha => "the HA view has one order",
             "cluster" if !self.has_clusters() => "the fleet has one cluster",
             "fault" if self.options.read_only => "this console is read-only",
             "fault" if self.past.is_some() => crate::app::past::IN_THE_PAST,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use peerdeck::domain::event::{Event, EventKind};
+use peerdeck::domain::ha::HaStatus;
 use peerdeck::domain::mesh::link::Probe;
 use peerdeck::domain::mesh::verdict::Verdict;
 use peerdeck::domain::mesh::{DnsCheck, DnsResult, Pulse};
@@ -31,6 +32,7 @@ pub struct Scene {
     events: Vec<Event>,
     tree: Option<Arc<Tree>>,
     commits: Vec<Committed>,
+    units: BTreeMap<usize, (Arc<HaStatus>, Time)>,
 }
 
 #[derive(Clone, Default)]
@@ -71,6 +73,7 @@ impl Scene {
             events: vec![],
             tree: None,
             commits: vec![],
+            units: BTreeMap::new(),
         };
         let n = scene.hosts.len();
         for i in 0..n {
@@ -96,6 +99,12 @@ impl Scene {
     /// The peers tell these settings.
     pub fn settings(&mut self, tree: &Arc<Tree>) -> &mut Self {
         self.tree = Some(Arc::clone(tree));
+        self
+    }
+
+    /// `i` told this of its HA group, so many milliseconds ago.
+    pub fn ha(&mut self, i: usize, status: HaStatus, told: u64) -> &mut Self {
+        self.units.insert(i, (Arc::new(status), NOW.before(Duration::from_millis(told))));
         self
     }
 
@@ -353,7 +362,7 @@ impl Scene {
             confirmed: Time::ZERO,
             pulses,
             holding: tweak.holding.clone(),
-            ha: None,
+            ha: self.units.get(&i).cloned(),
             health: Health { clock_offset_ms: 3, late: tweak.late, dropped: 0 },
             sessions: Arc::new([]),
         }
