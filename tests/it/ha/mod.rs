@@ -8,3 +8,4 @@ mod lab;
 mod monitor;
 mod runtime;
 mod sim;
+mod world;
