@@ -2,9 +2,15 @@
 
 mod core;
 mod faces;
+#[cfg(target_os = "linux")]
 mod guard;
+#[cfg(target_os = "linux")]
 mod hosts;
 mod lab;
 mod monitor;
+#[cfg(target_os = "linux")]
+mod ns;
 mod runtime;
 mod sim;
+#[cfg(target_os = "linux")]
+mod trial;
