@@ -12,7 +12,9 @@ use super::clock::SkewedClock;
 use super::net::{Faults, Node, PeerNet};
 use super::{LabError, Shared};
 use crate::daemon::disk::DiskFault;
+use crate::daemon::ha::HaWorld;
 use crate::daemon::{self, Environment, LinkCounts, Running, Setup};
+use crate::domain::ha::HaStatus;
 
 /// The host key, and where the right one is kept while a wrong one is in use.
 const HOST_KEY: &str = "host_key";
@@ -57,12 +59,24 @@ impl Unit {
             resolver: shared.resolver.clone(),
             gate: frozen.subscribe(),
             disk: self.disk.subscribe(),
-            ha: daemon::ha::HaWorld::none(),
+            ha: self.world(shared),
         };
         let started = daemon::start(self.setup.clone(), environment).await;
         let running = started.map_err(|e| LabError::Peer(format!("{}: {e}", self.setup.host)))?;
         self.live = Some(Live { running, net, frozen });
         Ok(())
+    }
+
+    fn world(&self, shared: &Shared) -> HaWorld {
+        match (self.node, &shared.ha) {
+            (Node::Peer(i), Some(ha)) => ha.world(i, &shared.faults, self.disk.subscribe()),
+            (Node::Peer(_), None) | (Node::Console, _) => HaWorld::none(),
+        }
+    }
+
+    /// What it tells of its HA group, while it runs.
+    pub fn ha_status(&self) -> Option<Arc<HaStatus>> {
+        self.live.as_ref().and_then(|live| live.running.ha_status())
     }
 
     /// Stops it cleanly; one that does not end in time is killed.
