@@ -195,7 +195,8 @@ pub struct RoleChange {
     pub epoch: u64,
     /// Why, in words.
     pub reason: Line,
-    /// The row of the state table that says so (`facts/fortimail.md`, 4.2); 0: none of them.
+    /// The row of the state table that says so (`daemon/ha/core/table.rs`): 1 to 17 are those of `facts/fortimail.md` 4.2,
+    /// 18 to 20 the choices of 4.3; 0: a rule of ours.
     pub row: u8,
 }
 
