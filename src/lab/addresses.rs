@@ -18,7 +18,7 @@ use tokio::time::sleep;
 use super::mail::{Mail, Stand};
 use super::net::{Faults, Node, Passage};
 use crate::clock::Clock;
-use crate::daemon::ha::guard::keeper::{Kernel, Keeper};
+use crate::daemon::ha::guard::keeper::{Keeper, Kernel};
 use crate::daemon::ha::guard::wire::FromGuard;
 use crate::daemon::ha::ports::REPORTS;
 use crate::daemon::ha::{Addresses, Guard, GuardAddress, GuardConfig, GuardOrder, GuardReport};
@@ -346,9 +346,7 @@ fn conflict(keeper: &Keeper, kernel: &LabKernel, probe: bool) -> Option<String> 
 fn tell(reports: &mpsc::Sender<GuardReport>, said: Option<FromGuard>) {
     let report = match said {
         None | Some(FromGuard::Ready) => return,
-        Some(FromGuard::Held { epoch, until }) => {
-            GuardReport::Held { epoch, until: time(Duration::from_nanos(until)) }
-        }
+        Some(FromGuard::Held { epoch, until }) => GuardReport::Held { epoch, until: time(Duration::from_nanos(until)) },
         Some(FromGuard::Dropped) => GuardReport::Dropped,
         Some(FromGuard::Lapsed) => GuardReport::Lapsed,
         Some(FromGuard::Conflict(text)) => GuardReport::Conflict(Line::new(&text)),
@@ -358,3 +356,6 @@ fn tell(reports: &mpsc::Sender<GuardReport>, said: Option<FromGuard>) {
         tracing::warn!("a report of a guard is lost: {lost:?}");
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -130,7 +130,7 @@ impl Lab {
 
     async fn restart(&self, peer: u16) -> Result<(), LabError> {
         let mut unit = self.0.unit(peer).lock().await;
-        unit.stop(&self.0.faults).await;
+        unit.stop_to_restart(&self.0.faults).await;
         unit.start(&self.0).await
     }
 
@@ -149,7 +149,7 @@ impl Lab {
                 unit.set_level(daemon::LEVEL);
             }
             if unit.restore_host_key()? {
-                unit.stop(&shared.faults).await;
+                unit.stop_to_restart(&shared.faults).await;
             }
             unit.start(&shared).await
         })

@@ -52,9 +52,7 @@ pub(super) const ONE_ADDRESS: &str = "--ha needs an address for each unit and po
 
 /// Why there is no HA with so few peers.
 pub(super) fn too_few(peers: usize) -> String {
-    format!(
-        "--ha needs at least {PEERS_MIN} peers (a pair, its witness, and a group of four), {peers} were asked for"
-    )
+    format!("--ha needs at least {PEERS_MIN} peers (a pair, its witness, and a group of four), {peers} were asked for")
 }
 
 /// What the groups of a lab are told.
@@ -250,12 +248,7 @@ impl Ha {
     }
 
     /// What a unit feels and sets.
-    pub fn world(
-        &self,
-        peer: u16,
-        faults: &Arc<Faults>,
-        disk: watch::Receiver<DiskFault>,
-    ) -> HaWorld {
+    pub fn world(&self, peer: u16, faults: &Arc<Faults>, disk: watch::Receiver<DiskFault>) -> HaWorld {
         let Some(unit) = self.units.get(usize::from(peer)) else { return HaWorld::none() };
         let ports: Vec<(String, IpAddr)> = PORTS.iter().map(|n| (*n).to_owned()).zip(unit.ports).collect();
         let virtuals = Arc::clone(&self.virtuals);

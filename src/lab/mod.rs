@@ -259,7 +259,11 @@ impl Lab {
             units.push(Mutex::new(Unit::new(node, setup, clock)));
         }
         let entry = |s: &Seat| Named { host: s.host.clone(), id: s.made.id.clone(), group: s.group.clone() };
-        let roster = Roster { peers: seats.iter().map(entry).collect(), groups: provision::groups(), ha: ha.as_ref().map(|_| Ha::members()).unwrap_or_default() };
+        let roster = Roster {
+            peers: seats.iter().map(entry).collect(),
+            groups: provision::groups(),
+            ha: ha.as_ref().map(|_| Ha::members()).unwrap_or_default(),
+        };
         let lab = Self(Arc::new(Shared {
             resolver: Resolver::with_servers(&[dns.address()]),
             wiring,

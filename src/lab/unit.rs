@@ -20,8 +20,8 @@ use crate::domain::ha::HaStatus;
 const HOST_KEY: &str = "host_key";
 const RIGHT_HOST_KEY: &str = "host_key.right";
 
-/// A clean stop takes at most a second by its own word.
-const STOP: Duration = Duration::from_secs(3);
+/// A clean stop takes at most three seconds by its own word.
+const STOP: Duration = Duration::from_secs(5);
 
 /// One peer.
 pub(super) struct Unit {
@@ -76,14 +76,24 @@ impl Unit {
 
     /// What it tells of its HA group, while it runs.
     pub fn ha_status(&self) -> Option<Arc<HaStatus>> {
-        self.live.as_ref().and_then(|live| live.running.ha_status())
+        self.live.as_ref().and_then(|live| live.running.ha()).map(|status| status.borrow().clone())
     }
 
     /// Stops it cleanly; one that does not end in time is killed.
     pub async fn stop(&mut self, faults: &Faults) {
+        self.leave(faults, false).await;
+    }
+
+    /// The same, and its fellow in an HA group shall wait for it.
+    pub async fn stop_to_restart(&mut self, faults: &Faults) {
+        self.leave(faults, true).await;
+    }
+
+    async fn leave(&mut self, faults: &Faults, restarting: bool) {
         self.thaw(faults);
         if let Some(live) = self.live.take() {
-            drop(timeout(STOP, live.running.stop()).await);
+            let said = async { if restarting { live.running.restart().await } else { live.running.stop().await } };
+            drop(timeout(STOP, said).await);
             live.net.kill();
         }
     }

@@ -52,12 +52,7 @@ impl FaultDatagrams {
 }
 
 /// Sends what is late when its time has come, if no cut has come in between. Ends with the sending side.
-async fn deliver(
-    mut queue: mpsc::Receiver<Late>,
-    socket: Arc<Slot<Arc<UdpSocket>>>,
-    from: IpAddr,
-    life: Arc<Life>,
-) {
+async fn deliver(mut queue: mpsc::Receiver<Late>, socket: Arc<Slot<Arc<UdpSocket>>>, from: IpAddr, life: Arc<Life>) {
     let mut waiting: BTreeMap<(Instant, u64), Late> = BTreeMap::new();
     let mut number = 0;
     loop {

@@ -204,14 +204,22 @@ impl Faults {
     /// Loses, or no longer loses, the datagrams from an address to a socket.
     pub fn silence(&self, from: IpAddr, to: SocketAddr, silent: bool) {
         self.update(|t| {
-            if silent { t.silent.insert((from, to)) } else { t.silent.remove(&(from, to)) };
+            if silent {
+                t.silent.insert((from, to))
+            } else {
+                t.silent.remove(&(from, to))
+            };
         });
     }
 
     /// The port with this address is down, or up again: no datagram leaves or reaches it, no service greets there.
     pub fn set_down(&self, ip: IpAddr, down: bool) {
         self.update(|t| {
-            if down { t.down.insert(ip) } else { t.down.remove(&ip) };
+            if down {
+                t.down.insert(ip)
+            } else {
+                t.down.remove(&ip)
+            };
         });
     }
 
