@@ -35,6 +35,7 @@ pub mod reload;
 pub mod replay;
 mod screen;
 pub mod serve;
+mod service;
 pub mod settings;
 pub mod shell;
 mod signals;

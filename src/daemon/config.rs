@@ -1,10 +1,14 @@
 //! `peer.toml`: what a machine needs before it knows its cluster.
 
+mod block;
+mod ha;
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::{LEVEL, Role, Setup, User};
 use crate::domain::ids::HostName;
@@ -29,6 +33,11 @@ struct File {
     max_sessions: Option<usize>,
     #[serde(default, rename = "user")]
     users: Vec<FileUser>,
+    /// Read by itself, so that all its problems are told at once.
+    #[serde(default, rename = "ha")]
+    _ha: IgnoredAny,
+    #[serde(default, rename = "witness")]
+    _witness: IgnoredAny,
 }
 
 #[derive(Deserialize)]
@@ -54,8 +63,19 @@ pub fn load(path: &Path) -> Result<(Setup, Vec<SocketAddr>), Vec<String>> {
 /// # Errors
 /// Every problem, a line each.
 pub fn parse(text: &str) -> Result<(Setup, Vec<SocketAddr>), Vec<String>> {
-    let file: File = toml::from_str(text).map_err(|e| vec![e.to_string().trim_end().to_owned()])?;
+    let told = |e: &toml::de::Error| e.to_string().trim_end().to_owned();
+    let mut table: toml::Table = toml::from_str(text).map_err(|e| vec![told(&e)])?;
+    let mut ha_problems = Vec::new();
+    let ha = ha::read(table.remove("ha"), table.remove("witness"), &mut ha_problems);
     let mut problems = Vec::new();
+    let file: File = match toml::from_str(text) {
+        Ok(file) => file,
+        Err(error) => {
+            problems.push(told(&error));
+            problems.append(&mut ha_problems);
+            return Err(problems);
+        }
+    };
     let host = file.host_name.trim_end_matches('.').to_ascii_lowercase();
     if host.is_empty() || host.chars().any(|c| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))) {
         problems.push(format!("host-name: `{host}` is not a host name; give the full one, like mx1.example.com"));
@@ -79,6 +99,7 @@ pub fn parse(text: &str) -> Result<(Setup, Vec<SocketAddr>), Vec<String>> {
         problems.push("ping-failures: at least 1".into());
     }
     let users = file.users.into_iter().map(|u| user(u, &mut problems)).collect();
+    problems.append(&mut ha_problems);
     let Some(listen) = listen.filter(|_| problems.is_empty()) else { return Err(problems) };
     let setup = Setup {
         state_dir: file.state_dir,
@@ -91,7 +112,7 @@ pub fn parse(text: &str) -> Result<(Setup, Vec<SocketAddr>), Vec<String>> {
         users,
         max_sessions: file.max_sessions.unwrap_or(30),
         seed: None,
-        ha: super::ha::HaSetup::default(),
+        ha,
     };
     Ok((setup, dns))
 }
@@ -131,9 +152,17 @@ fn socket(key: &str, text: &str, port: u16, problems: &mut Vec<String>) -> Optio
     parsed
 }
 
-/// `60 s`, `500 ms`, `2 m`; a bare number is not taken, because nobody can tell its unit.
 fn span(key: &str, text: Option<String>, default_s: u64, problems: &mut Vec<String>) -> Duration {
-    let Some(text) = text else { return Duration::from_secs(default_s) };
+    let default = Duration::from_secs(default_s);
+    let Some(text) = text else { return default };
+    parse_span(&text).unwrap_or_else(|why| {
+        problems.push(format!("{key}: {why}"));
+        default
+    })
+}
+
+/// `60 s`, `500 ms`, `2 m`; a bare number is not taken, because nobody can tell its unit.
+fn parse_span(text: &str) -> Result<Duration, String> {
     let digits = text.trim().trim_end_matches(|c: char| c.is_ascii_alphabetic() || c == ' ');
     let unit = text.trim()[digits.len()..].trim();
     let scale = match unit {
@@ -143,10 +172,9 @@ fn span(key: &str, text: Option<String>, default_s: u64, problems: &mut Vec<Stri
         _other => None,
     };
     match (digits.parse::<u64>(), scale) {
-        (Ok(n), Some(scale)) if (50..=3_600_000).contains(&n.saturating_mul(scale)) => Duration::from_millis(n * scale),
-        (Ok(_) | Err(_), _) => {
-            problems.push(format!("{key}: `{text}` is not a time between 50 ms and 60 m, like `60 s`"));
-            Duration::from_secs(default_s)
+        (Ok(n), Some(scale)) if (50..=3_600_000).contains(&n.saturating_mul(scale)) => {
+            Ok(Duration::from_millis(n * scale))
         }
+        (Ok(_) | Err(_), _) => Err(format!("`{text}` is not a time between 50 ms and 60 m, like `60 s`")),
     }
 }

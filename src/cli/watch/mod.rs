@@ -11,7 +11,6 @@ mod looks;
 mod once;
 mod run;
 mod runner;
-mod service;
 mod stdout;
 #[cfg(test)]
 mod tests;

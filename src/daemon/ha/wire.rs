@@ -318,7 +318,7 @@ mod tests {
 
     #[test]
     fn f17_what_is_too_long_is_not_sent() {
-        let message = Message::Yield { epoch: 1, row: 0, reason: "x".repeat(DATAGRAM_MAX) };
+        let message = Message::Yield { epoch: 1, reason: "x".repeat(DATAGRAM_MAX), row: 4 };
         assert_eq!(sealer(1).seal(keys(), PRIMARY, message), None);
     }
 

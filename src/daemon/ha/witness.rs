@@ -230,7 +230,7 @@ mod tests {
         let refused = ask(&mut ballot, now, "B", 5, Want::Hold).unwrap();
         assert!(refused.contains("A has this vote in epoch 4"), "{refused}");
         // A release of somebody else, or of another's epoch, is none.
-        let release = |epoch| Message::Release { epoch, to: "B".into(), row: 0, reason: String::new() };
+        let release = |epoch| Message::Release { epoch, to: "B".into(), reason: String::new(), row: 0 };
         ballot.take(now, &PeerId::new("B"), release(5));
         ballot.take(now, &PeerId::new("A"), release(3));
         assert!(ask(&mut ballot, now, "B", 5, Want::Hold).is_some());

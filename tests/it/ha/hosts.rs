@@ -1,1 +1,78 @@
-//! See the title.
+//! Real hosts (network namespaces), the real daemon, real mail: the address is held by one at a time (F12, B1, B2), and the
+//! other takes it within the stated bound. The long form is `cargo bench --bench failover`.
+
+use std::time::Duration;
+
+use super::trial::{Fault, Hosts, Outcome, Setting, System};
+
+const PEERDECK: &str = env!("CARGO_BIN_EXE_peerdeck");
+const SECOND: Setting = Setting { interval: Duration::from_secs(1), missed: 3 };
+const SETTLE: Duration = Duration::from_secs(4);
+
+/// The recorder and the harness against a program that is known to let two hold.
+#[test]
+#[ignore = "needs root and keepalived"]
+fn f12_the_harness_sees_what_keepalived_does() {
+    let quick = Setting { interval: Duration::from_millis(100), missed: 3 };
+    let settle = Duration::from_secs(1);
+    let mut hosts = Hosts::start(PEERDECK, System::Keepalived, quick);
+    let ended = hosts.trial(Fault::End, settle);
+    assert_eq!(ended.two.0, 0, "{ended:?}");
+    assert!(ended.took.is_some_and(|t| t < Duration::from_secs(2)), "{ended:?}");
+    let killed = hosts.trial(Fault::KillAll, settle);
+    assert!(killed.two.0 > 0 && killed.took.is_some(), "{killed:?}");
+    let cut = hosts.trial(Fault::Partition, settle);
+    assert!(cut.two.0 > 0 && cut.took.is_some(), "{cut:?}");
+}
+
+fn check(setting: Setting, fault: Fault, outcome: &Outcome) {
+    println!("{}: {:?}, two holders {:?}, nobody {:?}", fault.text(), outcome.took, outcome.two, outcome.nobody);
+    if let Some(took) = outcome.took {
+        assert!(took <= setting.bound(), "{fault:?} took {took:?}: {outcome:?}");
+    }
+}
+
+#[test]
+#[ignore = "needs root and network namespaces"]
+fn f12_b1_with_a_witness_never_two_holders_and_takeover_in_time() {
+    let mut hosts = Hosts::start(PEERDECK, System::Peerdeck("require"), SECOND);
+    for fault in [
+        Fault::Kill,
+        Fault::KillAll,
+        Fault::Stop(3),
+        Fault::StopAll(1),
+        Fault::StopAll(3),
+        Fault::End,
+        Fault::PortsOff,
+        Fault::Partition,
+        Fault::Between,
+        Fault::FromWitness,
+    ] {
+        let outcome = hosts.trial(fault, SETTLE);
+        check(SECOND, fault, &outcome);
+        assert_eq!(outcome.two, (0, Duration::ZERO), "{fault:?}: two held: {outcome:?}\n{}", hosts.logs());
+        let must = !matches!(fault, Fault::StopAll(1) | Fault::Stop(1) | Fault::Between | Fault::FromWitness);
+        assert!(outcome.took.is_some() || !must, "{fault:?}: nobody took over: {outcome:?}\n{}", hosts.logs());
+    }
+}
+
+#[test]
+#[ignore = "needs root and network namespaces"]
+fn f12_without_a_witness_two_hold_only_in_a_cut() {
+    let mut hosts = Hosts::start(PEERDECK, System::Peerdeck("off"), SECOND);
+    for fault in [Fault::Kill, Fault::KillAll, Fault::StopAll(3), Fault::End, Fault::Partition] {
+        let outcome = hosts.trial(fault, SETTLE);
+        check(SECOND, fault, &outcome);
+        assert!(outcome.took.is_some(), "{fault:?}: nobody took over: {outcome:?}\n{}", hosts.logs());
+        assert!(outcome.two.0 == 0 || fault == Fault::Partition, "{fault:?}: two held: {outcome:?}\n{}", hosts.logs());
+    }
+}
+
+#[test]
+#[ignore = "needs root and network namespaces"]
+fn f13_a_clean_switchover_leaves_a_short_gap() {
+    let mut hosts = Hosts::start(PEERDECK, System::Peerdeck("require"), SECOND);
+    let gap = hosts.switchover_gap(SETTLE);
+    println!("service gap of a clean switchover: {gap:?}");
+    assert!(gap < Duration::from_millis(500), "{gap:?}\n{}", hosts.logs());
+}

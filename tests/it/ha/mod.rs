@@ -2,10 +2,16 @@
 
 mod core;
 mod faces;
+#[cfg(target_os = "linux")]
 mod guard;
+#[cfg(target_os = "linux")]
 mod hosts;
 mod lab;
 mod monitor;
+#[cfg(target_os = "linux")]
+mod ns;
 mod runtime;
 mod sim;
 mod world;
+#[cfg(target_os = "linux")]
+mod trial;

@@ -134,11 +134,13 @@ impl Keeper {
     pub fn hold(&mut self, kernel: &mut impl Kernel, epoch: u64, until: Duration) -> Option<FromGuard> {
         match &mut self.state {
             State::Free => Some(self.take(kernel, epoch, until)),
-            // What has run out is let go: an order must not hide it.
-            State::Held(held) if kernel.now() >= held.ends => self.let_go(kernel, FromGuard::Lapsed),
             State::Held(held) => {
                 (held.epoch, held.until, held.ends) = (epoch, until, held.ends.min(until));
                 let now = kernel.now();
+                if now >= held.ends {
+                    // What has run out is let go: an order must not hide it, and may be what ends it.
+                    return self.let_go(kernel, FromGuard::Lapsed);
+                }
                 let due = now >= held.renewed + self.lease / 6 && self.permits(now, until);
                 if due { self.renew(kernel) } else { None }
             }

@@ -1,4 +1,4 @@
-//! What a service manager is told (`sd_notify`), when there is one.
+//! What a service manager is told (`sd_notify`) of a watch or a peer, when there is one.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 /// The service manager's end.
 #[derive(Debug)]
 pub(super) struct Service {
-    /// It wants to hear that the watch lives this often at least.
+    /// It wants to hear that we live this often at least.
     every: Option<Duration>,
     last: Option<Instant>,
     status: String,
@@ -38,7 +38,7 @@ impl Service {
         self.every
     }
 
-    /// The loop turns, and the engine answers.
+    /// The loop turns, and what it serves answers.
     pub(super) fn lives(&mut self) {
         let Some(every) = self.every else { return };
         let is_due = self.last.is_none_or(|at| at.elapsed() + Duration::from_millis(50) >= every);
