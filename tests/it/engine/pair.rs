@@ -188,6 +188,10 @@ impl Pair {
         for beat in &mut s.heartbeats {
             if beat.state == BeatState::Ok {
                 beat.heard = Some(now);
+                let mut intervals = beat.intervals.to_vec();
+                intervals.push(u32::try_from(990 + now.as_millis() % 20).unwrap());
+                let skip = intervals.len().saturating_sub(8);
+                beat.intervals = intervals[skip..].into();
                 beat.said = fellow.map(|f| Said {
                     configured: f.configured,
                     effective: f.effective,
