@@ -10,7 +10,7 @@ use crate::app::action;
 /// Commands by their kind, with what their exit codes mean; the README has the same table.
 const EXIT_CODES: &[(&str, &str)] = &[
     (
-        "checks: status, connstatus, check, watch --once, replay --json",
+        "checks: status, connstatus, check, ha, watch --once, replay --json",
         "0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN, usage and configuration errors too",
     ),
     (
@@ -19,7 +19,7 @@ const EXIT_CODES: &[(&str, &str)] = &[
     ),
     (
         "actions: disconnect, reconnect, maintenance, set, unset, copy, move, edit, apply, setgroup, addgroup, renamegroup, \
-         deletegroup, removemachine, create, sethost, setname, resolve, trust, ack, silence, \
+         deletegroup, removemachine, create, sethost, setname, resolve, switchover, failover, restore, sync, accept, restart-ha, trust, ack, silence, \
          lab fault",
         "0 done and observed, 1 refused and nothing was changed, 2 failed or done in part, 3 outcome unknown, 64 usage \
          or configuration error and nothing was sent; with --dry-run 0 would run, 1 would be refused",

@@ -62,7 +62,7 @@ impl ClusterState {
         let before = self.cluster.peers[at].ha.as_ref().map(|(status, _)| Arc::clone(status));
         let same = before.as_ref().is_some_and(|before| {
             steady(Arc::make_mut(&mut ha), before);
-            ageless(&ha) == ageless(before)
+            ha.ageless() == before.ageless()
         });
         if same {
             self.peer_quietly(at).ha = Some((ha, now));
@@ -125,25 +125,4 @@ fn steady(new: &mut HaStatus, old: &HaStatus) {
             change.at = known.at;
         }
     }
-}
-
-/// The word without what passes with time alone.
-fn ageless(status: &HaStatus) -> HaStatus {
-    let mut status = status.clone();
-    for beat in &mut status.heartbeats {
-        beat.heard = beat.heard.map(|_| Time::ZERO);
-        beat.missed = 0;
-        beat.intervals = Arc::from([]);
-    }
-    for monitor in &mut status.monitors {
-        monitor.next = None;
-    }
-    for address in &mut status.addresses {
-        address.lease_until = address.lease_until.map(|_| Time::ZERO);
-    }
-    status.permit.until = status.permit.until.map(|_| Time::ZERO);
-    status.permit.witness_heard = status.permit.witness_heard.map(|_| Time::ZERO);
-    status.config_synced = status.config_synced.map(|_| Time::ZERO);
-    status.data_synced = status.data_synced.map(|_| Time::ZERO);
-    status
 }

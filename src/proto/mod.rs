@@ -14,6 +14,7 @@ pub mod features;
 pub mod finding;
 pub mod frame;
 pub mod ha;
+pub mod ha_ages;
 pub mod membership;
 pub mod observe;
 pub mod probe;

@@ -10,6 +10,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value as Json;
 
 use super::finding::{WireFinding, WireSubject};
+use super::ha::WireHa;
+pub use super::ha_ages::WireHaAges;
 use super::observe::{WireIdentity, WireLink, WireMaintenance, WireRow, WireSession};
 use super::settings::{WireHolding, WireRegister, from_json, to_json};
 use super::{ClockMap, PARTS_MAX, ProtoError};
@@ -520,6 +522,15 @@ pub struct WirePeer {
     /// What it holds of the settings.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "some")]
     pub holding: Option<Option<WireHolding>>,
+    /// How it stands in its HA group.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "some")]
+    pub ha: Option<Option<Box<WireHa>>>,
+    /// When it said so, before the frame.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ha_at: Option<i64>,
+    /// What of that has passed with time alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ha_ages: Option<WireHaAges>,
     /// Who is logged in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sessions: Option<Vec<WireSession>>,

@@ -313,6 +313,15 @@ impl Decoder {
         if let Some(holding) = wire.holding {
             peer.holding = holding.map(|h| Arc::new(h.into()));
         }
+        if let Some(told) = wire.ha {
+            peer.ha = told.map(|ha| (Arc::new(ha.into_status(EXACT)), Time::ZERO));
+        }
+        if let Some((status, told)) = &mut peer.ha {
+            if let Some(ages) = wire.ha_ages {
+                ages.apply(Arc::make_mut(status), frame);
+            }
+            *told = wire.ha_at.map_or(*told, time);
+        }
         if let Some(sessions) = wire.sessions {
             bounded("sessions", sessions.len(), SESSIONS_MAX)?;
             peer.sessions = sessions.iter().map(session).collect();

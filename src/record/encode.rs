@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::mask::Mask;
 use super::sum;
 use crate::domain::event::Event;
+use crate::domain::ha::HaStatus;
 use crate::domain::mesh::pulse::{PULSE_LEN, Pulse};
 use crate::domain::mesh::row::Row;
 use crate::domain::reach::Reach;
@@ -15,11 +16,12 @@ use crate::domain::settings::{Catalogue, Entry, Key, Tree};
 use crate::domain::snapshot::{Cluster, Peer, Settings, Snapshot};
 use crate::domain::time::Time;
 use crate::proto::finding::WireFinding;
+use crate::proto::ha::WireHa;
 use crate::proto::observe::{WireLink, WireMaintenance, WireRow};
 use crate::proto::record::{
-    Item, LINE_BYTES_MAX, RECORD_VERSION, WireCluster, WireCommitted, WireEvents, WireFeature, WireFrame, WireHappened,
-    WireLimits, WirePeer, WireReach, WireRecord, WireRegisters, WireRowDelta, WireSettings, WireVerdict, nanos,
-    wire_health, wire_identity, wire_session,
+    Item, LINE_BYTES_MAX, RECORD_VERSION, WireCluster, WireCommitted, WireEvents, WireFeature, WireFrame, WireHaAges,
+    WireHappened, WireLimits, WirePeer, WireReach, WireRecord, WireRegisters, WireRowDelta, WireSettings, WireVerdict,
+    nanos, wire_health, wire_identity, wire_session,
 };
 use crate::proto::settings::{WireHolding, WireRegister, WireTree};
 use crate::proto::write;
@@ -314,10 +316,33 @@ fn peer(before: Option<&Peer>, now: &Peer, at: Time) -> WirePeer {
     if before.is_none_or(|b| !held(b)) {
         wire.holding = Some(now.holding.as_deref().map(WireHolding::from));
     }
+    ha(before.and_then(|b| b.ha.as_ref()), now.ha.as_ref(), before.is_none(), at, &mut wire);
     if before.is_none_or(|b| !Arc::ptr_eq(&b.sessions, &now.sessions) && b.sessions != now.sessions) {
         wire.sessions = Some(now.sessions.iter().map(wire_session).collect());
     }
     wire
+}
+
+/// How it stands in its HA group; `first`: nothing was written of the peer before.
+fn ha(
+    before: Option<&(Arc<HaStatus>, Time)>,
+    now: Option<&(Arc<HaStatus>, Time)>,
+    first: bool,
+    at: Time,
+    wire: &mut WirePeer,
+) {
+    let Some((status, told)) = now else {
+        wire.ha = (first || before.is_some()).then_some(None);
+        return;
+    };
+    wire.ha_at = before.is_none_or(|(_, was)| was != told).then(|| ago(at, *told));
+    match before {
+        Some((old, _)) if Arc::ptr_eq(old, status) => {}
+        Some((old, _)) if old.ageless() == status.ageless() => {
+            wire.ha_ages = WireHaAges::between(old, status, at);
+        }
+        Some(_) | None => wire.ha = Some(Some(Box::new(WireHa::from(&**status)))),
+    }
 }
 
 fn reach(before: Option<&Reach>, now: &Reach, at: Time, wire: &mut WirePeer) {

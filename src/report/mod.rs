@@ -11,6 +11,7 @@ pub mod edits;
 pub mod findings;
 pub mod ha;
 pub mod ha_table;
+pub mod ha_what_if;
 #[cfg(test)]
 pub(crate) mod hand_made;
 pub mod history;

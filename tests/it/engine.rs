@@ -1,5 +1,7 @@
 //! The engine: scenarios from files, and what they can't say.
 
+#[path = "engine/pair.rs"]
+pub mod pair;
 #[path = "engine/reconfigure.rs"]
 mod reconfigure;
 #[path = "engine/runtime.rs"]

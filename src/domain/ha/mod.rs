@@ -6,6 +6,7 @@
 pub mod config;
 pub mod group;
 pub mod status;
+pub mod what_if;
 pub mod words;
 
 pub use config::{HaConfig, WitnessConfig};

@@ -213,6 +213,29 @@ impl HaStatus {
         self.heartbeats.iter().filter_map(|h| h.heard).max().map(|at| now.since(at))
     }
 
+    /// The word without what passes with time alone: two that are equal without it tell the same.
+    #[must_use]
+    pub fn ageless(&self) -> Self {
+        let blank = |t: Option<Time>| t.map(|_| Time::ZERO);
+        let mut status = self.clone();
+        for beat in &mut status.heartbeats {
+            beat.heard = blank(beat.heard);
+            beat.missed = 0;
+            beat.intervals = Arc::from([]);
+        }
+        for monitor in &mut status.monitors {
+            monitor.next = None;
+        }
+        for address in &mut status.addresses {
+            address.lease_until = blank(address.lease_until);
+        }
+        status.permit.until = blank(status.permit.until);
+        status.permit.witness_heard = blank(status.permit.witness_heard);
+        status.config_synced = blank(status.config_synced);
+        status.data_synced = blank(status.data_synced);
+        status
+    }
+
     /// Whether it does what it is told.
     #[must_use]
     pub fn is_as_configured(&self) -> bool {

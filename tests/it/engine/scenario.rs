@@ -18,6 +18,7 @@ use peerdeck::domain::snapshot::Limits;
 use peerdeck::domain::{FindingKind, PeerId};
 use serde::Deserialize;
 
+use super::pair::Unit;
 use super::world::{World, time, version};
 
 #[derive(Deserialize)]
@@ -96,6 +97,8 @@ pub struct Step {
     history_mib: BTreeMap<String, u64>,
     /// By peer: why it can't keep settings.
     trouble: BTreeMap<String, String>,
+    /// By peer: what changes of it as a unit of an HA group.
+    ha: BTreeMap<String, Unit>,
 }
 
 /// A version of a register; without a value it inherits.
@@ -240,6 +243,7 @@ enum Act {
     Commits(String, BTreeMap<String, u64>),
     History(String, u64),
     Trouble(String, String),
+    Ha(String, Box<Unit>),
 }
 
 fn acts(step: &Step) -> Vec<(f64, Act)> {
@@ -298,6 +302,7 @@ fn acts(step: &Step) -> Vec<(f64, Act)> {
     acts.extend(step.commits.iter().map(|(p, of)| Act::Commits(p.clone(), of.clone())));
     acts.extend(step.history_mib.iter().map(|(p, n)| Act::History(p.clone(), *n)));
     acts.extend(step.trouble.iter().map(|(p, why)| Act::Trouble(p.clone(), why.clone())));
+    acts.extend(step.ha.iter().map(|(p, unit)| Act::Ha(p.clone(), Box::new(unit.clone()))));
     let mut at = step.at;
     acts.into_iter()
         .map(|act| {
@@ -428,6 +433,7 @@ impl Act {
             Self::History(p, n) => {
                 world.actors.get_mut(&p).unwrap().holding.get_or_insert_default().bytes = n * 1024 * 1024;
             }
+            Self::Ha(p, unit) => world.unit(&p, &unit),
             Self::Trouble(p, why) => {
                 world.actors.get_mut(&p).unwrap().holding.get_or_insert_default().trouble = why.as_str().into();
             }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use peerdeck::domain::finding::{Finding, Transition};
+use peerdeck::domain::ha::HaStatus;
 use peerdeck::domain::maintenance::Maintenance;
 use peerdeck::domain::membership::{Addressing, Machine, Membership};
 use peerdeck::domain::mesh::link::{Cause, DnsResult, Link, LinkState, Probe};
@@ -17,6 +18,8 @@ use peerdeck::domain::{
     Time,
 };
 use peerdeck::engine::{ClusterConfig, Config, Effect, Engine, Event};
+
+use super::pair::{Pair, Unit};
 
 /// The engine's own moment zero: late enough that ages don't reach before the epoch.
 pub const START: u64 = 1_000_000_000;
@@ -47,6 +50,8 @@ pub struct Actor {
     tree_told: Option<Arc<Tree>>,
     /// Whether its tree is wanted.
     pub wanted: bool,
+    /// As a unit of an HA group; told with each report.
+    pub ha: Option<Pair>,
     pub holding: Option<Holding>,
     holding_told: Option<Holding>,
 }
@@ -63,6 +68,7 @@ pub struct World {
     pub histories: Vec<(u64, Result<Vec<Past>, Line>)>,
     pub requests: Vec<(EndpointKey, PeerRequest)>,
     pub started: BTreeSet<EndpointKey>,
+    pub events: Vec<peerdeck::domain::Event>,
     pub interval: Duration,
     next_tick: Time,
 }
@@ -111,6 +117,7 @@ impl World {
                         tree: None,
                         tree_told: None,
                         wanted: false,
+                        ha: None,
                         holding: None,
                         holding_told: None,
                     },
@@ -148,6 +155,7 @@ impl World {
             histories: Vec::new(),
             requests: Vec::new(),
             started: BTreeSet::new(),
+            events: Vec::new(),
             interval: Duration::from_secs(1),
             next_tick: now,
         };
@@ -277,11 +285,26 @@ impl World {
                     self.requests.push((key, request));
                 }
                 Effect::Alert(transition, finding) => self.alerts.push((self.now, transition, finding)),
-                Effect::Happened(_) => {}
+                Effect::Happened(event) => self.events.push(event),
                 Effect::Outcome { id, outcome } => self.outcomes.push((id, outcome)),
                 Effect::History { id, past } => self.histories.push((id, past)),
             }
         }
+    }
+
+    /// Changes a peer as a unit of its HA group; `lab1` and `lab2` are each other's fellows.
+    pub fn unit(&mut self, name: &str, unit: &Unit) {
+        let now = self.now;
+        let other = if name == "lab1" { "lab2" } else { "lab1" };
+        self.actors.get_mut(name).unwrap().ha.get_or_insert_with(|| Pair::new(other, now)).change(unit, now);
+    }
+
+    fn ha_word(&mut self, name: &str) -> Option<Arc<HaStatus>> {
+        let now = self.now;
+        let mine = self.actors[name].ha.as_ref()?.status.heartbeats.first()?.peer.clone()?;
+        let fellow = self.actors.get(mine.as_str()).and_then(|a| a.ha.as_ref()).map(|p| p.status.clone());
+        let actor = self.actors.get_mut(name)?;
+        actor.ha.as_mut().map(|pair| pair.told(fellow.as_ref(), now))
     }
 
     /// One report of a peer that is on the line: what is new, and the rows that it was asked to pass on.
@@ -289,6 +312,7 @@ impl World {
         let now = self.now;
         let membership = self.membership.clone();
         let relayed: Vec<Fact> = self.actors[name].relay.iter().filter_map(|of| self.relayed(name, of)).collect();
+        let ha = self.ha_word(name);
         let actor = self.actors.get_mut(name).unwrap();
         let id = PeerId::new(name);
         let mut facts = Vec::new();
@@ -323,6 +347,7 @@ impl World {
         actor.next_report = now + self.interval;
         facts.extend(relayed);
         facts.push(Fact::Health(actor.health));
+        facts.extend(ha.map(Fact::Ha));
         if actor.holding != actor.holding_told {
             actor.holding_told.clone_from(&actor.holding);
             facts.extend(actor.holding.clone().map(|h| Fact::Holding(Arc::new(h))));

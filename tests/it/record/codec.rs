@@ -51,6 +51,7 @@ pub fn fields(snapshot: &Snapshot) -> String {
 pub fn documents(snapshot: &Snapshot) -> String {
     report::document(&report::connstatus::document(snapshot, None, true))
         + &report::document(&report::status::document(snapshot, None, true))
+        + &report::document(&report::ha::document(snapshot, None, None, true))
 }
 
 fn deed() -> impl Strategy<Value = Deed> {
@@ -68,6 +69,7 @@ fn deed() -> impl Strategy<Value = Deed> {
         1 => (0..6_u8).prop_map(Deed::Unset),
         1 => (0..4_usize, 0..9_u64).prop_map(|(n, seq)| Deed::Hold(n, seq)),
         1 => (0..4_usize, ".{0,30}").prop_map(|(n, text)| Deed::Log(n, text)),
+        3 => (0..2_usize, 0..8_u8).prop_map(|(n, what)| Deed::Ha(n, what)),
     ]
 }
 

@@ -10,6 +10,7 @@ use peerdeck::domain::settings::{Content, Key, ModeId, Value};
 use peerdeck::domain::snapshot::{Limits, Snapshot};
 use peerdeck::domain::{Line, Maintenance, PeerId};
 
+use crate::engine::pair::Unit;
 use crate::engine::world::{World, feature, group, member, one};
 
 pub const NAMES: [&str; 4] = ["lab1", "lab2", "lab3", "lab4"];
@@ -29,6 +30,7 @@ pub enum Deed {
     Unset(u8),
     Hold(usize, u64),
     Log(usize, String),
+    Ha(usize, u8),
 }
 
 pub fn world() -> World {
@@ -96,6 +98,20 @@ pub fn act(world: &mut World, deed: &Deed) {
         }
         Deed::Unset(n) => world.write(vec![(mode(*n), None)]),
         Deed::Hold(n, seq) => world.hold(name(n), "b", *seq),
+        Deed::Ha(n, what) => {
+            let mut unit = Unit::default();
+            match what % 8 {
+                0 => unit.configured = Some(if n % 2 == 0 { "primary".into() } else { "secondary".into() }),
+                1 => (unit.effective, unit.epoch) = (Some("primary".into()), Some(u64::from(*what))),
+                2 => unit.effective = Some("failed".into()),
+                3 => unit.beats = Some(vec!["ok".into(), "silent".into()]),
+                4 => unit.beats = Some(vec!["ok".into(), "ok".into()]),
+                5 => (unit.quiet, unit.hold_off) = (Some(60.0), Some(30.0)),
+                6 => unit.stranger = Some("10.9.9.9: another password".into()),
+                _ => unit.monitors = [("remote-smtp".to_owned(), "failing".to_owned())].into(),
+            }
+            world.unit(name(&(n % 2)), &unit);
+        }
         Deed::Log(n, text) => {
             let event = peerdeck::domain::Event {
                 at: world.now,
