@@ -17,6 +17,7 @@ pub(super) fn follows(effect: &Finding, cause: &Finding) -> bool {
         Reach::Same(kinds) => same_peer(cause, effect) && kinds.contains(&effect.kind),
         Reach::Said => from_peer_of(cause, effect) && ACCUSED.contains(&effect.kind),
         Reach::Ends => same_ends(cause, effect) && ACCUSED.contains(&effect.kind),
+        Reach::Ha(kinds) => same_ha(cause, effect) && kinds.contains(&effect.kind),
     }
 }
 
@@ -39,6 +40,8 @@ enum Reach {
     Said,
     /// What is said of the link between the same two.
     Ends,
+    /// Findings of these kinds about the same HA group.
+    Ha(&'static [K]),
 }
 
 fn reach(kind: K) -> Option<Reach> {
@@ -52,6 +55,10 @@ fn reach(kind: K) -> Option<Reach> {
         K::Maintenance => Some(Reach::Named(|_| true)),
         K::LevelMismatch => Some(Reach::Same(&[K::VersionMismatch])),
         K::SettingsNotKept => Some(Reach::Same(&[K::CommitNotPropagated])),
+        K::HaTwoPrimaries => Some(Reach::Ha(&[K::HaAddressTwo, K::HaRoleDrift])),
+        K::HaNoPrimary => Some(Reach::Ha(&[K::HaAddressNone, K::HaNoTakeover, K::HaRoleDrift])),
+        K::HaTakeover => Some(Reach::Ha(&[K::HaRoleDrift])),
+        K::HaNoTakeover => Some(Reach::Ha(&[K::HaWitnessSilent])),
         K::LinkDown
         | K::LinkOneSided
         | K::GroupsCut
@@ -72,7 +79,23 @@ fn reach(kind: K) -> Option<Reach> {
         | K::StructureMended
         | K::GroupNamedLikeCluster
         | K::TooManyMachines
-        | K::HistorySize => None,
+        | K::HistorySize
+        | K::HaAddressTwo
+        | K::HaAddressNone
+        | K::HaServiceFailed
+        | K::HaTwoConfigured
+        | K::HaRoleDrift
+        | K::HaLinkSilent
+        | K::HaBeatLate
+        | K::HaServiceFailing
+        | K::HaSyncOld
+        | K::HaWitnessSilent
+        | K::HaStranger
+        | K::HaDistrust
+        | K::HaTrouble
+        | K::HaMixed
+        | K::HaHoldOff
+        | K::HaMaySplit => None,
     }
 }
 
@@ -91,7 +114,11 @@ fn is_state(kind: K) -> bool {
         | K::AnswerUnparsed
         | K::ObserverSick
         | K::CommitNotPropagated
-        | K::VersionMismatch => true,
+        | K::VersionMismatch
+        | K::HaServiceFailed
+        | K::HaServiceFailing
+        | K::HaDistrust
+        | K::HaTrouble => true,
         K::PeerUnreachable
         | K::PeerIsolated
         | K::GroupsCut
@@ -109,7 +136,23 @@ fn is_state(kind: K) -> bool {
         | K::StructureMended
         | K::GroupNamedLikeCluster
         | K::TooManyMachines
-        | K::HistorySize => false,
+        | K::HistorySize
+        | K::HaTwoPrimaries
+        | K::HaNoPrimary
+        | K::HaAddressTwo
+        | K::HaAddressNone
+        | K::HaTwoConfigured
+        | K::HaRoleDrift
+        | K::HaLinkSilent
+        | K::HaBeatLate
+        | K::HaSyncOld
+        | K::HaTakeover
+        | K::HaNoTakeover
+        | K::HaWitnessSilent
+        | K::HaStranger
+        | K::HaMixed
+        | K::HaHoldOff
+        | K::HaMaySplit => false,
     }
 }
 
@@ -121,6 +164,10 @@ fn is_about_peer_of(cause: &Finding, effect: &Finding) -> bool {
 
 fn same_peer(cause: &Finding, effect: &Finding) -> bool {
     matches!(cause.subject, Subject::Peer(_)) && cause.subject == effect.subject
+}
+
+fn same_ha(cause: &Finding, effect: &Finding) -> bool {
+    matches!(cause.subject, Subject::Ha(_)) && cause.subject == effect.subject
 }
 
 /// `effect` is what the peer that `cause` is about says of others.
@@ -136,7 +183,12 @@ fn from_peer_of(cause: &Finding, effect: &Finding) -> bool {
 fn same_ends(cause: &Finding, effect: &Finding) -> bool {
     let ends = |f: &Finding| match &f.subject {
         Subject::Pair { a, b } | Subject::Link { from: a, to: b } => Some(Subject::pair(a, b)),
-        Subject::Watcher | Subject::Cluster | Subject::Peer(_) | Subject::Group(_) | Subject::Groups { .. } => None,
+        Subject::Watcher
+        | Subject::Cluster
+        | Subject::Peer(_)
+        | Subject::Group(_)
+        | Subject::Groups { .. }
+        | Subject::Ha(_) => None,
     };
     ends(cause).is_some() && ends(cause) == ends(effect)
 }

@@ -196,7 +196,12 @@ impl App {
                 }
                 EventKind::Changed => ("changed", None),
                 EventKind::Cleared => ("cleared", raised.take().map(|since| event.at.since(since))),
-                EventKind::Link | EventKind::Reach | EventKind::Membership | EventKind::Peer | EventKind::Command => {
+                EventKind::Link
+                | EventKind::Reach
+                | EventKind::Membership
+                | EventKind::Peer
+                | EventKind::Role
+                | EventKind::Command => {
                     continue;
                 }
             };

@@ -20,6 +20,8 @@ pub enum Change {
     Raised(std::cmp::Reverse<Severity>),
     /// Links changed their state and are not up.
     LinksDown,
+    /// A unit of an HA group changed its role.
+    Role,
     /// A peer was lost, or reached again.
     Reach,
     /// A finding came and went.
@@ -107,7 +109,12 @@ impl App {
             let raised = match event.kind {
                 EventKind::Raised => 1,
                 EventKind::Changed | EventKind::Cleared => 0,
-                EventKind::Link | EventKind::Reach | EventKind::Membership | EventKind::Peer | EventKind::Command => {
+                EventKind::Link
+                | EventKind::Reach
+                | EventKind::Membership
+                | EventKind::Peer
+                | EventKind::Role
+                | EventKind::Command => {
                     continue;
                 }
             };
@@ -192,7 +199,8 @@ fn link_name(cluster: &Cluster, subject: &Subject) -> Option<String> {
         | Subject::Peer(_)
         | Subject::Pair { .. }
         | Subject::Group(_)
-        | Subject::Groups { .. } => None,
+        | Subject::Groups { .. }
+        | Subject::Ha(_) => None,
     }
 }
 
@@ -202,6 +210,7 @@ fn others(events: &[&Event]) -> Vec<Recent> {
     let mut places: BTreeMap<(Change, &Subject, &str), usize> = BTreeMap::new();
     for event in events {
         let change = match event.kind {
+            EventKind::Role => Change::Role,
             EventKind::Reach => Change::Reach,
             EventKind::Membership => Change::Membership,
             EventKind::Command => Change::Command,

@@ -707,6 +707,7 @@ fn subject_fits(cluster: &Cluster, subject: &Subject, facts: &Facts<'_>, filter:
     match subject {
         Subject::Group(g) => groups.push(g.as_str()),
         Subject::Groups { a, b } => groups.extend([a.as_str(), b.as_str()]),
+        Subject::Ha(g) => groups.push(g.as_str()),
         Subject::Watcher | Subject::Cluster | Subject::Peer(_) | Subject::Link { .. } | Subject::Pair { .. } => {}
     }
     filter.fits(&Facts { hosts: &hosts, groups: &groups, ..*facts })

@@ -5,11 +5,12 @@ use std::io::IsTerminal;
 use anyhow::Context as _;
 use tokio::time::{Instant, sleep_until};
 
-use super::args::{Acting, MaintenanceCommand, OnPeers};
+use super::args::{Acting, MaintenanceCommand, OnHaGroup, OnPeers, RestartHa, Switchover};
 use super::audit::{Audit, AuditError, Face};
 use super::checks::ONE_SHOT;
 use super::confirm::{Question, somebody_there};
 use super::connect::{self, Connected};
+use super::ha_wish::HaWish;
 use super::once::{self, Look};
 use super::output::{emit, error_style, style};
 use super::signals::Stop;
@@ -17,6 +18,7 @@ use super::subjects::{Sets, resolve};
 use super::{Context, Done, FAILED, REFUSED, UNKNOWN};
 use crate::config::span;
 use crate::domain::command::{Command, Outcome, OutcomeState, PeerAct};
+use crate::domain::ha::HaAct;
 use crate::domain::ids::PeerId;
 use crate::domain::plan::Plan;
 use crate::domain::snapshot::{Cluster, Peer, Snapshot};
@@ -30,10 +32,25 @@ use crate::report::action::{self, Result as Came};
 /// What is wanted.
 #[derive(Clone, Debug)]
 pub struct Request {
-    kind: PeerAct,
-    words: Vec<String>,
-    lasting: std::time::Duration,
+    wish: Wish,
     acting: Acting,
+}
+
+/// On whom, and what.
+#[derive(Clone, Debug)]
+enum Wish {
+    /// On peers.
+    Peers { kind: PeerAct, words: Vec<String>, lasting: std::time::Duration },
+    /// On an HA group, or a unit of one.
+    Ha(HaWish),
+}
+
+/// On whom it falls.
+pub(super) struct Found<'a> {
+    pub cluster: &'a Cluster,
+    pub ids: Vec<PeerId>,
+    /// What stands against it beyond what the plans say.
+    pub obstacles: Vec<Line>,
 }
 
 impl Request {
@@ -54,47 +71,80 @@ impl Request {
     pub fn maintenance(command: MaintenanceCommand) -> Self {
         match command {
             MaintenanceCommand::On { subjects, lasting, acting } => {
-                Self { lasting, ..Self::new(PeerAct::MaintenanceOn, subjects, acting) }
+                let wish = Wish::Peers { kind: PeerAct::MaintenanceOn, words: subjects, lasting };
+                Self { wish, acting }
             }
             MaintenanceCommand::Off { subjects, acting } => Self::new(PeerAct::MaintenanceOff, subjects, acting),
         }
     }
 
+    /// `switchover`.
+    #[must_use]
+    pub fn switchover(args: Switchover) -> Self {
+        Self { wish: Wish::Ha(HaWish::Group(HaAct::Switchover, args.group, args.to)), acting: args.acting }
+    }
+
+    /// `failover`, `restore`, `sync` and `accept`.
+    #[must_use]
+    pub fn on_group(act: HaAct, args: OnHaGroup) -> Self {
+        Self { wish: Wish::Ha(HaWish::Group(act, args.group, None)), acting: args.acting }
+    }
+
+    /// `restart-ha`.
+    #[must_use]
+    pub fn restart_ha(args: RestartHa) -> Self {
+        Self { wish: Wish::Ha(HaWish::Restart(args.peer)), acting: args.acting }
+    }
+
     fn new(kind: PeerAct, words: Vec<String>, acting: Acting) -> Self {
-        Self { kind, words, lasting: std::time::Duration::ZERO, acting }
+        Self { wish: Wish::Peers { kind, words, lasting: std::time::Duration::ZERO }, acting }
     }
 
     fn command(&self, peer: PeerId) -> Command {
         let reason = Line::new(&self.acting.reason);
-        self.kind.command(peer, self.lasting, reason)
-    }
-
-    /// Whether a group or the whole cluster can be named.
-    fn sets(&self) -> Sets {
-        match self.kind {
-            PeerAct::Disconnect | PeerAct::Reconnect => Sets::Refused,
-            PeerAct::MaintenanceOn | PeerAct::MaintenanceOff => Sets::Allowed,
+        match &self.wish {
+            Wish::Peers { kind, lasting, .. } => kind.command(peer, *lasting, reason),
+            Wish::Ha(wish) => Command::Ha { act: wish.act(), on: peer, reason },
         }
     }
 
     /// Whom it is about.
-    fn find<'a>(&self, snapshot: &'a Snapshot) -> Result<(&'a Cluster, Vec<PeerId>), String> {
-        resolve(snapshot, &self.words, self.sets(), |p| self.concerns(p, snapshot.at))
+    fn find<'a>(&self, snapshot: &'a Snapshot) -> Result<Found<'a>, String> {
+        match &self.wish {
+            Wish::Peers { kind, words, .. } => {
+                let concerned = |p: &Peer| concerns(*kind, p, snapshot.at);
+                let (cluster, ids) = resolve(snapshot, words, sets(*kind), concerned)?;
+                Ok(Found { cluster, ids, obstacles: Vec::new() })
+            }
+            Wish::Ha(wish) => wish.find(snapshot),
+        }
     }
 
     /// Whether all of them have told lately what they are, by themselves or by way of a fellow.
     fn is_told(&self, snapshot: &Snapshot) -> bool {
-        self.find(snapshot).map_or(true, |(cluster, ids)| {
-            ids.iter().filter_map(|id| cluster.peer(id)).all(|p| p.is_row_fresh(&cluster.limits, snapshot.at))
-        })
-    }
-
-    /// Which machines of a named group it is about.
-    fn concerns(&self, peer: &Peer, now: Time) -> bool {
-        match self.kind {
-            PeerAct::MaintenanceOff => peer.maintenance(now).is_some(),
-            PeerAct::Disconnect | PeerAct::Reconnect | PeerAct::MaintenanceOn => true,
+        match self.find(snapshot) {
+            Ok(Found { cluster, ids, .. }) => {
+                ids.iter().filter_map(|id| cluster.peer(id)).all(|p| p.is_row_fresh(&cluster.limits, snapshot.at))
+            }
+            // A group is known once one of its units has told of it.
+            Err(_) => matches!(self.wish, Wish::Peers { .. }),
         }
+    }
+}
+
+/// Whether a group or the whole cluster can be named.
+fn sets(kind: PeerAct) -> Sets {
+    match kind {
+        PeerAct::Disconnect | PeerAct::Reconnect => Sets::Refused,
+        PeerAct::MaintenanceOn | PeerAct::MaintenanceOff => Sets::Allowed,
+    }
+}
+
+/// Which machines of a named group it is about.
+fn concerns(kind: PeerAct, peer: &Peer, now: Time) -> bool {
+    match kind {
+        PeerAct::MaintenanceOff => peer.maintenance(now).is_some(),
+        PeerAct::Disconnect | PeerAct::Reconnect | PeerAct::MaintenanceOn => true,
     }
 }
 
@@ -120,9 +170,13 @@ pub fn run(context: &Context, request: &Request) -> anyhow::Result<Done> {
             }
         };
         let now = look.snapshot.at;
-        let (cluster, ids) = request.find(&look.snapshot).map_err(|why| anyhow::Error::msg(with_hint(why, &look)))?;
-        let commands = ids.into_iter().map(|id| request.command(id)).collect();
-        let plans: Vec<Plan> = plans(cluster, commands, now).into_iter().map(|p| hindered(cluster, p)).collect();
+        let found = request.find(&look.snapshot).map_err(|why| anyhow::Error::msg(with_hint(why, &look)))?;
+        let cluster = found.cluster;
+        let commands = found.ids.into_iter().map(|id| request.command(id)).collect();
+        let mut plans: Vec<Plan> = plans(cluster, commands, now).into_iter().map(|p| hindered(cluster, p)).collect();
+        if let Some(first) = plans.first_mut() {
+            first.obstacles.extend(found.obstacles);
+        }
         let acting = &request.acting;
         if acting.dry_run {
             let refused = plans.iter().any(|p| !p.obstacles.is_empty());

@@ -96,6 +96,8 @@ pub enum Command {
     Settings(settings::Settings),
     /// Check: do all peers hold one version of every setting? (exit code 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN)
     Check(Check),
+    /// Check: HA groups, roles, heartbeats, addresses (exit code 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN)
+    Ha(HaArgs),
     /// Who has the newest commit already, peer by peer
     Commitdetail,
     /// Step by step: where does a connection fail?
@@ -174,6 +176,24 @@ pub enum Command {
     /// Action: settle conflicts with the word of one peer, or leave them on purpose
     #[command(after_help = ACTION_CODES)]
     Resolve(settings::Resolve),
+    /// Action: the primary of an HA group hands its role and address to the other unit, without loss
+    #[command(after_help = ACTION_CODES)]
+    Switchover(Switchover),
+    /// Action: the secondary of an HA group becomes primary by force; mail may be lost
+    #[command(after_help = ACTION_CODES)]
+    Failover(OnHaGroup),
+    /// Action: the units of an HA group take their configured roles again; of a swapped pair one is asked, the other follows
+    #[command(after_help = ACTION_CODES)]
+    Restore(OnHaGroup),
+    /// Action: bring the primary's configuration to the other units of an HA group now
+    #[command(after_help = ACTION_CODES)]
+    Sync(OnHaGroup),
+    /// Action: a takeover was looked at: its quiet period ends
+    #[command(after_help = ACTION_CODES)]
+    Accept(OnHaGroup),
+    /// Action: start HA again on a unit that a monitor stopped
+    #[command(after_help = ACTION_CODES)]
+    RestartHa(RestartHa),
     /// Check and explain the fleet file
     Config(ConfigArgs),
     /// Man page and completions of this very program
@@ -288,6 +308,59 @@ pub struct Check {
     /// One line with performance data, for monitoring systems
     #[arg(long, conflicts_with = "json")]
     pub plugin: bool,
+}
+
+/// Arguments of `ha`.
+#[derive(Debug, Args)]
+pub struct HaArgs {
+    /// Only this HA group
+    #[arg(value_name = "GROUP")]
+    pub group: Option<String>,
+    /// One line with performance data, for monitoring systems
+    #[arg(long, conflicts_with_all = ["json", "what_if"])]
+    pub plugin: bool,
+    /// Out of what is recorded: how many takeovers there would have been with other loss thresholds
+    #[arg(long)]
+    pub what_if: bool,
+    /// From when on, as with `replay --at` [default: all that is kept]
+    #[arg(long, value_name = "WHEN", requires = "what_if")]
+    pub since: Option<String>,
+}
+
+/// Arguments of `switchover`.
+#[derive(Debug, Args)]
+pub struct Switchover {
+    /// The HA group
+    #[arg(value_name = "GROUP")]
+    pub group: String,
+    /// Only if this unit is the one that becomes primary
+    #[arg(long, value_name = "PEER")]
+    pub to: Option<String>,
+    /// How.
+    #[command(flatten)]
+    pub acting: Acting,
+}
+
+/// Arguments of actions on an HA group.
+#[derive(Debug, Args)]
+pub struct OnHaGroup {
+    /// The HA group
+    #[arg(value_name = "GROUP")]
+    pub group: String,
+    /// How.
+    #[command(flatten)]
+    pub acting: Acting,
+}
+
+/// Arguments of `restart-ha`.
+#[derive(Debug, Args)]
+pub struct RestartHa {
+    /// Full host name, first label if it is unique, or serial number
+    #[arg(value_name = "PEER")]
+    pub peer: String,
+    /// How.
+    #[command(flatten)]
+    pub acting: Acting,
 }
 
 /// Arguments of `diagnose`.

@@ -6,6 +6,7 @@ use rustix::termios::{QueueSelector, tcflush};
 use tokio::sync::oneshot;
 
 use crate::domain::command::Command;
+use crate::domain::ha::HaAct;
 use crate::domain::plan::{DangerClass, Plan};
 use crate::domain::settings::{Edit, Tree};
 use crate::domain::snapshot::Cluster;
@@ -31,6 +32,19 @@ impl Question {
         let label = cluster.label(target).to_owned();
         if let (Command::Commit { edits, .. }, Some(settings)) = (&first.command, &cluster.settings) {
             return Some(Self::commit(&settings.tree, edits, class));
+        }
+        let group = match &first.command {
+            Command::Ha { act: HaAct::Restart, .. } => None,
+            Command::Ha { on, .. } => cluster.peer(on).and_then(|p| p.ha.as_ref()).map(|(s, _)| s.group.to_string()),
+            Command::Disconnect { .. }
+            | Command::Reconnect { .. }
+            | Command::MaintenanceOn { .. }
+            | Command::MaintenanceOff { .. }
+            | Command::Commit { .. } => None,
+        };
+        if let Some(group) = group.filter(|_| class > DangerClass::Reversible) {
+            let text = format!("Type {group} to {word} {group}: ");
+            return Some(Self { text, answers: vec![group] });
         }
         Some(match (class, n) {
             (DangerClass::Reversible, 1) => {

@@ -16,6 +16,8 @@ pub mod events;
 pub mod features;
 pub mod follow;
 pub mod generate;
+pub mod ha;
+mod ha_wish;
 pub mod history;
 pub mod lab;
 mod looks;
@@ -51,6 +53,7 @@ use clap::{CommandFactory, Parser};
 use self::args::{Cli, Command, ConfigCommand, Global, LabCommand, SilenceCommand};
 use self::settings::commit::Request;
 use crate::config::{Choice, Fleet, Paths};
+use crate::domain::ha::HaAct;
 
 /// An exit code.
 pub type Done = u8;
@@ -156,6 +159,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<Done> {
         Some(Command::List) => checks::list(&context),
         Some(Command::Settings(args)) => settings::query::settings(&context, &args),
         Some(Command::Check(args)) => settings::query::check(&context, args.plugin),
+        Some(Command::Ha(args)) => ha::run(&context, &args),
         Some(Command::Commitdetail) => settings::query::commitdetail(&context),
         Some(Command::Diagnose(args)) => diagnose::run(&context, &args),
         Some(Command::Events(args)) => events::run(&context, args.follow),
@@ -170,6 +174,12 @@ fn dispatch(cli: Cli) -> anyhow::Result<Done> {
         Some(Command::Disconnect(args)) => act::run(&context, &act::Request::disconnect(args)),
         Some(Command::Reconnect(args)) => act::run(&context, &act::Request::reconnect(args)),
         Some(Command::Maintenance(args)) => act::run(&context, &act::Request::maintenance(args.command)),
+        Some(Command::Switchover(args)) => act::run(&context, &act::Request::switchover(args)),
+        Some(Command::Failover(args)) => act::run(&context, &act::Request::on_group(HaAct::Failover, args)),
+        Some(Command::Restore(args)) => act::run(&context, &act::Request::on_group(HaAct::Restore, args)),
+        Some(Command::Sync(args)) => act::run(&context, &act::Request::on_group(HaAct::Sync, args)),
+        Some(Command::Accept(args)) => act::run(&context, &act::Request::on_group(HaAct::Accept, args)),
+        Some(Command::RestartHa(args)) => act::run(&context, &act::Request::restart_ha(args)),
         Some(Command::Set(args)) => settings::commit::run(&context, &Request::set(args)?),
         Some(Command::Unset(args)) => settings::commit::run(&context, &Request::unset(args)),
         Some(Command::Copy(args)) => settings::commit::run(&context, &Request::copy(args)),
@@ -198,6 +208,12 @@ fn is_action(command: &Command) -> bool {
         | Command::Disconnect(_)
         | Command::Reconnect(_)
         | Command::Maintenance(_)
+        | Command::Switchover(_)
+        | Command::Failover(_)
+        | Command::Restore(_)
+        | Command::Sync(_)
+        | Command::Accept(_)
+        | Command::RestartHa(_)
         | Command::Set(_)
         | Command::Unset(_)
         | Command::Copy(_)
@@ -225,6 +241,7 @@ fn is_action(command: &Command) -> bool {
         | Command::List
         | Command::Settings(_)
         | Command::Check(_)
+        | Command::Ha(_)
         | Command::Commitdetail
         | Command::Diagnose(_)
         | Command::Events(_)
@@ -245,6 +262,12 @@ const ACTIONS: &[&str] = &[
     "disconnect",
     "reconnect",
     "maintenance",
+    "switchover",
+    "failover",
+    "restore",
+    "sync",
+    "accept",
+    "restart-ha",
     "set",
     "unset",
     "copy",

@@ -40,6 +40,8 @@ pub enum EventKind {
     Membership,
     /// A line of a peer's own log.
     Peer,
+    /// A unit of an HA group changed its role.
+    Role,
     /// A command or its outcome.
     Command,
 }

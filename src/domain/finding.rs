@@ -4,7 +4,7 @@ use std::fmt;
 
 use strum::{EnumIter, EnumString, IntoStaticStr};
 
-use crate::domain::ids::{ClusterName, GroupName, PeerId};
+use crate::domain::ids::{ClusterName, GroupName, HaName, PeerId};
 use crate::domain::text::Line;
 use crate::domain::time::Time;
 
@@ -60,6 +60,8 @@ pub enum Subject {
         /// The second.
         b: GroupName,
     },
+    /// One HA group.
+    Ha(HaName),
 }
 
 impl Subject {
@@ -80,7 +82,7 @@ impl Subject {
     /// The peers that are named.
     pub fn peers(&self) -> impl Iterator<Item = &PeerId> {
         let (a, b) = match self {
-            Self::Watcher | Self::Cluster | Self::Group(_) | Self::Groups { .. } => (None, None),
+            Self::Watcher | Self::Cluster | Self::Group(_) | Self::Groups { .. } | Self::Ha(_) => (None, None),
             Self::Peer(p) => (Some(p), None),
             Self::Link { from, to } => (Some(from), Some(to)),
             Self::Pair { a, b } => (Some(a), Some(b)),
@@ -99,11 +101,12 @@ impl fmt::Display for Subject {
             Self::Pair { a, b } => write!(f, "pair:{a}+{b}"),
             Self::Group(g) => write!(f, "group:{g}"),
             Self::Groups { a, b } => write!(f, "groups:{a}+{b}"),
+            Self::Ha(g) => write!(f, "ha:{g}"),
         }
     }
 }
 
-/// Kinds of findings (`20-console.md`, "Findings to detect"; those of HA come with it).
+/// Kinds of findings (`20-console.md`, "Findings to detect").
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, EnumIter, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "kebab-case")]
 pub enum FindingKind {
@@ -169,6 +172,46 @@ pub enum FindingKind {
     TooManyMachines,
     /// The history of the settings has become large.
     HistorySize,
+    /// Two units of an HA group are primary at the same time (B2).
+    HaTwoPrimaries,
+    /// No unit of an active-passive group is primary.
+    HaNoPrimary,
+    /// Two units hold one virtual address.
+    HaAddressTwo,
+    /// Nobody holds a virtual address, although there is a primary.
+    HaAddressNone,
+    /// A monitored service, port or disk has failed as often as counts (F10, F11).
+    HaServiceFailed,
+    /// Two units are configured primary, or none, or an active-passive group has more than two units (F1).
+    HaTwoConfigured,
+    /// A unit does not have the role that it is configured for.
+    HaRoleDrift,
+    /// A heartbeat link is silent, and the other unit lives (F2).
+    HaLinkSilent,
+    /// No heartbeat has come for half of the loss threshold.
+    HaBeatLate,
+    /// Checks of a service, port or disk fail, not yet as often as counts.
+    HaServiceFailing,
+    /// Configuration or mail data is not synchronised for too long (F3, F5).
+    HaSyncOld,
+    /// A takeover happened; until somebody accepts it, or its quiet period is over.
+    HaTakeover,
+    /// The secondary would not take over if the primary died now.
+    HaNoTakeover,
+    /// The witness of a group does not answer (B1).
+    HaWitnessSilent,
+    /// Heartbeats came that are not authentic, or repeated ones (F17).
+    HaStranger,
+    /// A unit distrusts itself: it neither accuses nor takes over.
+    HaDistrust,
+    /// A unit has trouble with its HA: a hook, its addresses, its disk.
+    HaTrouble,
+    /// The units of a group are not set alike (F16).
+    HaMixed,
+    /// A unit waits for the other, which has announced a restart.
+    HaHoldOff,
+    /// A cut between the units gives two holders of the address: no witness prevents it.
+    HaMaySplit,
 }
 
 impl FindingKind {
@@ -176,6 +219,12 @@ impl FindingKind {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         self.into()
+    }
+
+    /// Whether it is about an HA group or one of its units as such.
+    #[must_use]
+    pub fn is_ha(self) -> bool {
+        self.as_str().starts_with("ha-")
     }
 
     /// Its severity; the README's table is made from it.
@@ -189,7 +238,13 @@ impl FindingKind {
             | Self::GroupsCut
             | Self::HostKeyChanged
             | Self::WatcherBlind
-            | Self::SettingsNotKept => Severity::Critical,
+            | Self::SettingsNotKept
+            | Self::HaTwoPrimaries
+            | Self::HaNoPrimary
+            | Self::HaAddressTwo
+            | Self::HaAddressNone
+            | Self::HaServiceFailed
+            | Self::HaTwoConfigured => Severity::Critical,
             Self::PeerUnobserved
             | Self::ObserverSick
             | Self::LinkFlapping
@@ -205,14 +260,28 @@ impl FindingKind {
             | Self::ObservationsDropped
             | Self::Inconsistency
             | Self::DanglingReference
-            | Self::CommitNotPropagated => Severity::Warning,
+            | Self::CommitNotPropagated
+            | Self::HaRoleDrift
+            | Self::HaLinkSilent
+            | Self::HaBeatLate
+            | Self::HaServiceFailing
+            | Self::HaSyncOld
+            | Self::HaTakeover
+            | Self::HaNoTakeover
+            | Self::HaWitnessSilent
+            | Self::HaStranger
+            | Self::HaDistrust
+            | Self::HaTrouble
+            | Self::HaMixed => Severity::Warning,
             Self::VersionMismatch
             | Self::Maintenance
             | Self::BlankTable
             | Self::StructureMended
             | Self::GroupNamedLikeCluster
             | Self::TooManyMachines
-            | Self::HistorySize => Severity::Notice,
+            | Self::HistorySize
+            | Self::HaHoldOff
+            | Self::HaMaySplit => Severity::Notice,
         }
     }
 
@@ -251,6 +320,28 @@ impl FindingKind {
             Self::GroupNamedLikeCluster => "a group has the name of its cluster",
             Self::TooManyMachines => "more machines in one cluster than the limit",
             Self::HistorySize => "the history of the settings is larger than the limit",
+            Self::HaTwoPrimaries => "two units of an HA group are primary at the same time",
+            Self::HaNoPrimary => "no unit of an active-passive group is primary: nobody serves",
+            Self::HaAddressTwo => "two units hold one virtual address",
+            Self::HaAddressNone => "nobody holds a virtual address, although there is a primary",
+            Self::HaServiceFailed => "a monitored service, port or disk has failed as often as counts",
+            Self::HaTwoConfigured => {
+                "an HA group has two configured primaries, or none, or more units than its kind has"
+            }
+            Self::HaRoleDrift => "a unit does not have the role that it is configured for",
+            Self::HaLinkSilent => "a heartbeat link is silent, and the other unit lives",
+            Self::HaBeatLate => "no heartbeat has come for half of the loss threshold",
+            Self::HaServiceFailing => "checks of a service, port or disk fail, not yet as often as counts",
+            Self::HaSyncOld => "configuration or mail data is not synchronised for too long",
+            Self::HaTakeover => "a takeover happened, and nobody has accepted it yet",
+            Self::HaNoTakeover => "the secondary would not take over if the primary died now",
+            Self::HaWitnessSilent => "the witness of an HA group does not answer",
+            Self::HaStranger => "heartbeats came that are not authentic, or repeated ones",
+            Self::HaDistrust => "a unit distrusts itself: it neither accuses nor takes over",
+            Self::HaTrouble => "a unit has trouble with its HA: a hook, its addresses, its disk",
+            Self::HaMixed => "the units of an HA group are not set alike, or are of different levels",
+            Self::HaHoldOff => "a unit waits for the other, which has announced a restart",
+            Self::HaMaySplit => "a cut between the units would give two primaries: no witness prevents it",
         }
     }
 }

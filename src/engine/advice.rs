@@ -53,6 +53,56 @@ pub(super) fn of(kind: FindingKind, cause: Option<Cause>) -> Line {
         }
         FindingKind::TooManyMachines => "make several clusters: more machines slow each other down",
         FindingKind::HistorySize => "nothing is wrong: look whether something commits in a loop",
+        FindingKind::HaTwoPrimaries => {
+            "let one hold the address only: the higher epoch is right; look at the heartbeat links between the two"
+        }
+        FindingKind::HaNoPrimary => {
+            "look at why neither serves; peerdeck failover GROUP makes the secondary primary, peerdeck restart-ha PEER starts HA again"
+        }
+        FindingKind::HaAddressTwo => {
+            "take the address from the unit with the lower epoch at once: mail goes to either of them"
+        }
+        FindingKind::HaAddressNone => {
+            "look at the troubles and the permit of the primary: it may not hold the address, or can't set it"
+        }
+        FindingKind::HaServiceFailed => {
+            "mend the service on the unit itself, then: peerdeck restore GROUP, or restart-ha PEER"
+        }
+        FindingKind::HaTwoConfigured => {
+            "set `mode` in peer.toml so that exactly one unit is configured primary, and restart it"
+        }
+        FindingKind::HaRoleDrift => {
+            "if all is well again: peerdeck restore GROUP; until then nothing is wrong with serving in this role"
+        }
+        FindingKind::HaLinkSilent => {
+            "look at cable, switch and firewall (UDP) of that link; the other link carries the heartbeats meanwhile"
+        }
+        FindingKind::HaBeatLate => {
+            "look at the heartbeat links and the load of both units: a takeover comes at the threshold"
+        }
+        FindingKind::HaServiceFailing => {
+            "look at the service before it counts as failed: peerdeck ha GROUP shows how many failures are left"
+        }
+        FindingKind::HaSyncOld => "look at the link between the units and at levels; then: peerdeck sync GROUP",
+        FindingKind::HaTakeover => {
+            "look at why, then: peerdeck accept GROUP; peerdeck restore GROUP brings the configured roles back"
+        }
+        FindingKind::HaNoTakeover => "mend what is named: until then the group has no failover",
+        FindingKind::HaWitnessSilent => {
+            "look at the witness and the way to it: without it the next death may leave the group without an address"
+        }
+        FindingKind::HaStranger => {
+            "look at who sends there: a group with the same port, another password, or somebody who tries"
+        }
+        FindingKind::HaDistrust => {
+            "look at its load, its carrier and its gateway: it does not take part in takeovers until it is well"
+        }
+        FindingKind::HaTrouble => {
+            "mend what is named; a unit that can't set addresses or run its hook can't serve after a takeover"
+        }
+        FindingKind::HaMixed => "set both units alike in peer.toml; finish the upgrade where levels differ",
+        FindingKind::HaHoldOff => "wait for the restart to end; at the time that is told the usual rule applies",
+        FindingKind::HaMaySplit => "name a third peer as witness in peer.toml: witness = \"require\"",
         FindingKind::ObservationsDropped => "this machine or the peer is too busy: facts are late, none is wrong",
     };
     Line::new(text)

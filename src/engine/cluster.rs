@@ -8,6 +8,7 @@ use super::ClusterConfig;
 use super::commands::Pending;
 use super::findings::Tracker;
 use super::flaps::Flaps;
+use super::ha_word::HaSeen;
 use super::out::Out;
 use super::settings::Telling;
 use super::settings_rules::{Behind, Judged};
@@ -93,6 +94,8 @@ pub(super) struct Extra {
     pub logged: Option<(BootId, u64)>,
     /// What it lacks of the settings that others have.
     pub behind: Behind,
+    /// What was told and counted of its HA.
+    pub ha: HaSeen,
 }
 
 impl Extra {

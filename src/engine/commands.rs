@@ -235,9 +235,8 @@ fn seen(pending: &Pending, peer: &Peer, name: &str, now: Time) -> Option<String>
         Command::MaintenanceOff { .. } => {
             peer.maintenance(now).is_none().then(|| format!("{name} says that it is no longer in maintenance"))
         }
-        Command::Ha { act, .. } => {
-            ha_plans::seen(peer, *act, pending.sent).map(|what| format!("{name} says that {what}"))
-        }
+        Command::Ha { act, .. } => ha_plans::seen(peer, *act, pending.sent, pending.plan.basis.ha, now)
+            .map(|what| format!("{name} says that {what}")),
         // What it changed is told by no row: see [`ClusterState::holding_for_commands`].
         Command::Commit { .. } => None,
     }

@@ -177,7 +177,9 @@ impl Candidate {
                 let whole = matches!(self.subject, Subject::Group(_)) && self.kind == FindingKind::GroupsCut;
                 return whole && self.cells.iter().any(|(i, j)| i == at || j == at);
             }
-            Subject::Watcher | Subject::Cluster | Subject::Group(_) | Subject::Groups { .. } => return false,
+            Subject::Watcher | Subject::Cluster | Subject::Group(_) | Subject::Groups { .. } | Subject::Ha(_) => {
+                return false;
+            }
         };
         let (Some(i), Some(j)) = (cluster.index.get(a), cluster.index.get(b)) else { return false };
         self.cells.iter().any(|cell| *cell == (*i, *j) || *cell == (*j, *i))

@@ -3,7 +3,7 @@
 
 use super::cluster::ClusterState;
 use super::findings::Candidate;
-use crate::domain::finding::{FindingKind, Subject};
+use crate::domain::finding::{FindingKind, Severity, Subject};
 use crate::domain::ids::PeerId;
 use crate::domain::snapshot::Peer;
 use crate::domain::text::Line;
@@ -59,6 +59,13 @@ fn reason(state: &ClusterState, candidate: &Candidate, now: Time) -> Why {
                 None if is_link && subject.peers().any(detached) => Why::Detached,
                 None => Why::Not,
             }
+        }
+        Subject::Ha(group) => {
+            let units = || cluster.peers.iter().filter(|p| p.ha.as_ref().is_some_and(|(s, _)| s.group == *group));
+            // That nobody serves, or two do, matters to people outside whoever is worked on.
+            let outside = candidate.kind.severity() == Severity::Critical;
+            let held = if outside { units().all(|p| worked_on(&p.id)) } else { units().any(|p| worked_on(&p.id)) };
+            units().find(|p| held && worked_on(&p.id)).map_or(Why::Not, |p| Why::Maintenance(p.id.clone()))
         }
         // What touches no other peer, whatever it is called.
         Subject::Cluster | Subject::Group(_) | Subject::Groups { .. } => {

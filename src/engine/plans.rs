@@ -43,6 +43,12 @@ fn plan_apart(cluster: &Cluster, command: Command, apart: &BTreeSet<PeerId>, now
                 effects.extend(lines.effects);
                 obstacles.extend(lines.obstacles);
             }
+            if let Command::Ha { act, .. } = &command {
+                let lines = ha_plans::plan(cluster, peer, name, *act, now);
+                evidence.splice(0..0, lines.evidence);
+                effects.extend(lines.effects);
+                obstacles.extend(lines.obstacles);
+            }
         }
     }
     let lines = |texts: Vec<String>| texts.iter().map(|t| Line::new(t)).collect();
@@ -103,8 +109,8 @@ fn obstacle(peer: &Peer, name: &str, command: &Command, now: Time) -> Option<Str
         Command::MaintenanceOff { .. } => {
             peer.maintenance(now).is_none().then(|| format!("{name} is not in maintenance"))
         }
-        Command::Ha { act, .. } => ha_plans::obstacle(peer, name, *act, now),
-        Command::Commit { .. } => None,
+        // Of these the lines are made elsewhere: see `ha_plans` and `commit_plans`.
+        Command::Ha { .. } | Command::Commit { .. } => None,
     }
 }
 
@@ -132,8 +138,6 @@ fn effects_of(cluster: &Cluster, peer: &Peer, name: &str, command: &Command, now
             effects
         }
         Command::MaintenanceOff { .. } => vec![format!("alerts about {name} are raised again at once")],
-        Command::Ha { act, .. } => ha_plans::effects(cluster, peer, name, *act, now),
-        // Its effects are those of its edits: see `commit_plans`.
-        Command::Commit { .. } => Vec::new(),
+        Command::Ha { .. } | Command::Commit { .. } => Vec::new(),
     }
 }

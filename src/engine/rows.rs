@@ -7,7 +7,6 @@ use super::out::Out;
 use super::{roster, rules};
 use crate::domain::event::EventKind;
 use crate::domain::finding::Subject;
-use crate::domain::ha::HaStatus;
 use crate::domain::ids::{ClusterName, PeerId};
 use crate::domain::maintenance::Maintenance;
 use crate::domain::mesh::link::{Cause, Link, LinkState};
@@ -57,7 +56,7 @@ impl ClusterState {
                 Fact::Row(_) | Fact::RowDelta(_) => *out.dropped += 1,
                 Fact::Health(health) => self.on_health(at, health, out.now),
                 Fact::Holding(holding) => self.on_holding(at, holding, out),
-                Fact::Ha(ha) => self.on_ha(at, ha, out.now),
+                Fact::Ha(ha) => self.on_ha(at, ha, out),
                 Fact::Tree(part) => self.on_tree(key, &id, part, out),
                 Fact::Sessions(sessions) if *sessions == *self.cluster.peers[at].sessions => {}
                 Fact::Sessions(sessions) => self.peer_mut(at).sessions = sessions.into(),
@@ -122,17 +121,15 @@ impl ClusterState {
         if self.cluster.peers[at].identity.as_deref() == Some(&identity) {
             return;
         }
-        self.peer_mut(at).identity = Some(Arc::new(identity));
+        let restarted = self.cluster.peers[at].identity.as_ref().is_some_and(|i| i.boot != identity.boot);
+        let peer = self.peer_mut(at);
+        peer.identity = Some(Arc::new(identity));
+        if restarted {
+            peer.ha = None; // Whether it is a unit of an HA group is told anew, or no more.
+        }
         self.unsettled = true;
         self.rebuild(now); // It may stand under another name now.
         self.fold_limits();
-    }
-
-    /// How a unit stands in its HA group: the newest word counts.
-    fn on_ha(&mut self, at: usize, ha: Arc<HaStatus>, now: Time) {
-        let is_news = self.cluster.peers[at].ha.as_ref().is_none_or(|(old, _)| !ha.is_only_younger_than(old));
-        let peer = if is_news { self.peer_mut(at) } else { self.peer_quietly(at) };
-        peer.ha = Some((ha, now));
     }
 
     fn on_health(&mut self, at: usize, health: Health, now: Time) {

@@ -8,6 +8,7 @@ use super::cluster::ClusterState;
 use super::dns_rules;
 use super::findings::Candidate;
 use super::flaps::CALM;
+use super::ha_rules;
 use super::held_back;
 use super::settings_rules;
 use crate::domain::finding::{FindingKind, Subject};
@@ -70,6 +71,8 @@ pub(super) fn candidates(state: &ClusterState, now: Time) -> Vec<Candidate> {
     }
     all.extend(ignored(state, now));
     all.extend(settings_rules::candidates(state, now));
+    let unseen = ha_rules::candidates(state, &all, now);
+    all.extend(unseen);
     if let Some(at) = state.dropping.filter(|at| now.since(*at) < LINGER) {
         let text = "this console could not take in all that was reported";
         all.push(Candidate::new(FindingKind::ObservationsDropped, Subject::Watcher, at, text));
@@ -281,7 +284,27 @@ fn explained_peers(state: &ClusterState, found: &[Candidate], now: Time) -> BTre
             | FindingKind::StructureMended
             | FindingKind::GroupNamedLikeCluster
             | FindingKind::TooManyMachines
-            | FindingKind::HistorySize => {}
+            | FindingKind::HistorySize
+            | FindingKind::HaTwoPrimaries
+            | FindingKind::HaNoPrimary
+            | FindingKind::HaAddressTwo
+            | FindingKind::HaAddressNone
+            | FindingKind::HaServiceFailed
+            | FindingKind::HaTwoConfigured
+            | FindingKind::HaRoleDrift
+            | FindingKind::HaLinkSilent
+            | FindingKind::HaBeatLate
+            | FindingKind::HaServiceFailing
+            | FindingKind::HaSyncOld
+            | FindingKind::HaTakeover
+            | FindingKind::HaNoTakeover
+            | FindingKind::HaWitnessSilent
+            | FindingKind::HaStranger
+            | FindingKind::HaDistrust
+            | FindingKind::HaTrouble
+            | FindingKind::HaMixed
+            | FindingKind::HaHoldOff
+            | FindingKind::HaMaySplit => {}
         }
         let whole = matches!(c.kind, FindingKind::LoginRefused | FindingKind::HostKeyUnknown);
         if whole && c.subject == Subject::Cluster {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::alert::{Ack, Alert, Seen};
 use crate::domain::finding::{Finding, FindingId, FindingKind, Severity, Subject};
-use crate::domain::ids::{ClusterName, GroupName, HostName, PeerId};
+use crate::domain::ids::{ClusterName, GroupName, HaName, HostName, PeerId};
 use crate::domain::text::Line;
 use crate::domain::time::Time;
 
@@ -22,6 +22,7 @@ pub enum WireSubject {
     Pair { a: String, b: String },
     Group { group: String },
     Groups { a: String, b: String },
+    Ha { group: String },
 }
 
 impl WireSubject {
@@ -36,6 +37,7 @@ impl WireSubject {
             Subject::Pair { a, b } => Self::Pair { a: a.to_string(), b: b.to_string() },
             Subject::Group(g) => Self::Group { group: g.to_string() },
             Subject::Groups { a, b } => Self::Groups { a: a.to_string(), b: b.to_string() },
+            Subject::Ha(g) => Self::Ha { group: g.to_string() },
         }
     }
 
@@ -50,6 +52,7 @@ impl WireSubject {
             Self::Pair { a, b } => Subject::pair(&PeerId::new(&a), &PeerId::new(&b)),
             Self::Group { group } => Subject::Group(GroupName::new(&group)),
             Self::Groups { a, b } => Subject::groups(&GroupName::new(&a), &GroupName::new(&b)),
+            Self::Ha { group } => Subject::Ha(HaName::new(&group)),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The answer of a check, as monitoring plugins give it.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -56,7 +57,7 @@ impl From<Severity> for Check {
 /// have it. All values are 0 or more.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Value {
-    label: &'static str,
+    label: Cow<'static, str>,
     amount: String,
     warn: String,
     crit: String,
@@ -67,14 +68,21 @@ impl Value {
     /// A number of things, at most `max`, without limits of its own.
     #[must_use]
     pub fn count(label: &'static str, value: usize, max: Option<usize>) -> Self {
-        Self { label, amount: value.to_string(), warn: String::new(), crit: String::new(), max }
+        let (label, amount) = (label.into(), value.to_string());
+        Self { label, amount, warn: String::new(), crit: String::new(), max }
     }
 
     /// An age in seconds.
     #[must_use]
     pub fn age(label: &'static str, age: Duration) -> Self {
-        let amount = format!("{}.{:03}s", age.as_secs(), age.subsec_millis());
-        Self { label, amount, warn: String::new(), crit: String::new(), max: None }
+        Self { label: label.into(), amount: secs(age) + "s", warn: String::new(), crit: String::new(), max: None }
+    }
+
+    /// An age in seconds; more than `warn` is a warning, more than `crit` critical. `label`: letters, digits, underscores.
+    #[must_use]
+    pub fn age_within(label: String, age: Duration, warn: Duration, crit: Duration) -> Self {
+        let label = Cow::Owned(label);
+        Self { label, amount: secs(age) + "s", warn: secs(warn), crit: secs(crit), max: None }
     }
 
     /// More than this is a warning.
@@ -94,6 +102,11 @@ impl Value {
     pub fn crit_below(self, least: usize) -> Self {
         Self { crit: format!("{least}:"), ..self }
     }
+}
+
+/// Seconds with milliseconds.
+fn secs(span: Duration) -> String {
+    format!("{}.{:03}", span.as_secs(), span.subsec_millis())
 }
 
 /// The one line of a monitoring plugin: `PEERDECK OK - text | label=value;warn;crit;0;max ...`.

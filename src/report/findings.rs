@@ -45,6 +45,11 @@ pub enum SubjectDoc {
         /// The two.
         groups: [String; 2],
     },
+    /// One HA group.
+    Ha {
+        /// Which.
+        group: String,
+    },
 }
 
 impl SubjectDoc {
@@ -60,6 +65,7 @@ impl SubjectDoc {
             Subject::Pair { a, b } => Self::Pair { peers: [host(a), host(b)] },
             Subject::Group(g) => Self::Group { group: g.to_string() },
             Subject::Groups { a, b } => Self::Groups { groups: [a.to_string(), b.to_string()] },
+            Subject::Ha(g) => Self::Ha { group: g.to_string() },
         }
     }
 
@@ -75,6 +81,7 @@ impl SubjectDoc {
             Subject::Pair { a, b } => Self::Pair { peers: [name(0, a), name(1, b)] },
             Subject::Group(g) => Self::Group { group: g.to_string() },
             Subject::Groups { a, b } => Self::Groups { groups: [a.to_string(), b.to_string()] },
+            Subject::Ha(g) => Self::Ha { group: g.to_string() },
         }
     }
 }

@@ -53,6 +53,14 @@ fn picture(page: &mut Page, snapshot: &Snapshot, now: Time) {
         })
         .collect();
     page.gauge("oldest_observation_age_seconds", "Age of the oldest word that a peer of the cluster gave.", oldest);
+    let states = ["all", "without-primary", "two-primaries", "takeover-not-accepted"];
+    let rows = clusters().flat_map(|c| {
+        let rows = states.iter().zip(super::ha::counts(c, now));
+        rows.map(|(state, n)| {
+            (labels([("cluster", c.name.as_str()), ("state", state)]), number(u64::try_from(n).unwrap_or(u64::MAX)))
+        })
+    });
+    page.gauge("ha_groups", "HA groups by how they stand.", rows.collect::<Vec<_>>());
     let help = "Observations that came faster than they could be read.";
     page.counter("observations_dropped_total", help, one(number(snapshot.dropped)));
 }

@@ -9,6 +9,8 @@ pub mod connstatus;
 pub mod diagnose;
 pub mod edits;
 pub mod findings;
+pub mod ha;
+pub mod ha_table;
 #[cfg(test)]
 pub(crate) mod hand_made;
 pub mod history;

@@ -103,7 +103,7 @@ pub fn recent(pen: &mut Pen<'_>, area: Rect, app: &App, panel: &Panel, now: Time
 /// Whether the number is not in the sentence already.
 fn is_plain(change: Change) -> bool {
     match change {
-        Change::Reach | Change::Membership | Change::Command | Change::Log => true,
+        Change::Role | Change::Reach | Change::Membership | Change::Command | Change::Log => true,
         Change::Raised(_) | Change::LinksDown | Change::CameAndWent | Change::LinksUp | Change::Cleared => false,
     }
 }
@@ -112,6 +112,7 @@ fn kind(line: &Recent) -> (&'static str, Role) {
     match line.change {
         Change::Raised(severity) => (severity.0.as_str(), severity_role(severity.0)),
         Change::LinksDown => ("links", Role::Warn),
+        Change::Role => ("role", Role::Warn),
         Change::Reach => ("reach", Role::Accent),
         Change::CameAndWent => ("over", Role::Stale),
         Change::LinksUp => ("links", Role::Ok),

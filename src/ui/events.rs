@@ -129,6 +129,7 @@ fn kind_word(kind: EventKind) -> (&'static str, Role) {
         EventKind::Cleared => ("cleared", Role::Ok),
         EventKind::Membership => ("member", Role::Accent),
         EventKind::Peer => ("peer", Role::Muted),
+        EventKind::Role => ("role", Role::Warn),
         EventKind::Command => ("command", Role::Accent),
     }
 }

@@ -105,6 +105,7 @@ pub fn subject(cluster: &Cluster, subject: &Subject, g: &Glyphs) -> String {
         Subject::Pair { a, b } => format!("{} + {}", cluster.label(a), cluster.label(b)),
         Subject::Group(group) => group.to_string(),
         Subject::Groups { a, b } => format!("{a} + {b}"),
+        Subject::Ha(group) => group.to_string(),
     }
 }
 

@@ -195,6 +195,7 @@ fn labels(telling: &Telling, severity: Severity, watcher: &Arc<str>) -> BTreeMap
             add("to", hosts.next());
         }
         Subject::Group(group) => add("group", Some(group.to_string())),
+        Subject::Ha(group) => add("ha_group", Some(group.to_string())),
         Subject::Groups { a, b } => {
             add("group", Some(a.to_string()));
             add("other_group", Some(b.to_string()));

@@ -60,6 +60,7 @@ fn groups(subject: &Subject) -> impl Iterator<Item = String> {
     let names = match subject {
         Subject::Group(g) => Some(g.to_string()),
         Subject::Groups { a, b } => Some(format!("{a} {b}")),
+        Subject::Ha(g) => Some(g.to_string()),
         Subject::Watcher | Subject::Cluster | Subject::Peer(_) | Subject::Link { .. } | Subject::Pair { .. } => None,
     };
     names.into_iter()

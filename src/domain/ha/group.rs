@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::domain::ha::status::HaStatus;
-use crate::domain::ha::words::{Effective, GroupKind};
+use crate::domain::ha::status::{HaStatus, Heartbeat, Rehearsal, Said};
+use crate::domain::ha::words::{BeatState, Effective, GroupKind};
 use crate::domain::ids::{HaName, PeerId};
 use crate::domain::snapshot::{Cluster, Limits, Peer};
 use crate::domain::time::Time;
@@ -72,6 +72,39 @@ impl HaGroup {
     #[must_use]
     pub fn primaries(&self) -> Vec<&Member> {
         self.fresh().filter(|m| matches!(m.status.effective, Effective::Primary | Effective::ConfigPrimary)).collect()
+    }
+
+    /// "If A died now, B takes over in 16.0 to 16.2 s", or why not, by the word of `member`; `None` where there is
+    /// nothing to rehearse. `label` names a peer.
+    #[must_use]
+    pub fn rehearsal(&self, member: &Member, label: impl Fn(&PeerId) -> String) -> Option<String> {
+        let other = self.members.iter().find(|m| m.id != member.id);
+        let dies = other.map_or_else(|| "the other unit".to_owned(), |m| label(&m.id));
+        let name = label(&member.id);
+        match &member.status.rehearsal {
+            Rehearsal::None => None,
+            Rehearsal::Takes { from, to, may_split } => {
+                let split = if *may_split { "; a cut between them would give two primaries" } else { "" };
+                let (from, to) = (from.as_secs_f64(), to.as_secs_f64());
+                Some(format!("if {dies} died now, {name} takes over in {from:.1} to {to:.1} s{split}"))
+            }
+            Rehearsal::Refuses(why) => Some(format!("if {dies} died now, {name} would not take over: {why}")),
+        }
+    }
+
+    /// What units of a pair hear now of a fellow whose own word does not come here.
+    #[must_use]
+    pub fn hearsay(&self, now: Time) -> Vec<Said> {
+        let silent = |m: &Member| self.members.iter().find(|o| o.id != m.id).is_none_or(|o| !o.fresh);
+        let heard = |m: &Member| {
+            let status = Arc::clone(&m.status);
+            let now_heard = |h: &Heartbeat| {
+                let comes = matches!(h.state, BeatState::Ok | BeatState::Late);
+                comes && h.heard.is_some_and(|at| now.since(at) <= status.threshold)
+            };
+            status.heartbeats.iter().filter(|h| now_heard(h)).filter_map(|h| h.said).collect::<Vec<_>>()
+        };
+        self.fresh().filter(|m| self.kind == GroupKind::ActivePassive && silent(m)).flat_map(heard).collect()
     }
 
     /// Who holds each virtual address, by fresh word.
