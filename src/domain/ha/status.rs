@@ -195,7 +195,8 @@ pub struct RoleChange {
     pub epoch: u64,
     /// Why, in words.
     pub reason: Line,
-    /// The row of the state table that says so (`facts/fortimail.md`, 4.2); 0: none of them.
+    /// The row of the state table that says so (`daemon/ha/core/table.rs`): 1 to 17 are those of `facts/fortimail.md` 4.2,
+    /// 18 to 20 the choices of 4.3; 0: a rule of ours.
     pub row: u8,
 }
 
@@ -210,43 +211,6 @@ impl HaStatus {
     #[must_use]
     pub fn silence(&self, now: Time) -> Option<Duration> {
         self.heartbeats.iter().filter_map(|h| h.heard).max().map(|at| now.since(at))
-    }
-
-    /// Whether `other` differs in nothing but what passes with time: when beats, checks and renewals were, and how
-    /// often.
-    #[must_use]
-    pub fn is_only_younger_than(&self, other: &Self) -> bool {
-        self.still() == other.still()
-    }
-
-    /// Without what passes with time.
-    fn still(&self) -> Self {
-        let mut still = self.clone();
-        for beat in &mut still.heartbeats {
-            beat.heard = beat.heard.map(|_| Time::ZERO);
-            beat.intervals = Arc::from([]);
-        }
-        for monitor in &mut still.monitors {
-            monitor.next = None;
-        }
-        for address in &mut still.addresses {
-            address.lease_until = None;
-        }
-        still.permit.until = still.permit.until.map(|_| Time::ZERO);
-        still.permit.witness_heard = still.permit.witness_heard.map(|_| Time::ZERO);
-        still.config_synced = still.config_synced.map(|_| Time::ZERO);
-        still.data_synced = still.data_synced.map(|_| Time::ZERO);
-        // Whoever floods a unit with strange datagrams shall not keep every console busy.
-        (still.strangers, still.replays) = (still.strangers.min(1), still.replays.min(1));
-        still.last_stranger = still.last_stranger.map(|(from, _)| (from, Time::ZERO));
-        // Times of another clock are mapped anew with each report: a millisecond more or less is no news.
-        still.since = Time::ZERO;
-        still.hold_off_until = still.hold_off_until.map(|_| Time::ZERO);
-        still.quiet_until = still.quiet_until.map(|_| Time::ZERO);
-        for change in &mut still.changes {
-            change.at = Time::ZERO;
-        }
-        still
     }
 
     /// Whether it does what it is told.
