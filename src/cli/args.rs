@@ -270,6 +270,9 @@ pub struct Lab {
     /// How often peers ping each other [default: 1s, longer with more than 44 peers]
     #[arg(long, value_name = "TIME", value_parser = span::parse)]
     pub ping_interval: Option<Duration>,
+    /// High availability.
+    #[command(flatten)]
+    pub ha: super::lab::HaArgs,
     /// How the terminal is used.
     #[command(flatten)]
     pub screen: Screen,

@@ -16,6 +16,7 @@ pub mod events;
 pub mod features;
 pub mod follow;
 pub mod generate;
+pub mod guard;
 pub mod ha;
 mod ha_wish;
 pub mod history;
@@ -119,6 +120,12 @@ pub fn main() -> ExitCode {
 /// Runs a command line.
 #[must_use]
 pub fn run(args: &[OsString]) -> Done {
+    if args.len() == 2 && args[1] == guard::WORD {
+        return guard::run().unwrap_or_else(|error| {
+            eprintln!("peerdeck guard: {error:#}");
+            UNKNOWN
+        });
+    }
     let cli = match parse(args) {
         Ok(cli) => cli,
         Err(error) => {

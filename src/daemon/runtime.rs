@@ -20,7 +20,8 @@ use super::signing::MachineKey;
 use super::store::{self, Keys, StoreError};
 use super::vault::{MachineVault, Vault};
 use super::wire::{self, Outgoing};
-use super::{Environment, Setup, dial, server, udp};
+use super::{Environment, Setup, dial, ha, server, udp};
+use crate::domain::ha::HaStatus;
 use crate::domain::ids::{ClusterName, GroupName, PeerId};
 use crate::domain::membership::{Addressing, MAIN_GROUP, Machine, Membership};
 use crate::domain::mesh::Cause;
@@ -41,6 +42,9 @@ const DIALS: usize = 64;
 /// How long good-byes may take.
 const FAREWELL: Duration = Duration::from_secs(1);
 
+/// How long the hand-over to the other HA unit may take.
+const HA_FAREWELL: Duration = Duration::from_secs(2);
+
 /// Why a peer did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -58,6 +62,9 @@ pub enum StartError {
     /// A bug.
     #[error("the settings could not be opened: {0}")]
     Panicked(String),
+    /// High availability.
+    #[error(transparent)]
+    Ha(#[from] ha::HaError),
     /// Files of `features.d`.
     #[error("the features that the site adds can't be read:\n{0}")]
     Features(String),
@@ -127,8 +134,40 @@ impl Running {
         }
     }
 
-    /// Says good-bye to its fellows and ends; at most a second, frozen or not.
+    /// How this machine stands in its HA group, as it changes; `None`: it is a unit of none.
+    #[must_use]
+    pub fn ha(&self) -> Option<watch::Receiver<Arc<HaStatus>>> {
+        self.shared.ha.get().map(|desk| desk.status.clone())
+    }
+
+    /// How long ago the loop of the HA core last turned; zero without one. It turns once a second at least.
+    #[must_use]
+    pub fn ha_turned(&self) -> Duration {
+        let turned = self.shared.ha.get().map(|desk| Time::from_millis(desk.turned.load(Ordering::Relaxed)));
+        turned.map_or(Duration::ZERO, |at| self.shared.env.clock.now().since(at))
+    }
+
+    /// Lets virtual addresses go, says good-bye to its fellows and ends; at most three seconds, frozen or not.
     pub async fn stop(self) {
+        self.leave(false).await;
+    }
+
+    /// As [`Running::stop`]; the other unit of its HA group shall wait, as this one comes back.
+    pub async fn restart(self) {
+        self.leave(true).await;
+    }
+
+    async fn leave(self, restarting: bool) {
+        if let Some(desk) = self.shared.ha.get() {
+            let let_go = async {
+                desk.inbox.send(ha::Event::Stop { restarting }).await.ok()?;
+                desk.stopped.cancelled().await;
+                Some(())
+            };
+            if timeout(HA_FAREWELL, let_go).await.is_err() {
+                warn!("the other HA unit may not know that this one stops: addresses go without a hand-over");
+            }
+        }
         let (tx, rx) = oneshot::channel();
         let farewell = async {
             self.shared.inbox.send(Input::Stop(tx)).await.ok()?;
@@ -199,6 +238,10 @@ pub async fn start(setup: Setup, env: Environment) -> Result<Running, StartError
         unfit: own_key_fault(&shared),
         seed: setup.seed.unwrap_or_else(rand::random),
     };
+    if let Err(error) = ha::runtime::start(&shared).await {
+        shared.over.cancel();
+        return Err(error.into());
+    }
     let (counts, links) = watch::channel(LinkCounts { connected: 0, total: shared.roster().members.len() });
     if let Some(socket) = &socket {
         tokio::spawn(udp::receive(shared.clone(), socket.clone()));

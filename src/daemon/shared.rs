@@ -57,6 +57,10 @@ pub(super) struct HaDesk {
     pub inbox: mpsc::Sender<ha::Event>,
     /// The newest status.
     pub status: watch::Receiver<Arc<HaStatus>>,
+    /// Cancelled when everything that [`ha::Event::Stop`] asked for is said and done.
+    pub stopped: CancellationToken,
+    /// When its loop last turned, milliseconds on the peer's clock.
+    pub turned: Arc<AtomicU64>,
 }
 
 /// Somebody at work on this peer.

@@ -2,12 +2,14 @@
 
 use std::sync::PoisonError;
 
-use super::fault::{Fault, Island};
+use super::fault::{BeatFault, Fault, Island, Links, PortFault, Switch};
+use super::ha::{Ha, PEERS_MIN};
 use super::net::Node;
 use super::{Lab, LabError, Shared};
 use crate::daemon;
 use crate::daemon::disk::DiskFault;
-use crate::domain::ids::GroupName;
+use crate::domain::ha::{LinkName, Service};
+use crate::domain::ids::{GroupName, HaName};
 use crate::domain::time::human_rtt;
 
 impl Lab {
@@ -116,6 +118,9 @@ impl Lab {
                 };
                 format!("disk: that of {} {does}", lab.name(Node::Peer(peer)))
             }
+            Fault::Heartbeat(group, links, fault) => lab.heartbeat(&group, links, fault)?,
+            Fault::Service(peer, service, switch) => lab.service(peer, service, switch)?,
+            Fault::Interface(peer, port, fault) => lab.interface(peer, port, fault)?,
             Fault::Heal => {
                 self.heal().await?;
                 "healed: all faults are gone, all peers run".to_owned()
@@ -125,13 +130,16 @@ impl Lab {
 
     async fn restart(&self, peer: u16) -> Result<(), LabError> {
         let mut unit = self.0.unit(peer).lock().await;
-        unit.stop(&self.0.faults).await;
+        unit.stop_to_restart(&self.0.faults).await;
         unit.start(&self.0).await
     }
 
     async fn heal(&self) -> Result<(), LabError> {
         self.0.faults.clear();
         self.0.dns.heal();
+        if let Some(ha) = &self.0.ha {
+            ha.heal().map_err(|e| LabError::Refused(format!("a mail service could not be started again: {e}")))?;
+        }
         self.for_all(|shared, i| async move {
             let mut unit = shared.units[i].lock().await;
             unit.thaw(&shared.faults);
@@ -141,7 +149,7 @@ impl Lab {
                 unit.set_level(daemon::LEVEL);
             }
             if unit.restore_host_key()? {
-                unit.stop(&shared.faults).await;
+                unit.stop_to_restart(&shared.faults).await;
             }
             unit.start(&shared).await
         })
@@ -185,6 +193,58 @@ impl Shared {
     fn done_if(&self, done: bool, peer: u16, did: &str, why_not: &str) -> Result<String, LabError> {
         let name = self.name(Node::Peer(peer));
         if done { Ok(format!("{name} was {did}")) } else { Err(LabError::Refused(format!("{name} {why_not}"))) }
+    }
+
+    /// What needs HA.
+    fn with_ha<T>(&self, what: &str, found: impl FnOnce(&Ha) -> Option<T>) -> Result<T, LabError> {
+        let refused = || LabError::Refused(format!("{what}: only lab1 to lab{PEERS_MIN} of a `lab --ha` have that"));
+        self.ha.as_ref().and_then(found).ok_or_else(refused)
+    }
+
+    fn heartbeat(&self, name: &HaName, links: Links, fault: BeatFault) -> Result<String, LabError> {
+        let group = self.roster.ha.iter().find(|g| g.name == *name);
+        let group = group.ok_or_else(|| LabError::Refused(format!("there is no HA group {name}")))?;
+        let wanted: Vec<LinkName> = match links {
+            Links::Primary => vec![LinkName::Primary],
+            Links::Secondary => vec![LinkName::Secondary],
+            Links::Both => group.links.clone(),
+        };
+        if let Some(missing) = wanted.iter().find(|l| !group.links.contains(l)) {
+            return Err(LabError::Refused(format!("{name} has no {} heartbeat link", missing.as_str())));
+        }
+        for link in wanted {
+            let beats = |one_way| self.with_ha("heartbeats", |ha| Some(ha.beats(group, link, one_way)));
+            for (from, to) in beats(false)? {
+                self.faults.silence(from, to, fault == BeatFault::Off);
+            }
+            for (from, to) in beats(true)?.into_iter().filter(|_| fault == BeatFault::OffOneWay) {
+                self.faults.silence(from, to, true);
+            }
+        }
+        let links: &str = links.into();
+        Ok(match fault {
+            BeatFault::Off => format!("heartbeat: those of {name} on {links} are lost"),
+            BeatFault::OffOneWay => {
+                let primary = group.units.first().map_or("nobody", |u| self.name(Node::Peer(*u)));
+                format!("heartbeat: those of {primary} to the rest of {name} on {links} are lost")
+            }
+            BeatFault::On => format!("heartbeat: those of {name} on {links} arrive"),
+        })
+    }
+
+    fn service(&self, peer: u16, service: Service, switch: Switch) -> Result<String, LabError> {
+        let (name, on) = (service.as_str(), switch == Switch::On);
+        let done = self.with_ha("services", |ha| ha.mail(peer).map(|mail| mail.switch(service, on)))?;
+        done.map_err(|e| LabError::Refused(format!("{name} could not be started: {e}")))?;
+        let peer = self.name(Node::Peer(peer));
+        Ok(format!("service: {name} of {peer} {}", if on { "runs" } else { "does not run" }))
+    }
+
+    fn interface(&self, peer: u16, port: &'static str, fault: PortFault) -> Result<String, LabError> {
+        let ip = self.with_ha("ports", |ha| ha.port(peer, port))?;
+        self.faults.set_down(ip, fault == PortFault::Down);
+        let word: &str = fault.into();
+        Ok(format!("interface: {port} of {} is {word}", self.name(Node::Peer(peer))))
     }
 
     fn isolate(&self, island: &Island) -> String {

@@ -33,4 +33,8 @@ impl Clock for SkewedClock {
     fn wall_ms(&self) -> u64 {
         self.truth.wall_ms().saturating_add_signed(self.off_ms.load(Ordering::Relaxed))
     }
+
+    fn boot_time(&self, at: Time) -> std::time::Duration {
+        self.truth.boot_time(at)
+    }
 }

@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use strsim::damerau_levenshtein;
+use strum::{EnumIter, EnumString, IntoStaticStr};
 
 use super::dns::DnsFault;
+use super::ha::{HaMembers, PORTS};
 use super::net::Node;
 use crate::daemon::disk::DiskFault;
-use crate::domain::ids::{GroupName, HostName, PeerId};
+use crate::domain::ha::Service;
+use crate::domain::ids::{GroupName, HaName, HostName, PeerId};
 
 /// A fault, or its end.
 #[derive(Clone, PartialEq, Debug)]
@@ -49,8 +52,14 @@ pub enum Fault {
     Skew(u16, i64),
     /// It speaks another level.
     Level(u16, u32),
-    /// What its disk does with changes of settings.
+    /// What its disk does with changes of settings, with the HA role and with the probe of the disk.
     Disk(u16, DiskFault),
+    /// What happens to the heartbeats of a link of an HA group.
+    Heartbeat(HaName, Links, BeatFault),
+    /// Whether a mail service of it runs.
+    Service(u16, Service, Switch),
+    /// Whether a port of it, by its name, has a carrier.
+    Interface(u16, &'static str, PortFault),
     /// Ends all of it.
     Heal,
 }
@@ -64,6 +73,71 @@ pub enum Island {
     Group(GroupName),
     /// Every console from all peers.
     Console,
+}
+
+/// Heartbeat links.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, EnumIter, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
+pub enum Links {
+    /// The primary one.
+    Primary,
+    /// The secondary one.
+    Secondary,
+    /// All that the group has.
+    Both,
+}
+
+/// What happens to heartbeats.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, EnumIter, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
+pub enum BeatFault {
+    /// All are lost.
+    Off,
+    /// Those of the configured primary are lost.
+    OffOneWay,
+    /// They arrive.
+    On,
+}
+
+/// Whether something runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, EnumIter, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
+pub enum Switch {
+    /// Not.
+    Off,
+    /// It does.
+    On,
+}
+
+/// Whether a port has a carrier.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, EnumIter, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
+pub enum PortFault {
+    /// Not.
+    Down,
+    /// It has.
+    Up,
+}
+
+/// The services of faults: as people and the vendor name them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, EnumIter, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
+enum ServiceWord {
+    Smtp,
+    Pop,
+    Imap,
+    Http,
+}
+
+impl From<ServiceWord> for Service {
+    fn from(word: ServiceWord) -> Self {
+        match word {
+            ServiceWord::Smtp => Self::Smtp,
+            ServiceWord::Pop => Self::Pop3,
+            ServiceWord::Imap => Self::Imap,
+            ServiceWord::Http => Self::Http,
+        }
+    }
 }
 
 /// One kind of fault, for usage and help.
@@ -178,13 +252,34 @@ pub const KINDS: &[Kind] = &[
     Kind {
         word: "disk",
         args: "A readonly|full|ok",
-        help: "the disk that the peer keeps settings on takes nothing, or takes it again",
+        help: "the peer's disk takes neither settings nor HA roles, or takes them again",
         parse: |r| Ok(Fault::Disk(r.peer(0)?, r.word(1, "disk fault")?)),
+    },
+    Kind {
+        word: "heartbeat",
+        args: "GROUP primary|secondary|both off|off-one-way|on",
+        help: "lose the heartbeats of an HA group's link, or only those of its configured primary (lab --ha)",
+        parse: |r| Ok(Fault::Heartbeat(r.ha_group(0)?, r.word(1, "heartbeat link")?, r.word(2, "heartbeat fault")?)),
+    },
+    Kind {
+        word: "service",
+        args: "A smtp|pop|imap|http off|on",
+        help: "stop a mail service of the peer, or start it again (lab --ha)",
+        parse: |r| {
+            let service: ServiceWord = r.word(1, "service")?;
+            Ok(Fault::Service(r.peer(0)?, service.into(), r.word(2, "state of a service")?))
+        },
+    },
+    Kind {
+        word: "interface",
+        args: "A port1|port2|port3 down|up",
+        help: "port1 and port2 carry heartbeats, port3 mail and the virtual address (lab --ha)",
+        parse: |r| Ok(Fault::Interface(r.peer(0)?, r.port(1)?, r.word(2, "state of a port")?)),
     },
     Kind {
         word: "heal",
         args: "",
-        help: "end all faults: network, DNS, clocks, keys, levels, disks; thaw and start all peers",
+        help: "end all faults: network, DNS, clocks, keys, levels, disks, services; thaw and start all peers",
         parse: |_| Ok(Fault::Heal),
     },
 ];
@@ -196,6 +291,8 @@ pub struct Roster {
     pub peers: Vec<Named>,
     /// All groups.
     pub groups: Vec<GroupName>,
+    /// All HA groups.
+    pub ha: Vec<HaMembers>,
 }
 
 /// A peer and what it is called.
@@ -223,7 +320,7 @@ pub enum FaultError {
     /// Nobody of that name.
     #[error("there is no {what} \"{word}\"{}; usage: {usage}", did_you_mean(.nearest.as_deref()))]
     Name {
-        /// Peer, group, DNS answer or disk fault.
+        /// Peer, group, port, or one of a few words.
         what: &'static str,
         /// As given.
         word: String,
@@ -325,6 +422,21 @@ impl Reader<'_> {
             let known = self.roster.groups.iter().map(GroupName::as_str);
             self.unknown("group", name, known)
         })
+    }
+
+    fn ha_group(&self, at: usize) -> Result<HaName, FaultError> {
+        let word = self.args[at].as_str();
+        if self.roster.ha.is_empty() {
+            return Err(self.usage("this lab has no HA groups: start one with `lab --ha`".to_owned()));
+        }
+        let names = || self.roster.ha.iter().map(|g| &g.name);
+        let group = names().find(|n| n.as_str() == word).cloned();
+        group.ok_or_else(|| self.unknown("HA group", word, names().map(HaName::as_str)))
+    }
+
+    fn port(&self, at: usize) -> Result<&'static str, FaultError> {
+        let word = self.args[at].as_str();
+        PORTS.into_iter().find(|p| *p == word).ok_or_else(|| self.unknown("port", word, PORTS.into_iter()))
     }
 
     fn number(&self, at: usize, unit: &str, least: f64, most: f64) -> Result<f64, FaultError> {

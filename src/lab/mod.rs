@@ -3,19 +3,23 @@
 //! [`Lab::start`] makes keys, membership and files in a state directory, a DNS server, and as many peers as wanted,
 //! each with its own address, clock and network. [`Lab::apply`] and the socket of [`control`] bring faults into it.
 
+mod addresses;
 mod apply;
 pub mod clock;
 pub mod control;
 pub mod dns;
 pub mod fault;
 mod ground;
+pub mod ha;
+mod mail;
 pub mod net;
 mod place;
 mod provision;
+mod senses;
 mod unit;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::Duration;
@@ -29,16 +33,21 @@ use self::clock::SkewedClock;
 use self::dns::DnsServer;
 use self::fault::{FaultError, Named, Roster};
 use self::ground::Ground;
+use self::ha::{Ha, HaOptions};
 use self::net::{Faults, Hub, Node, Wiring};
 use self::place::Place;
 pub use self::place::{SSH_CONFIG, running};
 use self::provision::Seat;
 use self::unit::Unit;
-use crate::clock::SystemClock;
+use crate::clock::{Clock, SystemClock};
 use crate::daemon::{self, Role, Setup, StoreError, User};
 use crate::dns::Resolver;
+use crate::domain::ha::HaStatus;
+use crate::domain::time::Time;
 
+pub use self::addresses::Holding;
 pub use self::fault::Fault;
+pub use self::mail::port as mail_port;
 
 /// The most peers of a lab.
 pub const PEERS_MAX: usize = 200;
@@ -64,6 +73,8 @@ pub struct Options {
     pub ping_failures: u32,
     /// How often observers get a report.
     pub report_interval: Duration,
+    /// The HA groups: an active-passive pair and a config-only group of four. `None`: there are none.
+    pub ha: Option<HaOptions>,
 }
 
 impl Options {
@@ -85,6 +96,7 @@ impl Default for Options {
             ping_interval: Duration::from_secs(1),
             ping_failures: 3,
             report_interval: Duration::from_secs(1),
+            ha: None,
         }
     }
 }
@@ -130,6 +142,9 @@ pub enum LabError {
     /// More sockets than the system allows.
     #[error("the limit of open files is too low for {0} peers; take fewer, or raise it (ulimit -n)")]
     Files(usize),
+    /// The HA groups that were asked for are not to be had.
+    #[error("{0}")]
+    Ha(String),
     /// A peer's state.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -186,6 +201,8 @@ struct Shared {
     dns: DnsServer,
     resolver: Resolver,
     wiring: Wiring,
+    truth: Arc<dyn Clock>,
+    ha: Option<Ha>,
     /// Words of the faults since the last heal, for `status`.
     applied: StdMutex<Vec<String>>,
     control: StdMutex<Option<AbortHandle>>,
@@ -201,6 +218,9 @@ impl Lab {
             return Err(LabError::Peers(options.peers));
         }
         let has_sockets = raise_file_limit(options.peers);
+        if options.ha.is_some() && options.peers < ha::PEERS_MIN {
+            return Err(LabError::Ha(ha::too_few(options.peers)));
+        }
         let place = Place::take(options.state_dir.as_deref())?;
         let ground = Ground::find(options.peers).await?;
         let wiring = match (ground.by_port, has_sockets) {
@@ -217,8 +237,13 @@ impl Lab {
         provision::write_files(&place, &seats, dns.address())?;
 
         let seed = options.seed.unwrap_or_else(rand::random);
-        let truth = Arc::new(SystemClock::new());
+        let truth: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let faults = Arc::new(Faults::new(seed));
+        let ha = match &options.ha {
+            Some(_) if ground.by_port => return Err(LabError::Ha(ha::ONE_ADDRESS.to_owned())),
+            Some(ha) => Some(Ha::start(ha.clone(), &seats, &faults, &truth, seed)?),
+            None => None,
+        };
         let mut units = Vec::with_capacity(seats.len());
         for (i, seat) in (0..).zip(&seats) {
             let node = Node::Peer(i);
@@ -226,14 +251,24 @@ impl Lab {
             if !ground.by_port {
                 faults.own_ip(seat.address.ip(), node);
             }
-            let clock = Arc::new(SkewedClock::new(Arc::clone(&truth) as _));
-            units.push(Mutex::new(Unit::new(node, setup(&options, seat, &key, seed ^ u64::from(i)), clock)));
+            let clock = Arc::new(SkewedClock::new(Arc::clone(&truth)));
+            let mut setup = setup(&options, seat, &key, seed ^ u64::from(i));
+            if let Some(ha) = &ha {
+                setup.ha = ha.setup(usize::from(i), &seats);
+            }
+            units.push(Mutex::new(Unit::new(node, setup, clock)));
         }
         let entry = |s: &Seat| Named { host: s.host.clone(), id: s.made.id.clone(), group: s.group.clone() };
-        let roster = Roster { peers: seats.iter().map(entry).collect(), groups: provision::groups() };
+        let roster = Roster {
+            peers: seats.iter().map(entry).collect(),
+            groups: provision::groups(),
+            ha: ha.as_ref().map(|_| Ha::members()).unwrap_or_default(),
+        };
         let lab = Self(Arc::new(Shared {
             resolver: Resolver::with_servers(&[dns.address()]),
             wiring,
+            truth,
+            ha,
             applied: StdMutex::default(),
             control: StdMutex::default(),
             place,
@@ -327,6 +362,29 @@ impl Lab {
     #[must_use]
     pub fn resolver(&self) -> Resolver {
         self.0.resolver.clone()
+    }
+
+    /// The virtual address of the pair, in a lab with HA.
+    #[must_use]
+    pub fn virtual_address(&self) -> Option<IpAddr> {
+        self.0.ha.as_ref().map(Ha::virtual_address)
+    }
+
+    /// Who has had a virtual address when, the newest last: by the word of the lab, which knows of every instant.
+    #[must_use]
+    pub fn holdings(&self) -> Vec<Holding> {
+        self.0.ha.as_ref().map(|ha| ha.virtuals().held()).unwrap_or_default()
+    }
+
+    /// What the peer of this number tells of its HA group.
+    pub async fn ha_status(&self, peer: usize) -> Option<Arc<HaStatus>> {
+        self.0.units.get(peer)?.lock().await.ha_status()
+    }
+
+    /// What time it is by the lab's clock, in which holdings and statuses are told.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        self.0.truth.now()
     }
 
     /// Stops all peers; takes at most a few seconds. The files stay until the next lab.

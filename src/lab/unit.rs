@@ -12,14 +12,16 @@ use super::clock::SkewedClock;
 use super::net::{Faults, Node, PeerNet};
 use super::{LabError, Shared};
 use crate::daemon::disk::DiskFault;
+use crate::daemon::ha::HaWorld;
 use crate::daemon::{self, Environment, LinkCounts, Running, Setup};
+use crate::domain::ha::HaStatus;
 
 /// The host key, and where the right one is kept while a wrong one is in use.
 const HOST_KEY: &str = "host_key";
 const RIGHT_HOST_KEY: &str = "host_key.right";
 
-/// A clean stop takes at most a second by its own word.
-const STOP: Duration = Duration::from_secs(3);
+/// A clean stop takes at most three seconds by its own word.
+const STOP: Duration = Duration::from_secs(5);
 
 /// One peer.
 pub(super) struct Unit {
@@ -57,7 +59,7 @@ impl Unit {
             resolver: shared.resolver.clone(),
             gate: frozen.subscribe(),
             disk: self.disk.subscribe(),
-            ha: daemon::ha::HaWorld::none(),
+            ha: self.world(shared),
         };
         let started = daemon::start(self.setup.clone(), environment).await;
         let running = started.map_err(|e| LabError::Peer(format!("{}: {e}", self.setup.host)))?;
@@ -65,11 +67,33 @@ impl Unit {
         Ok(())
     }
 
+    fn world(&self, shared: &Shared) -> HaWorld {
+        match (self.node, &shared.ha) {
+            (Node::Peer(i), Some(ha)) => ha.world(i, &shared.faults, self.disk.subscribe()),
+            (Node::Peer(_), None) | (Node::Console, _) => HaWorld::none(),
+        }
+    }
+
+    /// What it tells of its HA group, while it runs.
+    pub fn ha_status(&self) -> Option<Arc<HaStatus>> {
+        self.live.as_ref().and_then(|live| live.running.ha()).map(|status| status.borrow().clone())
+    }
+
     /// Stops it cleanly; one that does not end in time is killed.
     pub async fn stop(&mut self, faults: &Faults) {
+        self.leave(faults, false).await;
+    }
+
+    /// The same, and its fellow in an HA group shall wait for it.
+    pub async fn stop_to_restart(&mut self, faults: &Faults) {
+        self.leave(faults, true).await;
+    }
+
+    async fn leave(&mut self, faults: &Faults, restarting: bool) {
         self.thaw(faults);
         if let Some(live) = self.live.take() {
-            drop(timeout(STOP, live.running.stop()).await);
+            let said = async { if restarting { live.running.restart().await } else { live.running.stop().await } };
+            drop(timeout(STOP, said).await);
             live.net.kill();
         }
     }

@@ -67,6 +67,9 @@ pub enum Message {
         epoch: u64,
         /// Why.
         reason: String,
+        /// The row of the state table: 4, or 14 if a person forces it.
+        #[serde(default)]
+        row: u8,
     },
     /// A unit wants the other to take over (switchover asked at the secondary, restore): the holder then cedes.
     Swap {
@@ -74,6 +77,9 @@ pub enum Message {
         epoch: u64,
         /// Why.
         reason: String,
+        /// The row of the state table that makes it ask.
+        #[serde(default)]
+        row: u8,
     },
     /// The address is deleted here: take it in this epoch.
     Release {
@@ -83,6 +89,9 @@ pub enum Message {
         to: String,
         /// Why.
         reason: String,
+        /// The row of the state table by which it is given away.
+        #[serde(default)]
+        row: u8,
     },
     /// The address that was released is held here now.
     Taken {
@@ -133,6 +142,11 @@ pub struct Beat {
     /// How long ago it last heard the addressee on any link, milliseconds; none: never.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub heard: Option<u64>,
+    /// When it was sent, milliseconds on the sender's own clock; comes back in `seen`.
+    pub at: u64,
+    /// `at` of the newest beat of the addressee's present start that was heard: proof that the sender lived after that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seen: Option<u64>,
     /// It restarts on purpose and asks to be waited for.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub restarting: bool,

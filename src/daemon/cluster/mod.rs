@@ -219,6 +219,7 @@ impl Core {
             Event::Execute { request, by, params } => self.on_execute(now, request, &by, params, &mut out),
             Event::HaAnswered { request, result } => self.on_ha_answered(now, request, result, &mut out),
             Event::Kept { ticket, result } => self.on_kept(now, ticket, result, &mut out),
+            Event::Note(line) => self.log.push(now, None, line.as_str()),
             Event::SetLevel(level) => {
                 self.config.level = level;
                 self.log.push(now, None, &format!("speaks level {level} from now on"));
@@ -277,6 +278,7 @@ impl Core {
             | Event::Execute { .. }
             | Event::HaAnswered { .. }
             | Event::Kept { .. }
+            | Event::Note(_)
             | Event::SetLevel(_)
             | Event::Membership(_)
             | Event::Stop => None,

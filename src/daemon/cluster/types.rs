@@ -159,6 +159,8 @@ pub enum Event {
         /// How it went.
         result: Result<(), String>,
     },
+    /// Something that operators should read in the log.
+    Note(Line),
     /// Speak another level from now on.
     SetLevel(u32),
     /// Another membership.

@@ -2,12 +2,21 @@
 
 pub mod core;
 pub mod guard;
+pub mod keys;
 pub mod monitor;
 pub mod ports;
-pub mod runtime;
 pub mod types;
+pub mod wire;
 
+pub(super) mod runtime;
+
+mod hooks;
+mod keep;
+mod witness;
+
+pub use keys::{KeyError, Keys};
 pub use ports::{Addresses, Guard, HaWorld, Senses};
+pub use runtime::HaError;
 pub use types::{Config, Configuration, Effect, Event, GuardAddress, GuardConfig, GuardOrder, GuardReport, Kept, Way};
 
 use std::path::PathBuf;
@@ -21,6 +30,9 @@ pub struct HaSetup {
     pub unit: Option<(HaConfig, Secrets)>,
     /// Groups that it is the witness of.
     pub witness: Vec<(WitnessConfig, Secrets)>,
+    /// Everything that must be punctual runs on a thread of its own, so that a busy peer is not late. Where many peers
+    /// share a process (lab, tests) it would only be one thread more for each.
+    pub own_thread: bool,
 }
 
 /// Where a group's passwords come from (rule 9: never the text itself). The first one authenticates what is sent, all are

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rand::RngExt;
@@ -27,17 +27,19 @@ struct Late {
 
 pub(super) struct FaultDatagrams {
     socket: Arc<Slot<Arc<UdpSocket>>>,
+    /// Our address.
+    from: IpAddr,
     life: Arc<Life>,
     luck: Mutex<SmallRng>,
     late: mpsc::Sender<Late>,
 }
 
 impl FaultDatagrams {
-    pub fn new(socket: Arc<Slot<Arc<UdpSocket>>>, life: Arc<Life>) -> Self {
+    pub fn new(socket: Arc<Slot<Arc<UdpSocket>>>, from: IpAddr, life: Arc<Life>) -> Self {
         let luck = Mutex::new(life.faults.luck(life.me, life.me));
         let (late, queue) = mpsc::channel(LATE_MAX);
-        tokio::spawn(deliver(queue, Arc::clone(&socket), Arc::clone(&life)));
-        Self { socket, life, luck, late }
+        tokio::spawn(deliver(queue, Arc::clone(&socket), from, Arc::clone(&life)));
+        Self { socket, from, life, luck, late }
     }
 
     fn socket(&self) -> io::Result<Arc<UdpSocket>> {
@@ -50,7 +52,7 @@ impl FaultDatagrams {
 }
 
 /// Sends what is late when its time has come, if no cut has come in between. Ends with the sending side.
-async fn deliver(mut queue: mpsc::Receiver<Late>, socket: Arc<Slot<Arc<UdpSocket>>>, life: Arc<Life>) {
+async fn deliver(mut queue: mpsc::Receiver<Late>, socket: Arc<Slot<Arc<UdpSocket>>>, from: IpAddr, life: Arc<Life>) {
     let mut waiting: BTreeMap<(Instant, u64), Late> = BTreeMap::new();
     let mut number = 0;
     loop {
@@ -64,7 +66,8 @@ async fn deliver(mut queue: mpsc::Receiver<Late>, socket: Arc<Slot<Arc<UdpSocket
             () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {
                 let Some((_, late)) = waiting.pop_first() else { continue };
                 let Some(socket) = socket.lock().clone() else { return };
-                if !matches!(life.faults.on_the_wire(life.me, late.node), Passage::Held { .. }) {
+                let held = matches!(life.faults.on_the_wire(life.me, late.node), Passage::Held { .. });
+                if !held && !life.faults.is_lost(from, late.to) {
                     drop(socket.try_send_to(&late.bytes, late.to)); // A datagram may be lost.
                 }
             }
@@ -79,6 +82,9 @@ impl Datagrams for FaultDatagrams {
             let node = faults.node_at(to);
             if faults.is_frozen(me) {
                 return Ok(()); // A process that stands still sends nothing.
+            }
+            if faults.is_lost(self.from, to) {
+                return Ok(());
             }
             match faults.on_the_wire(me, node) {
                 Passage::Held { .. } => Ok(()),

@@ -46,6 +46,11 @@ impl Hub {
         (Arc::new(Entry { hub: Arc::clone(self), on }), visits)
     }
 
+    /// Whether somebody listens there.
+    pub(super) fn is_called(&self, to: SocketAddr) -> bool {
+        self.lock().contains_key(&to)
+    }
+
     /// Calls a listener.
     pub(super) fn connect(&self, from: IpAddr, to: SocketAddr) -> io::Result<DuplexStream> {
         let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);

@@ -76,13 +76,14 @@ impl PeerNet {
         handshake(faults, me, other).await;
         self.life.check()?;
         let (wire, source) = match (&self.wiring, other) {
-            (Wiring::Memory(hub), Node::Peer(_)) => (Wire::Pipe(hub.connect(self.ip, to)?), None),
+            // Beside the mesh's listeners, what a peer calls are its fellows' mail services, which have sockets.
+            (Wiring::Memory(hub), Node::Peer(_)) if hub.is_called(to) => (Wire::Pipe(hub.connect(self.ip, to)?), None),
             (Wiring::SharedAddress, Node::Peer(_) | Node::Console) => {
                 let socket = self.caller(to)?;
                 let source = Source::announce(faults, socket.local_addr()?, me);
                 (Wire::Tcp(socket.connect(to).await?), Some(source))
             }
-            (Wiring::Sockets, Node::Peer(_)) | (Wiring::Sockets | Wiring::Memory(_), Node::Console) => {
+            (Wiring::Sockets | Wiring::Memory(_), Node::Peer(_) | Node::Console) => {
                 (Wire::Tcp(self.caller(to)?.connect(to).await?), None)
             }
         };
@@ -196,10 +197,11 @@ impl Net for PeerNet {
         Box::pin(async move {
             self.life.check()?;
             let socket = UdpSocket::bind(on).await?;
-            self.announce(socket.local_addr()?);
+            let local = socket.local_addr()?;
+            self.announce(local);
             let slot = Arc::new(Slot::new(Arc::new(socket)));
             self.life.keep(&slot);
-            Ok(Arc::new(FaultDatagrams::new(slot, Arc::clone(&self.life))) as Arc<dyn Datagrams>)
+            Ok(Arc::new(FaultDatagrams::new(slot, local.ip(), Arc::clone(&self.life))) as Arc<dyn Datagrams>)
         })
     }
 }

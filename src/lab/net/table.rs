@@ -59,6 +59,10 @@ pub struct Faults {
 struct Table {
     directions: HashMap<(Node, Node), Direction>,
     frozen: HashSet<Node>,
+    /// Datagrams from this address to this socket are lost.
+    silent: HashSet<(IpAddr, SocketAddr)>,
+    /// Addresses of ports that are down.
+    down: HashSet<IpAddr>,
     /// The lab ends: nothing is held any more.
     closed: bool,
 }
@@ -197,12 +201,52 @@ impl Faults {
         });
     }
 
+    /// Loses, or no longer loses, the datagrams from an address to a socket.
+    pub fn silence(&self, from: IpAddr, to: SocketAddr, silent: bool) {
+        self.update(|t| {
+            if silent {
+                t.silent.insert((from, to))
+            } else {
+                t.silent.remove(&(from, to))
+            };
+        });
+    }
+
+    /// The port with this address is down, or up again: no datagram leaves or reaches it, no service greets there.
+    pub fn set_down(&self, ip: IpAddr, down: bool) {
+        self.update(|t| {
+            if down {
+                t.down.insert(ip)
+            } else {
+                t.down.remove(&ip)
+            };
+        });
+    }
+
+    /// Whether the port with this address is down.
+    #[must_use]
+    pub fn is_down(&self, ip: IpAddr) -> bool {
+        !self.calm.load(Ordering::Acquire) && read(&self.table).down.contains(&ip)
+    }
+
+    /// Waits until the port with this address is up.
+    pub async fn until_up(&self, ip: IpAddr) {
+        self.until(|| if self.is_down(ip) { Passage::Held { until: None } } else { Passage::Clear }).await;
+    }
+
+    /// Whether a datagram from this address to this socket is lost, whoever they belong to.
+    #[must_use]
+    pub fn is_lost(&self, from: IpAddr, to: SocketAddr) -> bool {
+        if self.calm.load(Ordering::Acquire) {
+            return false;
+        }
+        let table = read(&self.table);
+        table.silent.contains(&(from, to)) || table.down.contains(&from) || table.down.contains(&to.ip())
+    }
+
     /// Empties the table.
     pub fn clear(&self) {
-        self.update(|t| {
-            t.directions.clear();
-            t.frozen.clear();
-        });
+        self.update(|t| *t = Table { closed: t.closed, ..Table::default() });
     }
 
     /// Empties the table for good, so that nothing waits for a heal that won't come.
@@ -298,7 +342,10 @@ impl Faults {
             if !table.closed {
                 change(&mut table);
             }
-            let calm = table.directions.is_empty() && table.frozen.is_empty();
+            let calm = table.directions.is_empty()
+                && table.frozen.is_empty()
+                && table.silent.is_empty()
+                && table.down.is_empty();
             self.calm.store(calm, Ordering::Release);
         }
         self.changed.send_modify(|n| *n = n.wrapping_add(1));

@@ -3,9 +3,13 @@
 use std::time::Duration;
 
 use peerdeck::daemon::disk::DiskFault;
+use peerdeck::domain::ha::{LinkName, Service};
 use peerdeck::domain::ids::{GroupName, HostName, PeerId};
 use peerdeck::lab::dns::DnsFault;
-use peerdeck::lab::fault::{Fault, FaultError, Island, KINDS, Named, Roster, help};
+use peerdeck::lab::fault::{
+    BeatFault, Fault, FaultError, Island, KINDS, Links, Named, PortFault, Roster, Switch, help,
+};
+use peerdeck::lab::ha::HaMembers;
 use peerdeck::lab::net::Node;
 
 fn roster() -> Roster {
@@ -14,7 +18,11 @@ fn roster() -> Roster {
         id: PeerId::new(&format!("SERIAL-{n}")),
         group: GroupName::new(if n < 7 { "Main_Group" } else { "Paris" }),
     };
-    Roster { peers: (1..=12).map(named).collect(), groups: vec!["Main_Group".into(), "Paris".into()] }
+    Roster { peers: (1..=12).map(named).collect(), groups: vec!["Main_Group".into(), "Paris".into()], ha: ha_groups() }
+}
+
+fn ha_groups() -> Vec<HaMembers> {
+    vec![HaMembers { name: "gw".into(), units: vec![0, 1], links: vec![LinkName::Primary, LinkName::Secondary] }]
 }
 
 fn parse(line: &str) -> Result<Fault, FaultError> {
@@ -53,6 +61,15 @@ fn every_kind_is_read_as_it_is_documented() {
         ("disk lab1 readonly", Fault::Disk(0, DiskFault::ReadOnly)),
         ("disk lab10 full", Fault::Disk(9, DiskFault::Full)),
         ("disk lab10 ok", Fault::Disk(9, DiskFault::Ok)),
+        ("heartbeat gw both off", Fault::Heartbeat("gw".into(), Links::Both, BeatFault::Off)),
+        ("heartbeat gw primary off-one-way", Fault::Heartbeat("gw".into(), Links::Primary, BeatFault::OffOneWay)),
+        ("heartbeat gw secondary on", Fault::Heartbeat("gw".into(), Links::Secondary, BeatFault::On)),
+        ("service lab1 smtp off", Fault::Service(0, Service::Smtp, Switch::Off)),
+        ("service lab1 pop on", Fault::Service(0, Service::Pop3, Switch::On)),
+        ("service lab10 imap off", Fault::Service(9, Service::Imap, Switch::Off)),
+        ("service lab1 http off", Fault::Service(0, Service::Http, Switch::Off)),
+        ("interface lab1 port3 down", Fault::Interface(0, "port3", PortFault::Down)),
+        ("interface lab10 port1 up", Fault::Interface(9, "port1", PortFault::Up)),
         ("heal", Fault::Heal),
     ];
     for (line, fault) in &wanted {
@@ -83,10 +100,29 @@ fn wrong_words_are_answered_with_the_nearest_and_the_usage() {
         ("flap lab1 lab2 NaN", "\"NaN\" is not a number from 0.01 to 50; usage: flap A B HZ"),
         ("skew lab1 inf", "\"inf\" is not a number from"),
         ("disk lab1 ful", "there is no disk fault \"ful\", did you mean \"full\"?; usage: disk A readonly|full|ok"),
+        ("heartbeat gv both off", "there is no HA group \"gv\", did you mean \"gw\"?; usage: heartbeat GROUP primary|"),
+        (
+            "heartbeat gw all off",
+            "there is no heartbeat link \"all\"; usage: heartbeat GROUP primary|secondary|both off|",
+        ),
+        ("heartbeat gw both of", "there is no heartbeat fault \"of\", did you mean \"off\"?"),
+        (
+            "service lab1 pop3 off",
+            "there is no service \"pop3\", did you mean \"pop\"?; usage: service A smtp|pop|imap|http",
+        ),
+        ("interface lab1 port4 down", "there is no port \"port4\", did you mean \"port1\"?; usage: interface A port1|"),
+        ("interface lab1 port1 donw", "there is no state of a port \"donw\", did you mean \"down\"?"),
         ("level lab1 0", "\"0\" is not a level from 1 to 1000; usage: level A N"),
     ];
     for (line, text) in wanted {
         let error = parse(line).unwrap_err().to_string();
         assert!(error.contains(text), "{line}: {error}");
     }
+}
+
+#[test]
+fn a_lab_without_ha_says_how_to_get_it() {
+    let words: Vec<String> = ["heartbeat", "gw", "both", "off"].map(str::to_owned).to_vec();
+    let error = Fault::parse(&words, &Roster { ha: Vec::new(), ..roster() }).unwrap_err().to_string();
+    assert!(error.contains("this lab has no HA groups: start one with `lab --ha`"), "{error}");
 }

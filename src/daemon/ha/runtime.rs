@@ -1,1 +1,0 @@
-//! The HA core at work: sockets, timers, disk, guard, monitors and hooks.
