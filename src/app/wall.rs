@@ -8,8 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::ThemeList;
+use super::ha::face::calm_line;
 use super::keys::{Code, Key};
 use super::overview::peers_up;
+use crate::domain::ha::group::groups;
 use crate::domain::time::millis;
 use crate::domain::{Cluster, Finding, FindingKind, LinkState, Peer, Severity, Snapshot, Time};
 
@@ -120,6 +122,8 @@ pub struct Face<'a> {
     pub maintained: Vec<(&'a str, Time)>,
     /// Age of the newest fact.
     pub newest: Option<Duration>,
+    /// Its HA groups in a line each, and whether they are well.
+    pub ha: Vec<(String, bool)>,
 }
 
 /// How much something weighs; the worst last.
@@ -394,12 +398,15 @@ fn face(cluster: &Cluster, now: Time) -> Face<'_> {
     // Only what somebody works on may be down and all be well.
     let is_up = |i: usize| excused[i] || cluster.peers[i].is_row_fresh(&cluster.limits, now);
     let well = missing == 0 && (0..peers.1).all(is_up);
+    let ha: Vec<(String, bool)> = groups(cluster, now).iter().map(|g| calm_line(cluster, g, now)).collect();
+    // An announced maintenance excuses a unit that is away; its group is told of all the same.
+    let stands = ha.iter().all(|(_, well)| *well) || excused.iter().any(|e| *e);
     let state = match (newest, worst) {
         _ if blind(cluster).is_some() => State::Blind,
         (Some(age), _) if age > cluster.limits.stale => State::Silent,
         (_, Some(severity)) => State::Trouble(severity),
         (None, None) => State::Waiting,
-        (Some(_), None) if well => State::Fine,
+        (Some(_), None) if well && stands => State::Fine,
         (Some(_), None) => State::Unsettled,
     };
     let label = |i: usize| cluster.label(&cluster.peers[i].id);
@@ -414,6 +421,7 @@ fn face(cluster: &Cluster, now: Time) -> Face<'_> {
             .filter_map(|i| cluster.peers[i].maintenance(now).map(|m| (label(i), m.until)))
             .collect(),
         newest,
+        ha,
     }
 }
 

@@ -130,6 +130,19 @@ fn primaries(cluster: &Cluster, group: &HaGroup, now: Time) -> Option<Banner> {
         GroupKind::ConfigOnly => "CONFIG-PRIMARY",
     };
     let primaries = group.primaries();
+    // What the other one says of itself in beats that come, although its word does not come here.
+    // Where beats are overdue it counts no more: there the countdown speaks.
+    let comes = group.fresh().any(|m| m.status.silence(m.at).is_some_and(|s| !is_overdue(s, m.status.interval)));
+    let hearsay = group.hearsay(now).into_iter().find(|said| comes && said.effective == Effective::Primary);
+    if let (Some(said), [one]) = (hearsay, primaries.as_slice()) {
+        let other = fellow(group, one).map_or("the other unit", |id| cluster.label(id));
+        let (epoch, one_epoch) = (said.epoch, one.status.epoch);
+        let text = format!(
+            "TWO PRIMARIES in {name}: {} (epoch {one_epoch}) and, by its beats, {other} (epoch {epoch})",
+            label(one)
+        );
+        return Some(Banner { loud: true, text });
+    }
     if primaries.len() > 1 {
         let count = if primaries.len() == 2 { "TWO".to_owned() } else { primaries.len().to_string() };
         let who: Vec<String> = primaries.iter().map(|m| format!("{} (epoch {})", label(m), m.status.epoch)).collect();
@@ -138,6 +151,15 @@ fn primaries(cluster: &Cluster, group: &HaGroup, now: Time) -> Option<Banner> {
     }
     if !primaries.is_empty() {
         return None;
+    }
+    if let (Some(said), Some(witness)) = (hearsay, group.fresh().next()) {
+        let other = fellow(group, witness).map_or("the other unit", |id| cluster.label(id));
+        let epoch = said.epoch;
+        let text = format!(
+            "{other} is not heard from here; by its beats to {} it is primary in epoch {epoch}",
+            label(witness)
+        );
+        return Some(Banner { loud: false, text });
     }
     let others: Vec<String> = group
         .members
@@ -178,19 +200,8 @@ pub fn rehearsals(cluster: &Cluster, group: &HaGroup, now: Time) -> Vec<(String,
     let mut told = Vec::new();
     // One that counts down already needs no rehearsal.
     for member in group.fresh().filter(|m| countdown(m, now).is_none()) {
-        let name = cluster.label(&member.id);
-        let other = fellow(group, member).map_or("the other unit", |id| cluster.label(id));
-        match &member.status.rehearsal {
-            Rehearsal::None => {}
-            Rehearsal::Takes { from, to, may_split } => {
-                let split = if *may_split { "; may split in a cut" } else { "" };
-                let span = between(*from, *to);
-                told.push((format!("if {other} died now, {name} takes over in {span}{split}"), true));
-            }
-            Rehearsal::Refuses(why) => {
-                told.push((format!("if {other} died now, {name} would not take over: {why}"), false))
-            }
-        }
+        let would = !matches!(member.status.rehearsal, Rehearsal::Refuses(_));
+        told.extend(group.rehearsal(member, |id| cluster.label(id).to_owned()).map(|sentence| (sentence, would)));
     }
     told
 }

@@ -4,7 +4,7 @@ use ratatui::layout::Rect;
 
 use super::gauge::{figures, seconds, silence, sparkline, word_of};
 use super::{Scene, card};
-use crate::app::ha::face::{between, fellow, troubles};
+use crate::app::ha::face::troubles;
 use crate::domain::ha::GroupKind;
 use crate::domain::ha::group::{HaGroup, Member};
 use crate::domain::ha::status::Rehearsal;
@@ -106,20 +106,9 @@ fn lines(pen: &Pen<'_>, scene: &Scene<'_>, group: &HaGroup, member: &Member, col
         say("permit", &format!("{}: {text}", status.permit.mode.as_str()), role);
         say("on failure", &card::policy(status, now), Role::Text);
         say("two at once", status.split_brain.as_str(), Role::Text);
-        let other = fellow(group, member).map_or("the other unit", |id| scene.cluster.label(id));
-        match &status.rehearsal {
-            Rehearsal::None => {}
-            Rehearsal::Takes { from, to, may_split } => {
-                let split = if *may_split { "; a cut on all links would give two primaries" } else { "" };
-                say(
-                    "rehearsal",
-                    &format!("if {other} died now: takes over in {}{split}", between(*from, *to)),
-                    Role::Text,
-                );
-            }
-            Rehearsal::Refuses(why) => {
-                say("rehearsal", &format!("if {other} died now: would not take over, {why}"), Role::Warn)
-            }
+        if let Some(sentence) = group.rehearsal(member, |id| scene.cluster.label(id).to_owned()) {
+            let would = !matches!(status.rehearsal, Rehearsal::Refuses(_));
+            say("rehearsal", &sentence, if would { Role::Text } else { Role::Warn });
         }
     }
     for change in status.changes.iter().rev() {

@@ -11,21 +11,32 @@ use crate::ui::theme::Role;
 /// Lines of a sentence, at most.
 const SENTENCE: usize = 3;
 
+/// What stands above all groups, and is never scrolled away.
+pub fn loud(pen: &Pen<'_>, scene: &Scene<'_>, groups: &[HaGroup]) -> Vec<Row> {
+    let g = pen.glyphs();
+    let columns = usize::from(scene.width).saturating_sub(4);
+    let mut rows = Vec::new();
+    let mut banners: Vec<face::Banner> =
+        groups.iter().flat_map(|group| banners(scene.cluster, group, scene.now)).collect();
+    banners.sort_by_key(|b| !b.loud);
+    for banner in banners {
+        let role = if banner.loud { Role::BadgeLoud } else { Role::Warn };
+        for (n, line) in text::wrap(&banner.text, columns, SENTENCE, g.ellipsis).into_iter().enumerate() {
+            let sign = if n == 0 { g.finding } else { " " };
+            let mut row = Row::of(vec![piece(format!(" {sign} {line}"), role)], scene.width);
+            row.ground = banner.loud.then_some(role);
+            rows.push(row);
+        }
+    }
+    rows
+}
+
 /// Adds the lines of `group`; `whole` is the same group without a filter: what is wrong is wrong with all of it.
 pub fn rows(pen: &Pen<'_>, scene: &Scene<'_>, group: &HaGroup, whole: &HaGroup, detail: Detail, rows: &mut Vec<Row>) {
     let g = pen.glyphs();
     let width = scene.width;
     let columns = usize::from(width).saturating_sub(2);
     let banners = banners(scene.cluster, whole, scene.now);
-    for banner in &banners {
-        let sentence = format!("{} {}", g.finding, banner.text);
-        for (n, line) in text::wrap(&sentence, columns, SENTENCE, g.ellipsis).into_iter().enumerate() {
-            let indent = if n == 0 { " " } else { "   " };
-            let mut row = Row::of(vec![piece(format!("{indent}{line}"), Role::BadgeLoud)], width);
-            row.ground = Some(Role::BadgeLoud);
-            rows.push(row);
-        }
-    }
     if detail == Detail::Line {
         let line = if banners.is_empty() {
             calm_line(scene.cluster, whole, scene.now)

@@ -96,6 +96,10 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) {
         detail::draw(pen, area, &scene, group, member);
         return;
     }
+    let loud = group::loud(pen, &scene, &whole);
+    let most = usize::from(area.height / 2);
+    put(pen, area, &loud[..loud.len().min(most)]);
+    let area = below(area, u16::try_from(loud.len().min(most)).unwrap_or(0));
     // Some lines below are kept for the time line, or for all of the selected unit.
     let turns = face::turns(&groups).len();
     let lower = match selected {

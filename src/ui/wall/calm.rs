@@ -12,6 +12,9 @@ use crate::ui::pen::Pen;
 use crate::ui::text;
 use crate::ui::theme::Role;
 
+/// HA groups that are told of, at most.
+const HA_LINES: usize = 4;
+
 /// A line of a column, in the middle.
 struct Row {
     size: Size,
@@ -100,6 +103,9 @@ fn rows(pen: &Pen<'_>, area: Rect, wall: &Wall, face: &Face<'_>, sizes: &Sizes, 
     };
     for line in text::wrap(&sentence, width, 3, g.ellipsis) {
         row(Size::Text, line, Role::Muted);
+    }
+    for (line, well) in face.ha.iter().take(HA_LINES) {
+        row(Size::Text, text::cut(line, width, g.ellipsis), if *well { Role::Muted } else { Role::Warn });
     }
     for (text, role) in on_purpose(face, wall, pen, now) {
         row(Size::Text, text::cut(&text, width, g.ellipsis), role);
