@@ -12,6 +12,6 @@ mod monitor;
 mod ns;
 mod runtime;
 mod sim;
-mod world;
 #[cfg(target_os = "linux")]
 mod trial;
+mod world;
