@@ -6,6 +6,8 @@ use peerdeck::domain::ha::status::Rehearsal;
 use peerdeck::domain::ha::{Configured, Effective, HaAct, LinkName, MonitorKind, OnFailure, SplitBrain, WitnessMode};
 use peerdeck::domain::text::Line;
 
+use proptest::prelude::*;
+
 use super::world::{A, B, SMTP, WITNESS, World, monitor, ms, sec};
 
 use Effective::{Failed, HoldOff, Off, Primary, Secondary};
@@ -390,7 +392,7 @@ fn b1_off_a_one_way_cut_and_a_freeze_never_give_two() {
             w.run(sec(60));
             w.freeze(A, threshold * times);
             w.run(sec(60));
-            assert_eq!((w.holders().len(), w.overlaps.len()), (1, 0), "{interval:?} x {times}: {}", w.story());
+            assert_eq!((w.holders().len(), &w.overlaps[..]), (1, &[][..]), "{interval:?} x {times}: {}", w.story());
             let mut roles = [w.role(A), w.role(B)];
             roles.sort();
             assert_eq!(roles, [Primary, Secondary], "{}", w.story());
@@ -549,4 +551,48 @@ fn f9_every_row_of_the_table_can_be_found_and_none_hides_another() {
     let numbers: std::collections::BTreeSet<u8> = TABLE.iter().map(|r| r.number).collect();
     assert_eq!(numbers, (0..=20).collect());
     assert!(find(17, Trigger::TwoPrimaries, Secondary, OnFailure::Off, SplitBrain::Hold).is_none());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn b1_require_never_gives_two_holders_whatever_is_cut_killed_or_frozen(
+        steps in prop::collection::vec((0_u8..9, 0_usize..2, 1_u64..12_000), 1..25),
+    ) {
+        let mut w = World::new(|_, ha| (ha.witness, ha.threshold) = (WitnessMode::Require, sec(3)));
+        for (what, unit, wait) in steps {
+            match what {
+                0 => w.cut_links(),
+                1 => w.cut_way(unit, 1 - unit),
+                2 => w.cut.extend([(unit, WITNESS, None), (WITNESS, unit, None)]),
+                3 => w.cut.clear(),
+                4 => w.kill(unit),
+                5 => (0..2).for_each(|u| if !w.units[u].up { w.start(u) }),
+                6 if w.units[unit].up => w.freeze(unit, ms(wait)),
+                7 if w.units[unit].up => drop(w.act(unit, HaAct::Switchover)),
+                8 if w.units[unit].up => drop(w.act(unit, HaAct::Failover)),
+                _ => {}
+            }
+            w.run(ms(wait));
+            prop_assert_eq!(&w.overlaps[..], &[][..], "{}", w.story());
+        }
+        // Healed, it ends with one primary that holds.
+        w.cut.clear();
+        (0..2).for_each(|u| if !w.units[u].up { w.start(u) });
+        w.run(sec(400));
+        prop_assert_eq!(&w.overlaps[..], &[][..], "{}", w.story());
+        prop_assert_eq!(w.holders().len(), 1, "{:?}\n{}", w.roles(), w.story());
+    }
+}
+
+#[test]
+fn f2_a_fifth_of_all_datagrams_lost_takes_nobody_over_at_the_default_threshold() {
+    let mut w = World::new(|_, ha| ha.threshold = sec(15));
+    // Any number will do that is spread well: Knuth's multiplier.
+    w.lost = |n| n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32 & 0xFF < 51;
+    w.run(sec(3600));
+    assert_eq!((w.roles(), w.rows(A), w.rows(B)), ((Primary, Secondary), vec![0], vec![0]), "{}", w.story());
+    assert_eq!(w.status(A).epoch, 1);
+    assert!(w.status(B).heartbeats.iter().all(|h| h.missed > 100 && h.intervals.len() == 60));
 }

@@ -211,6 +211,8 @@ impl Core {
         };
         let claimed = if claims { Some(now) } else { same.and_then(|o| o.claimed) };
         let first = same.filter(|_| again).map_or(now, |o| o.first);
+        let pause = self.config.ha.interval * 2;
+        let streak = same.filter(|o| again && now.since(o.heard) <= pause).map_or(now, |o| o.streak);
         let back = self.silent_logged;
         self.silent_logged = false;
         self.services_logged = false;
@@ -228,6 +230,7 @@ impl Core {
             boot,
             heard: now,
             first,
+            streak,
             claimed,
             beat: heard,
             was_primary,

@@ -131,6 +131,8 @@ pub(super) struct Other {
     pub(super) heard: Time,
     /// When this start of it was first heard.
     pub(super) first: Time,
+    /// Since when its beats have come without a longer pause.
+    pub(super) streak: Time,
     /// When its last beat came in which it claimed the address.
     pub(super) claimed: Option<Time>,
     /// Its newest beat.

@@ -208,6 +208,7 @@ impl Core {
     pub fn step(&mut self, now: Time, event: Event) -> Vec<Effect> {
         let now = now.max(self.now);
         if self.stopped {
+            self.wake = now + Duration::from_hours(1);
             return Vec::new();
         }
         self.measure(now);
@@ -398,7 +399,8 @@ impl Core {
     /// The next wake, and whether the status is worth telling again.
     fn settle(&mut self, now: Time) {
         let soonest = self.deadlines(now).into_iter().flatten().min().unwrap_or(now + self.config.ha.interval);
-        self.wake = soonest.max(now + Duration::from_millis(1));
+        self.wake =
+            if self.stopped { now + Duration::from_hours(1) } else { soonest.max(now + Duration::from_millis(1)) };
         let shown = self.fingerprint(now);
         if shown != self.shown {
             self.shown = shown;

@@ -279,7 +279,8 @@ impl Core {
         } else if self.unheard_until().is_some_and(|at| now >= at) {
             self.lapse(now, "the other does not hear this unit and is about to take over");
         }
-        if self.address.lapsed.is_none() {
+        // It may have stepped down above.
+        if self.address.lapsed.is_none() && self.role == Effective::Primary && self.ceding.is_none() {
             self.order_hold(now, self.epoch, true);
         }
     }
@@ -296,7 +297,11 @@ impl Core {
         let current = self.now.since(other.heard) * 2 <= interval * 3;
         let deaf = other.heard.since(seen) >= interval * 2;
         let at = (seen + self.config.ha.takeover_after()).before(interval);
-        (current && deaf).then_some(at)
+        // After a cut of both directions its first beats may be older than ours that reached it again: had it wanted to
+        // take over, it would have by then, and says so.
+        let long_past = self.now.since(at) > interval * 2;
+        let steady = other.heard.since(other.streak) >= interval * 2;
+        (current && deaf && !other.beat.claims() && (!long_past || steady)).then_some(at)
     }
 
     fn come_back(&mut self, now: Time, at: Time) {

@@ -6,6 +6,7 @@ use rand::RngExt;
 
 use super::Core;
 use super::table::Trigger;
+use crate::domain::ha::config::grant_length;
 use crate::domain::ha::{Configured, Effective, OnFailure, WitnessMode};
 use crate::domain::text::Line;
 use crate::domain::time::{Time, human};
@@ -142,8 +143,8 @@ impl Core {
     /// At the start the other turns out to be primary (row 12).
     fn find_primary(&mut self, now: Time, theirs: u64, name: &str) {
         let ha = &self.config.ha;
-        let kept = &self.disk.on;
-        let failed = kept.failed || (kept.role == Some(Effective::Primary) && theirs > kept.epoch);
+        let kept = &self.disk.want; // As it was left, unless a person has restarted HA since.
+        let failed = kept.failed || (kept.role == Some(Effective::Primary) && theirs > self.config.kept.epoch);
         let (choice, primary) = (ha.on_failure, ha.configured == Configured::Primary);
         if !failed && choice != OnFailure::RestoreRole {
             self.change(now, 0, Trigger::FoundPrimary, name);
@@ -161,7 +162,7 @@ impl Core {
             self.begin_quiet(now);
         }
         self.disk.want.failed = false;
-        let quiet = ha_quiet(self);
+        let quiet = self.config.ha.quiet;
         self.change(now, 12, Trigger::FoundPrimary, name);
         if choice == OnFailure::RestoreRole && primary {
             self.return_at = Some(now + quiet);
@@ -199,7 +200,8 @@ impl Core {
             self.take(now, 5, Trigger::OtherOut, &format!("{name} is failed"));
         } else {
             let theirs = other.was_primary || !self.outranks();
-            let wait = if theirs && role != Effective::Off { takes * 2 } else { takes };
+            // A unit that has just started can't be voted for at once.
+            let wait = takes + if theirs { takes.max(grant_length(self.config.ha.lease)) } else { Duration::ZERO };
             if calm >= wait {
                 let text = format!("{name} is {} for {}", role.as_str(), human(calm));
                 let (row, trigger) =
@@ -267,7 +269,7 @@ impl Core {
             Some(self.retry_at),
             self.hold_off_until,
             self.calm_since.map(|at| at + takes),
-            self.calm_since.map(|at| at + takes * 2),
+            self.calm_since.map(|at| at + takes + takes.max(grant_length(ha.lease))),
             self.return_at,
             self.quiet_until,
             self.unheard_until(),
@@ -277,8 +279,4 @@ impl Core {
             self.services_deadline(),
         ]
     }
-}
-
-fn ha_quiet(core: &Core) -> Duration {
-    core.config.ha.quiet
 }

@@ -81,7 +81,7 @@ const fn row(
 }
 
 /// All rows.
-pub const TABLE: &[Row] = &[
+pub static TABLE: &[Row] = &[
     row(1, Trigger::AllSilent, &[Secondary, Off], ALL, Some(Primary), "no heartbeat on any link: {}"),
     row(2, Trigger::LinkSilent, &[Primary, Secondary, Failed], ALL, None, "one heartbeat link is silent: {}"),
     row(3, Trigger::ServicesAnswer, &[Secondary], ALL, None, "no heartbeat, but services answer: {}"),
