@@ -265,13 +265,18 @@ async fn b2_an_epoch_is_on_disk_before_the_first_beat_that_bears_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b2_a_unit_whose_disk_takes_no_epoch_does_not_become_primary() {
-    let (mut place, net) = pair(SOON);
+    // Time enough to spoil the disk after the start, which needs it.
+    let (mut place, net) = pair(4 * SOON);
     let other = Played::new(&net).await;
-    let (fault, disk) = watch::channel(DiskFault::ReadOnly);
+    let (fault, disk) = watch::channel(DiskFault::Ok);
     let environment = daemon::Environment { disk, ..place.environment(0) };
     place.peers[0] = Some(daemon::start(place.setups[0].clone(), environment).await.unwrap());
-    // Three times as long as it would wait for somebody else.
-    for _ in 0..(3 * SOON.as_millis() / 50) {
+    fault.send(DiskFault::ReadOnly).unwrap();
+    let status = place.peer(0).ha().unwrap();
+    let is_told = || status.borrow().troubles.iter().any(|t| t.as_str().contains("read-only"));
+    let begin = tokio::time::Instant::now();
+    while !is_told() {
+        assert!(begin.elapsed() < PATIENCE, "{:?}", status.borrow());
         if let Message::Beat(beat) = other.hear().await.message {
             assert_ne!(beat.effective, "primary");
             assert_eq!(beat.epoch, 0);
@@ -422,7 +427,7 @@ async fn b1_with_a_witness_the_address_moves_by_two_of_three_votes() {
     until(&place, 1, "secondary", is(Effective::Secondary)).await;
     place.peers[0].take().unwrap().kill();
     let after = until(&place, 1, "holder by votes", held).await;
-    assert!(after.epoch > before.epoch);
+    assert!(after.epoch > before.epoch, "{before:?}\n{after:?}");
     let edge = place.peer(2).ha().unwrap();
     assert_eq!((edge.borrow().strangers, edge.borrow().effective), (0, Effective::ConfigPrimary));
     // Without the witness as well, the one vote that is left is not enough.
