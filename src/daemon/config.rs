@@ -1,5 +1,9 @@
 //! `peer.toml`: what a machine needs before it knows its cluster.
 
+/// High availability in it.
+#[doc = include_str!("../docs/ha-config.md")]
+pub mod guide {}
+
 mod block;
 mod ha;
 
