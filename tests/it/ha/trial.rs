@@ -218,7 +218,7 @@ impl Hosts {
         let ms = |d: Duration| format!("{} ms", d.as_millis());
         let net = &self.net;
         let mut text = format!(
-            "host-name = \"h{host}.example.com\"\nstate-dir = \"{}\"\nlisten = \"127.0.0.1:2222\"\n",
+            "host-name = \"h{host}.example.com\"\nstate-dir = \"{}\"\nlisten = \"0.0.0.0:2222\"\n",
             dir.join("state").display()
         );
         if host == WITNESS {
