@@ -24,7 +24,7 @@ fn main() {
     let args: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
     let trials: usize = args.iter().find_map(|a| a.parse().ok()).unwrap_or(10);
     let args: Vec<String> = args.into_iter().filter(|a| a.parse::<usize>().is_err()).collect();
-    let named = |word: &str, all: &[&str]| {
+    let wanted = |word: &str, all: &[&str]| {
         let asked = args.iter().any(|a| all.iter().any(|known| known.contains(a.as_str())));
         !asked || args.iter().any(|a| word.contains(a.as_str()))
     };
@@ -35,7 +35,7 @@ fn main() {
     for ms in [1000, 100] {
         let setting = Setting { interval: Duration::from_millis(ms), missed: 3 };
         for (system, name) in systems.iter().zip(names) {
-            if !named(name, &names) {
+            if !wanted(name, &names) {
                 continue;
             }
             let faults = faults(*system);
@@ -44,7 +44,7 @@ fn main() {
             let mut hosts = Hosts::start(PEERDECK, *system, setting);
             let settle = settle(*system, setting);
             for fault in &faults {
-                if named(&fault.text(), &texts) {
+                if wanted(&fault.text(), &texts) {
                     row(&mut hosts, *fault, trials, settle, &format!("{ms} ms x 3 | {name}"));
                 }
             }

@@ -67,7 +67,7 @@ impl Net {
             ));
             for l in 0..links {
                 let (index, port) = (net.index(h, l), Self::bridge_port(h, l));
-                let v4 = net.ip(h, l);
+                let v4 = Self::ip(h, l);
                 sh(&format!(
                     "ip -n {name} link add eth{l} index {index} type veth peer name {port} netns {bridge};
                      ip -n {bridge} link set {port} master br{l} up;
@@ -81,7 +81,7 @@ impl Net {
     }
 
     /// Address of a host on a link.
-    pub fn ip(&self, host: usize, link: usize) -> IpAddr {
+    pub fn ip(host: usize, link: usize) -> IpAddr {
         let nets = [[192, 0, 2], [198, 51, 100], [203, 0, 113]];
         let [a, b, c] = nets[link];
         IpAddr::from([a, b, c, u8::try_from(host + 1).unwrap()])

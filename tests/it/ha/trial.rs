@@ -16,7 +16,7 @@ pub const SERVICE: u16 = 2525;
 /// The host that is the witness, and the client.
 pub const WITNESS: usize = 2;
 /// How long anything may take before the harness gives up.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The shared address.
 pub fn vip() -> IpAddr {
@@ -86,7 +86,7 @@ impl Fault {
             Self::StopAll(n) => format!("SIGSTOP of all, {n} x threshold"),
             Self::End => "clean stop".into(),
             Self::PortsOff => "all its ports down".into(),
-            Self::Partition => "cut off from all".into(),
+            Self::Partition => "isolated from all".into(),
             Self::Between => "cut between the two".into(),
             Self::FromWitness => "cut from the witness".into(),
         }
@@ -102,8 +102,21 @@ pub struct Outcome {
     pub two: (usize, Duration),
     /// From the last end of holding before the takeover until it.
     pub nobody: Option<Duration>,
-    /// All that was seen.
-    pub seen: Vec<Seen>,
+    /// All that was seen: for messages of tests.
+    pub seen: Seens,
+}
+
+/// As [`Recorder::seen`] says it, with who was there when.
+#[derive(Clone)]
+pub struct Seens(pub Vec<Seen>);
+
+impl std::fmt::Debug for Seens {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for s in &self.0 {
+            writeln!(f, "{:?} host {} {}", s.at, s.host, if s.there { "has it" } else { "lost it" })?;
+        }
+        Ok(())
+    }
 }
 
 /// The hosts at work.
@@ -173,7 +186,7 @@ impl Hosts {
 
     /// Starts the daemon of a host.
     pub fn run(&mut self, host: usize) {
-        let dir = self.dir.path().join(format!("{}", self.net.hosts[host]));
+        let dir = self.dir.path().join(&self.net.hosts[host]);
         std::fs::create_dir_all(&dir).unwrap();
         let mut command = match self.system {
             System::Keepalived => {
@@ -216,9 +229,8 @@ impl Hosts {
             sh(&format!("chmod 600 {}", password.display()));
         }
         let ms = |d: Duration| format!("{} ms", d.as_millis());
-        let net = &self.net;
         let mut text = format!(
-            "host-name = \"h{host}.example.com\"\nstate-dir = \"{}\"\nlisten = \"127.0.0.1:2222\"\n",
+            "host-name = \"h{host}.example.com\"\nstate-dir = \"{}\"\nlisten = \"0.0.0.0:2222\"\n",
             dir.join("state").display()
         );
         if host == WITNESS {
@@ -226,8 +238,8 @@ impl Hosts {
                 text,
                 "[[witness]]\ngroup = \"gw\"\nhb-base-port = 20000\nlocal-ip = [\"{}\", \"{}\"]\nvip-lease = \"1 s\"\n\
                  password-file = [\"{}\"]",
-                net.ip(host, 1),
-                net.ip(host, 0),
+                Net::ip(host, 1),
+                Net::ip(host, 0),
                 password.display()
             )
             .unwrap();
@@ -245,7 +257,7 @@ impl Hosts {
         )
         .unwrap();
         if witness != "off" {
-            let at = |link| SocketAddr::from((net.ip(WITNESS, link), 20_000));
+            let at = |link| SocketAddr::from((Net::ip(WITNESS, link), 20_000));
             writeln!(text, "witness-address = [\"{}\", \"{}\"]", at(1), at(0)).unwrap();
         }
         for (link, status) in [(1, "primary"), (0, "secondary")] {
@@ -253,8 +265,8 @@ impl Hosts {
                 text,
                 "[[ha.interface]]\nname = \"eth{link}\"\nheartbeat-status = \"{status}\"\nlocal-ip = \"{}\"\n\
                  peer-ip = \"{}\"",
-                net.ip(host, link),
-                net.ip(other, link)
+                Net::ip(host, link),
+                Net::ip(other, link)
             )
             .unwrap();
             if link == 0 {
@@ -366,7 +378,7 @@ impl Hosts {
             took: took.map(|at| at.saturating_sub(began)),
             two: overlaps(&seen),
             nobody: took.zip(gone).map(|(took, gone)| took.saturating_sub(gone.at)),
-            seen,
+            seen: Seens(seen),
         }
     }
 

@@ -18,7 +18,7 @@ const AGAIN: Duration = Duration::from_millis(50);
 
 /// What the keeper needs of the system. Addresses are numbered from 0; calls have effect when they return, or before.
 pub trait Kernel {
-    /// CLOCK_BOOTTIME.
+    /// `CLOCK_BOOTTIME`.
     fn now(&self) -> Duration;
 
     /// How many addresses there are.

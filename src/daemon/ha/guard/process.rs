@@ -28,9 +28,9 @@ const PROBES: u32 = 3;
 const ANNOUNCE: [Duration; 5] = [
     Duration::ZERO,
     Duration::from_millis(500),
-    Duration::from_millis(1000),
+    Duration::from_secs(1),
     Duration::from_millis(1500),
-    Duration::from_millis(2000),
+    Duration::from_secs(2),
 ];
 const REFRESH: Duration = Duration::from_mins(1);
 

@@ -119,7 +119,7 @@ impl GuardProcess {
                     while let Ok(newer) = orders.try_recv() {
                         order = newer;
                     }
-                    match timeout(STUCK, running.tell(&self.order(order))).await {
+                    match timeout(STUCK, running.tell(&self.order(&order))).await {
                         Ok(Ok(())) => None,
                         Ok(Err(error)) => Some(error.to_string()),
                         Err(_) => Some(format!("it took no order for {STUCK:?}")),
@@ -170,8 +170,8 @@ impl GuardProcess {
         }
     }
 
-    fn order(&self, order: GuardOrder) -> ToGuard {
-        match order {
+    fn order(&self, order: &GuardOrder) -> ToGuard {
+        match *order {
             GuardOrder::Hold { epoch, until, probe } => {
                 ToGuard::Hold { epoch, until: nanos(self.clock.boot_time(until)), probe }
             }

@@ -1,5 +1,5 @@
-//! What peer and guard tell each other: a JSON document a line. Moments are nanoseconds of CLOCK_BOOTTIME, the one clock
-//! that both read and that counts suspend.
+//! What peer and guard tell each other: a JSON document a line. Moments are nanoseconds of `CLOCK_BOOTTIME`, the one
+//! clock that both read and that counts suspend.
 
 use std::net::IpAddr;
 use std::path::PathBuf;

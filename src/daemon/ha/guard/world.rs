@@ -69,7 +69,7 @@ impl World {
                 })?;
             }
         }
-        world.remembered.guarded = start.addresses.clone();
+        world.remembered.guarded.clone_from(&start.addresses);
         world.store.write(&world.remembered).map_err(|e| format!("virtual addresses can't be set: {e}"))?;
         Ok(world)
     }
