@@ -34,13 +34,13 @@ impl Question {
             return Some(Self::commit(&settings.tree, edits, class));
         }
         let group = match &first.command {
-            Command::Ha { act: HaAct::Restart, .. } => None,
-            Command::Ha { on, .. } => cluster.peer(on).and_then(|p| p.ha.as_ref()).map(|(s, _)| s.group.to_string()),
-            Command::Disconnect { .. }
+            Command::Ha { act: HaAct::Restart, .. }
+            | Command::Disconnect { .. }
             | Command::Reconnect { .. }
             | Command::MaintenanceOn { .. }
             | Command::MaintenanceOff { .. }
             | Command::Commit { .. } => None,
+            Command::Ha { on, .. } => cluster.peer(on).and_then(|p| p.ha.as_ref()).map(|(s, _)| s.group.to_string()),
         };
         if let Some(group) = group.filter(|_| class > DangerClass::Reversible) {
             let text = format!("Type {group} to {word} {group}: ");

@@ -160,10 +160,9 @@ fn services(view: &View<'_>) -> Vec<Candidate> {
     }
     let one = |((kind, id), of): ((FindingKind, PeerId), Fallen)| {
         let (what, name) = (list(of.names.iter().map(|n| (*n).to_owned())), view.name(&id));
-        let text = match kind {
-            FindingKind::HaServiceFailed => format!("{what} of {name} has failed"),
-            _ => format!("checks of {what} of {name} fail"),
-        };
+        let failed = kind == FindingKind::HaServiceFailed;
+        let text =
+            if failed { format!("{what} of {name} has failed") } else { format!("checks of {what} of {name} fail") };
         let mut c = view.of_unit(kind, &id, view.now, &text);
         c.evidence = of.evidence;
         c

@@ -21,6 +21,9 @@ use crate::domain::time::{Time, human};
 /// A unit that has been off for no longer than its takeover takes, and this, is starting.
 const STARTING: Duration = Duration::from_secs(2);
 
+/// A setting that must be the same on all units: its name, and how it stands on one.
+type Fact<'f> = (&'static str, &'f dyn Fn(&Member) -> String);
+
 /// A group at one moment, and what is known of its units beside their word.
 pub(super) struct View<'a> {
     pub state: &'a ClusterState,
@@ -32,12 +35,14 @@ pub(super) struct View<'a> {
 
 /// All conditions of a cluster's HA groups that hold at `now`, beside those that were `found`.
 pub(super) fn candidates(state: &ClusterState, found: &[Candidate], now: Time) -> Vec<Candidate> {
-    let alive = |c: &&Candidate| match c.kind {
-        FindingKind::PeerUnobserved
-        | FindingKind::LoginRefused
-        | FindingKind::HostKeyUnknown
-        | FindingKind::HostKeyChanged => true,
-        _ => false,
+    let alive = |c: &&Candidate| {
+        matches!(
+            c.kind,
+            FindingKind::PeerUnobserved
+                | FindingKind::LoginRefused
+                | FindingKind::HostKeyUnknown
+                | FindingKind::HostKeyChanged
+        )
     };
     let unseen: BTreeSet<&PeerId> = found.iter().filter(alive).flat_map(|c| c.subject.peers()).collect();
     let mut all = Vec::new();
@@ -131,11 +136,12 @@ impl View<'_> {
         if self.is_pair() {
             let holding: Vec<String> =
                 self.group.fresh().filter(|m| m.status.holds()).map(|m| self.name(&m.id)).collect();
-            text += &match holding.as_slice() {
-                [] => "; nobody holds the address".to_owned(),
-                [one] => format!("; {one} holds the address"),
-                several => format!("; {} hold the address", list(several.iter().cloned())),
+            let holders = match holding.as_slice() {
+                [] => "nobody holds the address".to_owned(),
+                [one] => format!("{one} holds the address"),
+                several => format!("{} hold the address", list(several.iter().cloned())),
             };
+            text = format!("{text}; {holders}");
         }
         let since = primaries.iter().map(|m| m.status.since).max().unwrap_or(self.now);
         let mut c = self.of_group(FindingKind::HaTwoPrimaries, since, &text);
@@ -314,19 +320,21 @@ impl View<'_> {
             }
         };
         let m = self.group.fresh().find(alone).filter(|_| self.group.members.len() > 1)?;
-        let links: BTreeSet<_> =
-            m.status.heartbeats.iter().filter(|h| h.state == BeatState::Ok).map(|h| h.link.as_str()).collect();
-        let cut = match links.len() {
-            0 => "a cut between its units".to_owned(),
-            1 => "a cut of its only heartbeat link that works".to_owned(),
-            n => format!("a cut of all {n} heartbeat links"),
-        };
         let witness = match m.status.permit.mode {
             WitnessMode::Advise => "its witness does not answer",
             WitnessMode::Off | WitnessMode::Require => "it has no witness",
         };
-        let text = format!("{} may split: {cut} would give two primaries, {witness}", self.group.name);
-        Some(self.of_group(FindingKind::HaMaySplit, m.status.since, &text))
+        let text =
+            format!("{} may split: a cut between its units would give two primaries, {witness}", self.group.name);
+        let mut c = self.of_group(FindingKind::HaMaySplit, m.status.since, &text);
+        let links: BTreeSet<&str> =
+            m.status.heartbeats.iter().filter(|h| h.state == BeatState::Ok).map(|h| h.link.as_str()).collect();
+        c.evidence.push(Line::new(&match links.len() {
+            0 => "no heartbeat link works now".to_owned(),
+            1 => "one heartbeat link works: its cut is enough".to_owned(),
+            n => format!("{n} heartbeat links work: all of them would have to be cut"),
+        }));
+        Some(c)
     }
 
     fn no_takeover(&self) -> Option<Candidate> {
@@ -350,7 +358,7 @@ impl View<'_> {
         let primaries: Vec<String> = self.group.fresh().filter(is_primary).map(|m| self.name(&m.id)).collect();
         let units = self.group.fresh().filter(|m| m.status.configured != Configured::Off).count();
         let text = if primaries.len() > 1 {
-            format!("{} are all configured primary of {}", list(primaries), self.group.name)
+            format!("{} are configured primary of {}: exactly one may be", list(primaries), self.group.name)
         } else if self.is_pair() && units > 2 {
             let names = members.iter().map(|m| self.name(&m.id));
             format!("{} has {units} units ({}), active-passive has two", self.group.name, list(names))
@@ -369,7 +377,6 @@ impl View<'_> {
             let identity = self.state.cluster.peer(&m.id).and_then(|p| p.identity.clone());
             identity.map_or_else(String::new, |i| i.level.to_string())
         };
-        type Fact<'f> = (&'static str, &'f dyn Fn(&Member) -> String);
         let facts: [Fact<'_>; 7] = [
             ("kind", &|m| m.status.kind.as_str().to_owned()),
             ("hb-interval", &|m| human(m.status.interval)),

@@ -189,10 +189,9 @@ impl Seen<'_> {
         let alone = self.group.fresh().any(|m| m.status.effective == Effective::Secondary && refuses(m));
         let seen = match self.group.primaries().len() {
             0 if !blind && pair => Check::Critical,
-            0 => Check::Ok,
             1 if twice => Check::Critical,
             1 if alone => Check::Warning,
-            1 => Check::Ok,
+            0 | 1 => Check::Ok,
             _ => Check::Critical,
         };
         let told = worst.max(seen);
@@ -368,7 +367,7 @@ pub fn plugin(snapshot: &Snapshot, only: Option<&str>, name: Option<&str>, compl
             }
         }
     }
-    let worst = seen.iter().flat_map(|s| s.findings()).max_by_key(|f| f.severity);
+    let worst = seen.iter().flat_map(Seen::findings).max_by_key(|f| f.severity);
     let text = match (worst, texts.is_empty()) {
         (_, true) => "no peer tells of an HA group".to_owned(),
         (Some(f), false) => format!("{}; {}", f.text, texts.join("; ")),

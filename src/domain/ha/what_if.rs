@@ -155,7 +155,7 @@ impl Seen {
             return;
         }
         // What is shorter than any threshold can be is no news.
-        if !waits || lasted < self.interval * THRESHOLD_BEATS - self.interval / 2 {
+        if !waits || lasted < self.interval * (2 * THRESHOLD_BEATS - 1) / 2 {
             return;
         }
         if self.silences.len() == SILENCES_MAX {
