@@ -111,9 +111,10 @@ fn views_by_number_and_in_a_circle() {
         ("2", View::Settings),
         ("<Tab>", View::Settings),
         ("4 <Tab> <Tab>", View::Mesh),
-        ("4 <Shift-Tab>", View::Settings),
+        ("4 <Shift-Tab>", View::Ha),
+        ("3 <Tab>", View::Ha),
         ("<Shift-Tab>", View::Events),
-        ("3", View::Mesh),
+        ("3", View::Ha),
     ] {
         assert_eq!(app(one_sided().build(), SIZE, keys).view(), view, "{keys}");
     }
