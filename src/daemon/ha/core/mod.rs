@@ -92,6 +92,8 @@ pub struct Core {
     beat_sent: Time,
 
     voter: Voter,
+    /// The own vote is with the other: since when, and when it asked last.
+    voted: Option<(Time, Time)>,
     votes: Votes,
     witness_heard: Option<Time>,
     address: Address,
@@ -167,6 +169,7 @@ impl Core {
             silent_logged: false,
             next_beat: now,
             beat_sent: now,
+            voted: None,
             votes: Votes::default(),
             witness_heard: None,
             address: Address::default(),

@@ -120,7 +120,7 @@ impl Core {
 
     pub(super) fn on_ask(&mut self, now: Time, way: Way, from: &PeerId, epoch: u64, n: u64, what: Want) {
         let result = match what {
-            Want::Hold => self.voter.ask(now, from, epoch),
+            Want::Hold => self.vote_for(now, from, epoch),
             Want::TakeOver if self.role == Effective::Primary || !self.address.is_gone(now) => {
                 Err("this unit holds the address itself".to_owned())
             }
@@ -128,6 +128,30 @@ impl Core {
         };
         let message = Message::Grant { n, unit: from.as_str().to_owned(), epoch, refused: result.err() };
         self.out.push(Effect::Send { way, message });
+    }
+
+    /// The own vote for another: not against a takeover of our own that comes first.
+    fn vote_for(&mut self, now: Time, from: &PeerId, epoch: u64) -> Result<(), String> {
+        if let Some(own) = self.taking.as_ref().filter(|t| !t.is_adding()).map(|t| t.epoch) {
+            // Of two that take over at once the higher epoch comes first, of equal ones the lower serial: with each
+            // other's votes in hand neither would ever have its own.
+            if (own, from) >= (epoch, &self.config.id) {
+                return Err(format!("this unit takes over itself, in epoch {own}"));
+            }
+            self.undo_taking(now, &format!("{from} takes over in epoch {epoch}"));
+        }
+        self.voter.ask(now, from, epoch)?;
+        let again = self.voted.filter(|(_, last)| now.since(*last) < self.config.ha.permit_length());
+        self.voted = Some((again.map_or(now, |(since, _)| since), now));
+        Ok(())
+    }
+
+    /// Whether the own vote is with the other, who may be about to take over: for a while that is not disturbed.
+    pub(super) fn has_voted(&self, now: Time) -> bool {
+        let wait = self.config.ha.takeover_after() * 2;
+        self.voted.is_some_and(|(since, last)| {
+            now.since(last) < self.config.ha.permit_length() && now.since(since) < wait
+        })
     }
 
     pub(super) fn on_grant(&mut self, now: Time, way: Way, n: u64, unit: &str, epoch: u64, refused: Option<String>) {

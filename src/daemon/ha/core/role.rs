@@ -51,7 +51,8 @@ impl Core {
     }
 
     fn may_take(&self, now: Time) -> bool {
-        now >= self.retry_at && self.distrust().is_none() && self.disk.trouble.is_none()
+        let voted = self.config.ha.witness == WitnessMode::Require && self.has_voted(now);
+        !voted && now >= self.retry_at && self.distrust().is_none() && self.disk.trouble.is_none()
     }
 
     fn other_name(&self) -> String {
