@@ -82,7 +82,14 @@ impl Core {
             }
             (true, Effective::Failed) => self.failed_by == Some(4),
             (false, role) => matches!(role, Effective::Primary | Effective::Failed),
-            (true, _) => false,
+            (
+                true,
+                Effective::Off
+                | Effective::Primary
+                | Effective::HoldOff
+                | Effective::ConfigPrimary
+                | Effective::ConfigSecondary,
+            ) => false,
         }
     }
 
