@@ -118,6 +118,10 @@ fn f10_row_4_a_service_that_fails_makes_the_holder_yield() {
             let gap = w.gaps.last().unwrap().1;
             assert!(gap <= ms(100), "by release, not by silence: {gap:?}");
             w.units[A].bad.clear();
+            w.run(sec(120));
+            assert_eq!(w.role(B), Primary, "quiet: its own service sets nothing off {}", w.story());
+            let asked = w.story().matches("asks the primary to hand over").count();
+            assert!(asked < 30, "{asked} times: {}", w.story());
             w.units[B].bad.clear();
             w.run(sec(30));
             assert_eq!(w.roles(), (after(choice).1, Primary), "{choice:?}: {}", w.story());

@@ -85,6 +85,7 @@ enum Due {
     ToWitness(usize, Message),
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "switches of a test")]
 pub struct Unit {
     pub core: Core,
     pub kept: Kept,
@@ -312,10 +313,8 @@ impl World {
         let id = PeerId::new(["A", "B"][unit]);
         let now = self.now;
         match message {
-            Message::Beat(beat) => {
-                if beat.effective == "primary" {
-                    self.witness_heard.insert(unit, now);
-                }
+            Message::Beat(beat) if beat.effective == "primary" => {
+                self.witness_heard.insert(unit, now);
             }
             Message::Ask { epoch, n, what } => {
                 let heard = self.witness_heard.get(&(1 - unit)).is_some_and(|at| now.since(*at) < sec(3));
@@ -351,7 +350,7 @@ impl World {
                     let result = if ok { Ok(()) } else { Err("no space".to_owned()) };
                     self.push(now + ms(3), Due::Event(unit, start, Event::Kept { ticket, result }));
                 }
-                Effect::Guard(order) => self.on_order(unit, order),
+                Effect::Guard(order) => self.on_order(unit, &order),
                 Effect::Check { kind } => {
                     let result = if self.units[unit].bad.contains(&kind) { Err("refused".to_owned()) } else { Ok(()) };
                     self.push(now + ms(20), Due::Event(unit, start, Event::Checked { kind, result }));
@@ -372,10 +371,10 @@ impl World {
         self.push(wake, Due::Wake(unit, n));
     }
 
-    fn on_order(&mut self, unit: usize, order: GuardOrder) {
+    fn on_order(&mut self, unit: usize, order: &GuardOrder) {
         let now = self.now;
         let (start, k) = (self.units[unit].start, self.units[unit].ha.gone_after());
-        let report = match order {
+        let report = match *order {
             GuardOrder::Hold { epoch, until, .. } => {
                 let kept = &self.units[unit].kept;
                 assert!(kept.epoch >= epoch, "invariant 4: an address in an epoch that is not on disk");
@@ -456,7 +455,8 @@ impl World {
         }
         lines.sort();
         let began = Time::from_millis(1_700_000_000_000);
-        lines.iter().map(|(at, u, l)| format!("{:?} {} {l}\n", at.since(began), ["A", "B"][*u])).collect()
+        let tell = |(at, u, l): &(Time, usize, &str)| format!("{:?} {} {l}", at.since(began), ["A", "B"][*u]);
+        lines.iter().map(tell).collect::<Vec<_>>().join("\n")
     }
 
     /// A is primary and holds, B is secondary.

@@ -78,7 +78,6 @@ pub(super) fn missed(gap: Duration, interval: Duration) -> u64 {
 
 /// A beat, understood.
 #[derive(Clone, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "signs that have nothing to do with each other, as in the beat")]
 pub(super) struct Heard {
     pub(super) said: Said,
     pub(super) interval: Duration,

@@ -2,7 +2,10 @@
 //!
 //! [`Core::step`] takes one [`Event`], then looks at everything that time has made due, always in the same order. What an
 //! unit waits for (a write, votes, the guard) it finds in its state at the next step, never in a call that blocks.
-//! `src/docs/ha.md` says why there are never two holders.
+
+/// Why there are never two holders, for readers.
+#[doc = include_str!("../../../docs/ha.md")]
+pub mod guide {}
 
 mod acts;
 mod beats;
@@ -62,6 +65,7 @@ struct Stopping {
 
 /// One unit.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each says that one thing was told")]
 pub struct Core {
     config: Config,
     began: Time,
@@ -103,6 +107,8 @@ pub struct Core {
     wish: Option<Wish>,
     /// No takeover by itself before.
     retry_at: Time,
+    /// It asks for no YIELD before: the last one was refused or not answered.
+    accuse_at: Time,
     /// It never takes what was released up to this epoch.
     refused: u64,
     hold_off_until: Option<Time>,
@@ -177,6 +183,7 @@ impl Core {
             ceding: None,
             wish: None,
             retry_at: now,
+            accuse_at: now,
             refused: 0,
             hold_off_until: None,
             quiet_until: None,
@@ -429,7 +436,7 @@ impl Core {
         if pair {
             due.push(self.asking().map(|_| self.votes.next));
             due.push(self.taking.as_ref().and_then(|t| t.next(now)));
-            due.push(self.ceding.as_ref().and_then(|c| c.next(&self.address)));
+            due.push(self.ceding.as_ref().map(|c| c.next(&self.address)));
             due.push(self.wish.as_ref().map(|w| w.next.min(w.until)));
             due.extend(self.monitors.iter().map(Monitor::due));
             due.extend(self.role_deadlines().into_iter().map(|at| at.filter(|at| *at > now)));

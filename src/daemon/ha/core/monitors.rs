@@ -82,7 +82,14 @@ impl Core {
             }
             (true, Effective::Failed) => self.failed_by == Some(4),
             (false, role) => matches!(role, Effective::Primary | Effective::Failed),
-            (true, _) => false,
+            (
+                true,
+                Effective::Off
+                | Effective::Primary
+                | Effective::HoldOff
+                | Effective::ConfigPrimary
+                | Effective::ConfigSecondary,
+            ) => false,
         }
     }
 
@@ -131,14 +138,13 @@ impl Core {
                     let why = format!("no result within {}", human(monitor.config.wait + GRACE));
                     monitor.done(now, Err(why));
                 }
-                Some(_) => {}
                 None if now >= monitor.next => {
                     monitor.running = Some(now);
                     monitor.next = now;
                     let kind = monitor.config.kind;
                     self.out.push(Effect::Check { kind });
                 }
-                None => {}
+                Some(_) | None => {}
             }
         }
         self.judge(now);
@@ -175,7 +181,7 @@ impl Core {
     /// A remote service has failed: the holder is asked to yield (row 4); while its beats come nothing else happens.
     fn accuse(&mut self, now: Time) {
         let quiet = self.quiet_until.is_some_and(|at| now < at);
-        if quiet || self.wish.is_some() || self.distrust().is_some() || !self.is_heard(now) || now < self.retry_at {
+        if quiet || self.wish.is_some() || self.distrust().is_some() || !self.is_heard(now) || now < self.accuse_at {
             return;
         }
         let fired = self.monitors.iter().find(|m| m.state == MonitorState::Failed && m.config.kind.is_remote());
@@ -228,7 +234,7 @@ impl Core {
             m.state == MonitorState::Ok && m.last_ok.is_some_and(|at| at > heard && now.since(at) <= young)
         };
         let virtual_ones: Vec<&Monitor> = self.monitors.iter().filter(|m| self.is_virtual(m)).collect();
-        let all = !virtual_ones.is_empty() && virtual_ones.iter().all(|m| answers(m));
+        let all = !virtual_ones.is_empty() && virtual_ones.iter().all(answers);
         all.then(|| virtual_ones.iter().map(|m| m.config.kind.as_str()).collect::<Vec<_>>().join(", "))
     }
 

@@ -268,6 +268,7 @@ impl Core {
             Some(heard + ha.interval * CURRENT),
             Some(self.listen_from + ha.interval),
             Some(self.retry_at),
+            Some(self.accuse_at),
             self.hold_off_until,
             self.calm_since.map(|at| at + takes),
             self.calm_since.map(|at| at + takes + takes.max(grant_length(ha.lease))),

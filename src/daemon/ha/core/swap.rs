@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Core;
 use super::permit::Address;
 use super::table::{Trigger, is_failure};
+use super::taking::Taking;
 use crate::daemon::ha::types::Effect;
 use crate::domain::ha::{Configured, Effective, OnFailure};
 use crate::domain::ids::PeerId;
@@ -46,11 +47,11 @@ pub(super) struct Ceding {
 }
 
 impl Ceding {
-    pub(super) fn next(&self, address: &Address) -> Option<Time> {
+    pub(super) fn next(&self, address: &Address) -> Time {
         match self.stage {
-            Stage::Keeping { until } => Some(until),
-            Stage::Dropping => Some(address.until),
-            Stage::Releasing { until, next } => Some(until.min(next)),
+            Stage::Keeping { until } => until,
+            Stage::Dropping => address.until,
+            Stage::Releasing { until, next } => until.min(next),
         }
     }
 }
@@ -337,5 +338,3 @@ impl Core {
         self.config.ha.on_failure == OnFailure::RestoreRole && self.config.ha.configured == Configured::Primary
     }
 }
-
-use super::taking::Taking;

@@ -241,7 +241,9 @@ impl Core {
     fn end_undoing(&mut self, now: Time) {
         let Some(taking) = self.taking.take() else { return };
         self.give_back(taking.epoch, taking.undone.as_str());
-        self.retry_at = self.retry_at.max(now + self.jitter());
+        // A guard that fails is not tried all the time.
+        let pause = if self.guard_trouble.is_some() { self.config.ha.takeover_after() } else { Duration::ZERO };
+        self.retry_at = self.retry_at.max(now + pause + self.jitter());
         self.address.lapsed = None;
         if taking.release {
             // The other retakes upon this: it is final.

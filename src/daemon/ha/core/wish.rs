@@ -100,8 +100,10 @@ impl Core {
     }
 
     fn put_off(&mut self, now: Time, row: u8) {
-        if row == 19 {
-            self.return_at = Some(now + AGAIN);
+        match row {
+            19 => self.return_at = Some(now + AGAIN),
+            4 => self.accuse_at = now + self.config.ha.takeover_after(),
+            _ => {}
         }
     }
 
