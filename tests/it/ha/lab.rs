@@ -137,13 +137,12 @@ impl Pair {
                 if condition(&statuses) {
                     return statuses;
                 }
-                if began.elapsed() > LONG {
-                    panic!(
-                        "{caller}: not within {LONG:?}: {what}\n{}\n{:?}",
-                        self.told(&statuses),
-                        self.lab().holdings()
-                    );
-                }
+                assert!(
+                    began.elapsed() < LONG,
+                    "{caller}: not within {LONG:?}: {what}\n{}\n{:?}",
+                    self.told(&statuses),
+                    self.lab().holdings()
+                );
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         }

@@ -102,7 +102,7 @@ async fn serve(stream: TcpStream, acts: &[Does], speaks_first: bool) -> std::io:
             Does::HalfALine => {
                 stream.write_all(b"2").await?;
                 stream.flush().await?;
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
             Does::EndlessLine => loop {
                 stream.write_all(&[b'x'; 4096]).await?;
@@ -340,7 +340,7 @@ async fn f10_a_real_postfix_passes_while_it_runs() {
     let dir = tempfile::tempdir().unwrap();
     let port = free_port();
     let to: SocketAddr = ([127, 0, 0, 1], port).into();
-    let post = postfix(dir.path(), port);
+    let running = postfix(dir.path(), port);
     wait_until(PATIENCE, "postfix listens", || is_open(port)).await;
     for _ in 0..3 {
         assert_eq!(ask(Service::Smtp, to, PATIENCE).await, Ok(()));
@@ -353,7 +353,7 @@ async fn f10_a_real_postfix_passes_while_it_runs() {
     let read = || std::fs::read_to_string(&log).unwrap_or_default();
     wait_until(PATIENCE, "it has logged the talks", || read().matches("quit=1").count() == 3).await;
     assert_eq!(read().matches("lost connection after NOOP").count(), 0, "{}", read());
-    drop(post);
+    drop(running);
     wait_until(PATIENCE, "postfix has ended", || !is_open(port)).await;
     assert!(ask(Service::Smtp, to, PATIENCE).await.unwrap_err().contains("at connecting: "));
 }
