@@ -325,6 +325,11 @@ impl Hosts {
                 self.signal(holder, fault == Fault::KillAll, "KILL");
                 lasting(self);
                 self.reap(holder);
+                if self.system == System::Keepalived {
+                    // What it left behind it does not always take away when it starts again.
+                    let name = &self.net.hosts[holder];
+                    sh(&format!("ip -n {name} addr del {}/24 dev eth0 2>/dev/null || true", vip()));
+                }
                 self.run(holder);
             }
             Fault::Stop(n) | Fault::StopAll(n) => {
