@@ -9,6 +9,8 @@ use std::time::Instant;
 
 #[path = "../tests/it/wall/days.rs"]
 mod days;
+#[path = "../tests/it/engine/pair.rs"]
+mod pair;
 #[path = "../tests/it/engine/world.rs"]
 #[expect(dead_code, reason = "the engine's tests use more of it")]
 mod world;

@@ -96,6 +96,9 @@ pub struct BasisDoc {
     maintenance: bool,
     /// Fellow to whether the target was connected to it.
     links: BTreeMap<String, bool>,
+    /// Of an HA command: the target's effective role and epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ha: Option<(&'static str, u64)>,
     /// Of a commit: register to the versions that were seen there.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     settings: BTreeMap<String, Vec<String>>,
@@ -132,6 +135,7 @@ impl BasisDoc {
             detached: basis.detached,
             maintenance: basis.maintenance,
             links: basis.links.iter().map(|(id, up)| (host(cluster, id), *up)).collect(),
+            ha: basis.ha.map(|(role, epoch)| (role.as_str(), epoch)),
             settings: basis.settings.iter().map(|(key, ids)| (key.to_string(), versions(ids))).collect(),
         }
     }
@@ -277,11 +281,14 @@ pub fn plan_text(cluster: &Cluster, plan: &Plan, style: Style) -> String {
 fn basis_text(basis: &Basis) -> String {
     let mut facts = Vec::new();
     match basis.membership {
+        // Roles rest on nobody's coming or going.
+        None if basis.ha.is_some() => {}
         Some(revision) => facts.push(format!("membership revision {revision}")),
         // Changes of settings alone rest on their versions.
         None if !basis.settings.is_empty() => {}
         None => facts.push("membership not known".to_owned()),
     }
+    facts.extend(basis.ha.map(|(role, epoch)| format!("{} in epoch {epoch}", role.as_str())));
     facts.push(if basis.detached { "detached" } else { "not detached" }.to_owned());
     if basis.maintenance {
         facts.push("in maintenance".to_owned());

@@ -260,8 +260,8 @@ fn f2_other_thresholds_are_tried_on_the_silences_that_were_seen() {
     }
     let found = collector.finish();
     let [gw] = found.as_slice() else { panic!("{found:?}") };
-    let would = |s| gw.rows.iter().find(|(t, _)| *t == Duration::from_secs(s)).unwrap().1;
-    assert_eq!([would(3), would(5), would(8), would(10), would(30)], [2, 1, 1, 0, 0], "{gw:#?}");
+    let takeovers = |s| gw.rows.iter().find(|(t, _)| *t == Duration::from_secs(s)).unwrap().1;
+    assert_eq!([takeovers(3), takeovers(5), takeovers(8), takeovers(10), takeovers(30)], [2, 1, 1, 0, 0], "{gw:#?}");
     assert_eq!((gw.took, gw.longest.len()), (0, 2));
     assert_eq!(gw.threshold, Duration::from_secs(5));
     assert!(gw.watched >= Duration::from_secs(50), "{:?}", gw.watched);
