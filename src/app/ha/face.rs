@@ -38,6 +38,8 @@ pub enum Countdown {
     Refuses {
         /// How long all links have been silent.
         silent: Duration,
+        /// How long until it would be its turn.
+        left: Duration,
         /// Why.
         why: String,
     },
@@ -52,6 +54,16 @@ pub struct Turn<'a> {
     pub unit: &'a PeerId,
     /// What.
     pub change: &'a RoleChange,
+}
+
+/// `text` with the names of peers in place of their serial numbers, as units write them.
+#[must_use]
+pub fn named(cluster: &Cluster, text: &str) -> String {
+    let mut named = text.to_owned();
+    for peer in cluster.peers.iter().filter(|p| text.contains(p.id.as_str())) {
+        named = named.replace(peer.id.as_str(), cluster.label(&peer.id));
+    }
+    named
 }
 
 /// Whether a beat is missed: one is due each interval, and half of one is allowed for the way.
@@ -77,7 +89,10 @@ pub fn countdown(member: &Member, now: Time) -> Option<Countdown> {
     }
     let silent = status.silence(now)?;
     match &status.rehearsal {
-        Rehearsal::Refuses(why) => Some(Countdown::Refuses { silent, why: why.to_string() }),
+        Rehearsal::Refuses(why) => {
+            let left = status.takeover_after.saturating_sub(silent);
+            Some(Countdown::Refuses { silent, left, why: why.to_string() })
+        }
         Rehearsal::None | Rehearsal::Takes { .. } => {
             Some(Countdown::Takes { silent, left: status.takeover_after.saturating_sub(silent) })
         }
@@ -102,7 +117,9 @@ impl Countdown {
             Self::Takes { left, .. } => format!("{name} takes over in {}", tenths(*left)),
             Self::Waits { left } if left.is_zero() => format!("{name} waits for a restart"),
             Self::Waits { left } => format!("{name} waits for a restart, at most {}", human(*left)),
-            Self::Refuses { why, .. } => format!("{name} would not take over: {why}"),
+            Self::Refuses { why, left, .. } => {
+                format!("{name} would not take over in {}: {why}", tenths(*left))
+            }
         }
     }
 }
@@ -183,6 +200,7 @@ fn primaries(cluster: &Cluster, group: &HaGroup, now: Time) -> Option<Banner> {
     // A silent one may still be primary: that nobody is would be more than is known.
     let lost = group.members.iter().filter(|m| !m.fresh);
     let lost = lost.filter(|m| matches!(m.status.effective, Effective::Primary | Effective::ConfigPrimary));
+    let others = named(cluster, &others);
     let text = match lost.max_by_key(|m| m.at) {
         Some(m) => {
             let age = human(now.since(m.at));
@@ -201,7 +219,8 @@ pub fn rehearsals(cluster: &Cluster, group: &HaGroup, now: Time) -> Vec<(String,
     // One that counts down already needs no rehearsal.
     for member in group.fresh().filter(|m| countdown(m, now).is_none()) {
         let would = !matches!(member.status.rehearsal, Rehearsal::Refuses(_));
-        told.extend(group.rehearsal(member, |id| cluster.label(id).to_owned()).map(|sentence| (sentence, would)));
+        let sentence = group.rehearsal(member, |id| cluster.label(id).to_owned());
+        told.extend(sentence.map(|sentence| (named(cluster, &sentence), would)));
     }
     told
 }

@@ -55,16 +55,17 @@ pub fn lines(
         card.wrapped("sync", &sync(status, now), role, 1);
     }
     for address in &status.addresses {
-        card.add("address", address_pieces(g, address, now));
+        // Leases and permits are renewed all the time: what is left of them counts from the unit's word.
+        card.add("address", address_pieces(g, address, member.at));
     }
     if detail == Detail::Full {
-        let (text, role) = permit(status, now);
+        let (text, role) = permit(status, member.at, now);
         card.add("permit", vec![piece(text, role)]);
         card.wrapped("on failure", &policy(status, now), Role::Muted, 2);
     }
     let most = if detail == Detail::Full { 4 } else { 1 };
     for trouble in troubles(status, now).iter().take(most) {
-        card.wrapped(g.finding, trouble, Role::Warn, 2);
+        card.wrapped(g.finding, &face::named(scene.cluster, trouble), Role::Warn, 2);
     }
     lines
 }
@@ -158,7 +159,8 @@ pub fn role_of(effective: Effective) -> Role {
 
 /// Since when, and why.
 pub fn since(scene: &Scene<'_>, status: &HaStatus) -> String {
-    let reason = if status.reason.is_empty() { String::new() } else { format!(": {}", status.reason) };
+    let reason = face::named(scene.cluster, status.reason.as_str());
+    let reason = if reason.is_empty() { reason } else { format!(": {reason}") };
     format!("{}, {}{reason}", scene.clock(status.since), text::age(scene.now.since(status.since)))
 }
 
@@ -286,10 +288,10 @@ fn address_name(address: &Address) -> String {
 }
 
 /// By what it may hold addresses.
-pub fn permit(status: &HaStatus, now: Time) -> (String, Role) {
+pub fn permit(status: &HaStatus, told: Time, now: Time) -> (String, Role) {
     let permit = &status.permit;
     let left = match permit.until {
-        Some(until) if until > now => format!("{} s left", super::gauge::seconds(until.since(now))),
+        Some(until) if until > told => format!("{} s left", super::gauge::seconds(until.since(told))),
         Some(until) => format!("over since {}", human(now.since(until))),
         None => "none".to_owned(),
     };

@@ -4,7 +4,7 @@ use ratatui::layout::Rect;
 
 use super::gauge::{figures, seconds, silence, sparkline, word_of};
 use super::{Scene, card};
-use crate::app::ha::face::troubles;
+use crate::app::ha::face::{named, troubles};
 use crate::domain::ha::GroupKind;
 use crate::domain::ha::group::{HaGroup, Member};
 use crate::domain::ha::status::Rehearsal;
@@ -48,7 +48,7 @@ fn lines(pen: &Pen<'_>, scene: &Scene<'_>, group: &HaGroup, member: &Member, col
         }
     };
     for trouble in troubles(status, now) {
-        say("trouble", &trouble, Role::Warn);
+        say("trouble", &named(scene.cluster, &trouble), Role::Warn);
     }
     say("since", &card::since(scene, status), Role::Text);
     let at = if member.fresh { now } else { member.at };
@@ -97,18 +97,18 @@ fn lines(pen: &Pen<'_>, scene: &Scene<'_>, group: &HaGroup, member: &Member, col
     say("times", &times, Role::Muted);
     if group.kind == GroupKind::ActivePassive {
         for address in &status.addresses {
-            let pieces = card::address_pieces(g, address, now);
+            let pieces = card::address_pieces(g, address, member.at);
             let text: String = pieces.iter().map(|p| p.text.as_str()).collect();
             let role = pieces.last().map_or(Role::Text, |p| p.role);
             say("address", &format!("{text} ({})", address.action.as_str()), role);
         }
-        let (text, role) = card::permit(status, now);
+        let (text, role) = card::permit(status, member.at, now);
         say("permit", &format!("{}: {text}", status.permit.mode.as_str()), role);
         say("on failure", &card::policy(status, now), Role::Text);
         say("two at once", status.split_brain.as_str(), Role::Text);
         if let Some(sentence) = group.rehearsal(member, |id| scene.cluster.label(id).to_owned()) {
             let would = !matches!(status.rehearsal, Rehearsal::Refuses(_));
-            say("rehearsal", &sentence, if would { Role::Text } else { Role::Warn });
+            say("rehearsal", &named(scene.cluster, &sentence), if would { Role::Text } else { Role::Warn });
         }
     }
     for change in status.changes.iter().rev() {
@@ -119,7 +119,7 @@ fn lines(pen: &Pen<'_>, scene: &Scene<'_>, group: &HaGroup, member: &Member, col
             scene.clock(change.at),
             g.arrow,
             change.epoch,
-            change.reason
+            named(scene.cluster, change.reason.as_str())
         );
         say("change", &text, Role::Text);
     }

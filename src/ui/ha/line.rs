@@ -3,7 +3,7 @@
 use ratatui::layout::Rect;
 
 use super::Scene;
-use crate::app::ha::face::{Turn, turns};
+use crate::app::ha::face::{Turn, named, turns};
 use crate::domain::ha::group::HaGroup;
 use crate::ui::list::{self, Column, Shape};
 use crate::ui::pen::{Pen, Piece, above, below, piece};
@@ -58,6 +58,6 @@ fn line(arrow: &str, scene: &Scene<'_>, turn: &Turn<'_>) -> Vec<Piece> {
         piece(format!("{} {arrow} {}", change.from.as_str(), change.to.as_str()), super::card::role_of(change.to)),
         piece(change.epoch.to_string(), Role::Muted),
         piece(row, Role::Muted),
-        piece(change.reason.as_str(), Role::Text),
+        piece(named(scene.cluster, change.reason.as_str()), Role::Text),
     ]
 }

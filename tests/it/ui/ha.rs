@@ -516,6 +516,22 @@ fn the_gauge_moves_four_times_a_second_only_while_something_is_silent_and_on_scr
     assert_eq!(app(dead.build(), (80, 24), "3").ages_due(NOW), second);
 }
 
+#[test]
+fn d9_the_wall_has_a_calm_line_for_each_group_and_is_not_fine_without_a_primary() {
+    let size = (120, 40);
+    let shown = |scene: &Scene| {
+        let wall = crate::wall::wall(scene.build(), size);
+        (text(&crate::wall::render(&wall, size, &terminal(), NOW)), wall.faces(NOW)[0].state)
+    };
+    let (well, state) = shown(&both());
+    assert_eq!(state, peerdeck::app::wall::State::Fine);
+    assert!(well.contains("gw: lab1 primary, lab2 ready (takes over in 16.2 s)"), "{well}");
+    assert!(well.contains("edge: lab3 config-primary, 3 others ready"), "{well}");
+    let (two, state) = shown(&two_primaries());
+    assert_ne!(state, peerdeck::app::wall::State::Fine);
+    assert!(two.contains("TWO PRIMARIES in gw"), "{two}");
+}
+
 fn any_time() -> impl Strategy<Value = Time> {
     prop_oneof![
         (0u64..100_000).prop_map(ms),
