@@ -149,9 +149,8 @@ impl Core {
     /// Whether the own vote is with the other, who may be about to take over: for a while that is not disturbed.
     pub(super) fn has_voted(&self, now: Time) -> bool {
         let wait = self.config.ha.takeover_after() * 2;
-        self.voted.is_some_and(|(since, last)| {
-            now.since(last) < self.config.ha.permit_length() && now.since(since) < wait
-        })
+        self.voted
+            .is_some_and(|(since, last)| now.since(last) < self.config.ha.permit_length() && now.since(since) < wait)
     }
 
     pub(super) fn on_grant(&mut self, now: Time, way: Way, n: u64, unit: &str, epoch: u64, refused: Option<String>) {

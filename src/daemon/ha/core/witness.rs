@@ -1,56 +1,61 @@
-//! The third voter of a group: it holds no address, it answers (B1; `10-peer.md`, "Who may hold the address").
+//! The third voter (B1), pure: what it answers to the units of its group.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::voter::Voter;
+use crate::domain::ha::{Effective, WitnessConfig};
 use crate::domain::ids::PeerId;
 use crate::domain::time::{Time, human};
 use crate::proto::beat::{Beat, Message, Want};
 
-/// Units that are remembered: a group has two; more are strangers with the password.
-const UNITS_MAX: usize = 4;
+/// Units that are remembered: there are two, and one that was replaced.
+const UNITS_MAX: usize = 8;
 
-/// The witness of one group.
-#[derive(Clone, Debug)]
-pub struct Witness {
-    voter: Voter,
-    units: BTreeMap<PeerId, Heard>,
-}
-
-/// What was last heard of a unit.
-#[derive(Clone, Debug)]
-struct Heard {
+/// What a unit last said of itself.
+#[derive(Debug)]
+struct Seen {
     at: Time,
-    beat: Beat,
+    /// It serves, or may hold the address.
+    holds: bool,
+    threshold: Duration,
 }
 
-impl Witness {
-    /// A witness that starts at `now`, for a group with this lease.
+/// The vote for one group.
+#[derive(Debug)]
+pub struct Ballot {
+    voter: Voter,
+    units: BTreeMap<PeerId, Seen>,
+}
+
+impl Ballot {
+    /// Begins at `now`; grants nothing until a vote that it may have forgotten has run out.
     #[must_use]
-    pub fn new(now: Time, lease: Duration) -> Self {
-        Self { voter: Voter::new(now, lease), units: BTreeMap::new() }
+    pub fn new(config: &WitnessConfig, now: Time) -> Self {
+        Self { voter: Voter::new(now, config.lease), units: BTreeMap::new() }
     }
 
-    /// Takes an authentic message of `from` that is no replay; what to answer, the same way.
-    pub fn heard(&mut self, now: Time, from: &PeerId, message: Message) -> Option<Message> {
+    /// What is answered to a unit, if anything.
+    pub fn take(&mut self, now: Time, from: &PeerId, message: Message) -> Option<Message> {
         match message {
             Message::Beat(beat) => {
-                if self.units.contains_key(from) || self.units.len() < UNITS_MAX {
-                    self.units.insert(from.clone(), Heard { at: now, beat });
-                }
-                None
+                self.hear(now, from, &beat);
+                // A sign that it lives: who waits rehearses with it.
+                Some(Message::Beat(Beat::default()))
             }
             Message::Ask { epoch, n, what } => {
-                let refused = match what {
-                    Want::Hold => self.voter.ask(now, from, epoch).err(),
-                    Want::TakeOver => self.veto(now, from),
+                let vote = match what {
+                    Want::Hold => self.voter.ask(now, from, epoch),
+                    Want::TakeOver => self.may_take_over(now, from),
                 };
-                Some(Message::Grant { n, unit: from.to_string(), epoch, refused })
+                Some(Message::Grant { n, unit: from.to_string(), epoch, refused: vote.err() })
             }
-            // The sender has deleted its addresses: its vote is free for the other.
             Message::Release { epoch, .. } => {
+                // The old holder's own word, after its addresses are deleted.
                 self.voter.give_back(from, epoch);
+                if let Some(seen) = self.units.get_mut(from) {
+                    seen.holds = false;
+                }
                 None
             }
             Message::Grant { .. }
@@ -62,21 +67,112 @@ impl Witness {
         }
     }
 
-    /// What speaks against a takeover by `unit`: another unit that holds the address is heard here.
-    fn veto(&self, now: Time, unit: &PeerId) -> Option<String> {
-        let holds = |h: &&Heard| h.beat.holds && now.since(h.at) < Duration::from_millis(h.beat.threshold);
-        let (id, heard) = self.units.iter().filter(|(id, _)| *id != unit).find(|(_, h)| holds(h))?;
-        Some(format!("the witness heard {id} {} ago: it holds the address", human(now.since(heard.at))))
-    }
-
-    /// When each unit was last heard, by serial number.
-    pub fn units(&self) -> impl Iterator<Item = (&PeerId, Time)> {
-        self.units.iter().map(|(id, heard)| (id, heard.at))
-    }
-
-    /// The vote, for the log.
+    /// Who has the vote.
     #[must_use]
-    pub fn voter(&self) -> &Voter {
-        &self.voter
+    pub fn granted(&self, now: Time) -> Option<(&PeerId, u64, Time)> {
+        self.voter.granted(now)
+    }
+
+    fn hear(&mut self, now: Time, from: &PeerId, beat: &Beat) {
+        if self.units.len() >= UNITS_MAX && !self.units.contains_key(from) {
+            let oldest = self.units.iter().min_by_key(|(_, seen)| seen.at).map(|(id, _)| id.clone());
+            oldest.map(|id| self.units.remove(&id));
+        }
+        let serves = beat.holds || beat.effective.parse() == Ok(Effective::Primary);
+        let seen = Seen { at: now, holds: serves && !beat.leaving, threshold: Duration::from_millis(beat.threshold) };
+        self.units.insert(from.clone(), seen);
+    }
+
+    /// Whether no other unit that serves was heard within its threshold.
+    fn may_take_over(&self, now: Time, unit: &PeerId) -> Result<(), String> {
+        let other =
+            self.units.iter().find(|(id, seen)| *id != unit && seen.holds && now.since(seen.at) < seen.threshold);
+        match other {
+            Some((id, seen)) => Err(format!("the witness heard {id} serve {} ago", human(now.since(seen.at)))),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::domain::ha::config::{grant_length, permit_length};
+    use crate::domain::ids::HaName;
+
+    const LEASE: Duration = Duration::from_secs(1);
+
+    fn ballot() -> (Ballot, Time) {
+        let config = WitnessConfig {
+            group: HaName::new("gw"),
+            base_port: 20_000,
+            local: vec![Ipv4Addr::LOCALHOST.into()],
+            lease: LEASE,
+            units: Vec::new(),
+        };
+        let began = Time::from_millis(1_000_000);
+        (Ballot::new(&config, began), began)
+    }
+
+    fn ask(ballot: &mut Ballot, now: Time, unit: &str, epoch: u64, what: Want) -> Option<String> {
+        match ballot.take(now, &PeerId::new(unit), Message::Ask { epoch, n: 1, what }) {
+            Some(Message::Grant { n: 1, unit: of, epoch: e, refused }) if of == unit && e == epoch => refused,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn beat(ballot: &mut Ballot, now: Time, unit: &str, effective: &str, holds: bool, leaving: bool) {
+        let beat = Beat { effective: effective.into(), holds, leaving, threshold: 3000, ..Beat::default() };
+        assert!(matches!(ballot.take(now, &PeerId::new(unit), Message::Beat(beat)), Some(Message::Beat(_))));
+    }
+
+    #[test]
+    fn b1_a_witness_that_was_started_lately_grants_nothing() {
+        let (mut ballot, began) = ballot();
+        assert!(ask(&mut ballot, began + permit_length(LEASE), "A", 1, Want::Hold).is_some());
+        assert_eq!(ask(&mut ballot, began + grant_length(LEASE), "A", 1, Want::Hold), None);
+    }
+
+    #[test]
+    fn b1_one_unit_at_a_time_until_it_gives_the_vote_back() {
+        let (mut ballot, began) = ballot();
+        let now = began + grant_length(LEASE);
+        assert_eq!(ask(&mut ballot, now, "A", 4, Want::Hold), None);
+        let refused = ask(&mut ballot, now, "B", 5, Want::Hold).unwrap();
+        assert!(refused.contains("A has this vote in epoch 4"), "{refused}");
+        // A release of somebody else, or of another's epoch, is none.
+        let release = |epoch| Message::Release { epoch, to: "B".into(), reason: String::new(), row: 0 };
+        ballot.take(now, &PeerId::new("B"), release(5));
+        ballot.take(now, &PeerId::new("A"), release(3));
+        assert!(ask(&mut ballot, now, "B", 5, Want::Hold).is_some());
+        ballot.take(now, &PeerId::new("A"), release(5));
+        assert_eq!(ask(&mut ballot, now, "B", 5, Want::Hold), None);
+        assert!(ask(&mut ballot, now, "A", 6, Want::Hold).is_some(), "now it is the other's");
+    }
+
+    #[test]
+    fn b1_a_witness_that_hears_the_primary_advises_against_a_takeover() {
+        let (mut ballot, now) = ballot();
+        beat(&mut ballot, now, "A", "primary", true, false);
+        let refused = ask(&mut ballot, now + Duration::from_millis(2999), "B", 5, Want::TakeOver).unwrap();
+        assert!(refused.contains("heard A serve 2.9 s ago"), "{refused}");
+        assert_eq!(ask(&mut ballot, now + Duration::from_secs(3), "B", 5, Want::TakeOver), None);
+        beat(&mut ballot, now, "A", "primary", false, true);
+        assert_eq!(ask(&mut ballot, now, "B", 5, Want::TakeOver), None, "it said that it leaves");
+        beat(&mut ballot, now, "A", "failed", false, false);
+        assert_eq!(ask(&mut ballot, now, "B", 5, Want::TakeOver), None, "it says that it does not serve");
+        beat(&mut ballot, now, "B", "primary", true, false);
+        assert_eq!(ask(&mut ballot, now, "B", 5, Want::TakeOver), None, "its own beats are no objection");
+    }
+
+    #[test]
+    fn b1_units_are_bounded() {
+        let (mut ballot, now) = ballot();
+        for n in 0..100 {
+            beat(&mut ballot, now + Duration::from_millis(n), &format!("U{n}"), "primary", true, false);
+        }
+        assert_eq!(ballot.units.len(), UNITS_MAX);
     }
 }

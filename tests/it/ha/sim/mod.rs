@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use peerdeck::domain::ha::config::{AddressConfig, LinkConfig, MonitorConfig};
 use peerdeck::domain::ha::{
-    AddressAction, Configured, HaConfig, LinkName, MonitorKind, OnFailure, Service, SplitBrain, WitnessMode,
+    AddressAction, Configured, HaConfig, LinkName, MonitorKind, OnFailure, Service, SplitBrain, WitnessConfig,
+    WitnessMode,
 };
 use peerdeck::domain::ids::{HaName, PeerId};
 
@@ -70,6 +71,16 @@ pub fn at(unit: usize, link: usize) -> IpAddr {
 
 pub fn witness() -> SocketAddr {
     (at(2, 2), 20_000).into()
+}
+
+pub fn witness_config() -> WitnessConfig {
+    WitnessConfig {
+        group: HaName::new("gw"),
+        base_port: 20_000,
+        local: vec![at(2, 2)],
+        lease: LEASE,
+        units: Vec::new(),
+    }
 }
 
 pub fn config(plan: &Plan, unit: usize) -> HaConfig {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use peerdeck::daemon::ha::core::Core;
-use peerdeck::daemon::ha::core::witness::Witness;
+use peerdeck::daemon::ha::core::witness::Ballot;
 use peerdeck::daemon::ha::{Config, Configuration, Effect, Event, Kept, Way};
 use peerdeck::domain::ha::{Effective, HaAct, HaStatus, LinkName, MonitorKind, WitnessMode};
 use peerdeck::domain::ids::{BootId, HostName};
@@ -15,7 +15,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::guard::{GONE, Guard, Next};
-use super::{Bug, LEASE, Plan, at, config, id, witness};
+use super::{Bug, Plan, at, config, id, witness, witness_config};
 
 const UNITS: usize = 2;
 const WITNESS: usize = 2;
@@ -40,7 +40,7 @@ struct Node {
     base: u64,
     rate: f64,
     core: Option<Core>,
-    witness: Option<Witness>,
+    witness: Option<Ballot>,
     life: u64,
     boot: u64,
     seq: u64,
@@ -278,7 +278,7 @@ impl World {
         if node == WITNESS {
             let since =
                 if self.plan.bug == Some(Bug::WitnessForgets) { now.before(Duration::from_mins(1)) } else { now };
-            n.witness = Some(Witness::new(since, LEASE));
+            n.witness = Some(Ballot::new(&witness_config(), since));
             return self.note(what);
         }
         // A guard that starts deletes what an earlier one has left.
@@ -521,7 +521,7 @@ impl World {
             return; // Its socket is full of others.
         }
         let Some(witness) = &mut n.witness else { return };
-        let mut answer = witness.heard(now, &id(from), message);
+        let mut answer = witness.take(now, &id(from), message);
         if self.plan.bug == Some(Bug::WitnessGrantsAll)
             && let Some(Message::Grant { refused, .. }) = &mut answer
         {
