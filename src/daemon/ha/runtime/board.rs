@@ -105,10 +105,10 @@ impl Post {
     }
 
     fn new(group: HaName, keys: Arc<Keys>, shared: &Shared, ways: Ways) -> (Arc<Self>, mpsc::Receiver<Heard>) {
-        let (heard, hears) = mpsc::channel(HEARD);
+        let (heard, inbox) = mpsc::channel(HEARD);
         let opener = Opener::new(group.clone(), shared.keys.id.clone());
         let door = Mutex::new(Door { opener, told_stranger: None, told_replay: None });
-        (Arc::new(Self { group, keys, counters: Counters::default(), ways, door, heard }), hears)
+        (Arc::new(Self { group, keys, counters: Counters::default(), ways, door, heard }), inbox)
     }
 
     /// The way of a datagram, if it came as it says.
