@@ -7,6 +7,7 @@
 use std::path::Path;
 
 use argon2::{Algorithm, Argon2, Params, Version};
+use data_encoding::HEXLOWER;
 use ring::{digest, hmac};
 
 use super::{Secret, Secrets};
@@ -132,7 +133,7 @@ impl GroupKey {
             .hash_password_into(password.as_bytes(), salt.as_bytes(), &mut key)
             .map_err(failed)?;
         let sum = digest::digest(&digest::SHA256, &key);
-        let id = sum.as_ref().iter().take(4).map(|b| format!("{b:02x}")).collect();
+        let id = HEXLOWER.encode(sum.as_ref().get(..4).unwrap_or_default());
         Ok(Self { id, key: hmac::Key::new(hmac::HMAC_SHA256, &key) })
     }
 }

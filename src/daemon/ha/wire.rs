@@ -231,9 +231,9 @@ mod tests {
         let (mut sealer, mut opener) = (sealer(7), opener());
         let datagram = sealer.seal(keys(), PRIMARY, beat(3)).unwrap();
         assert_eq!(group_of(&datagram).as_deref(), Some("gw"));
-        let opened = opener.open(keys(), &datagram, anywhere).unwrap();
-        assert_eq!((opened.from, opened.boot, opened.via), (PeerId::new("A"), BootId(7), PRIMARY));
-        assert_eq!(opened.message, beat(3));
+        let said = opener.open(keys(), &datagram, anywhere).unwrap();
+        assert_eq!((said.from, said.boot, said.via), (PeerId::new("A"), BootId(7), PRIMARY));
+        assert_eq!(said.message, beat(3));
         assert_eq!(opener.open(keys(), &datagram, anywhere), Err(Refusal::Replayed));
     }
 

@@ -105,10 +105,10 @@ impl Post {
     }
 
     fn new(group: HaName, keys: Arc<Keys>, shared: &Shared, ways: Ways) -> (Arc<Self>, mpsc::Receiver<Heard>) {
-        let (heard, hears) = mpsc::channel(HEARD);
+        let (heard, inbox) = mpsc::channel(HEARD);
         let opener = Opener::new(group.clone(), shared.keys.id.clone());
         let door = Mutex::new(Door { opener, told_stranger: None, told_replay: None });
-        (Arc::new(Self { group, keys, counters: Counters::default(), ways, door, heard }), hears)
+        (Arc::new(Self { group, keys, counters: Counters::default(), ways, door, heard }), inbox)
     }
 
     /// The way of a datagram, if it came as it says.
@@ -197,12 +197,7 @@ impl Board {
 
     /// A group speaks with the witness at `to`, over whatever way the system takes; answers come back to the same socket.
     pub async fn reach(&mut self, to: SocketAddr, post: &Arc<Post>) -> Result<(), HaError> {
-        let on = self.from_for(to);
-        self.listen(on, post).await
-    }
-
-    fn from_for(&self, to: SocketAddr) -> SocketAddr {
-        from_for(&self.shared, to)
+        self.listen(own_for(&self.shared, to), post).await
     }
 
     /// Sets everybody to work until the peer ends.
@@ -219,7 +214,7 @@ impl Board {
 }
 
 /// The socket for a witness: on the address of the administration port if that is one, else the system chooses.
-fn from_for(shared: &Shared, to: SocketAddr) -> SocketAddr {
+fn own_for(shared: &Shared, to: SocketAddr) -> SocketAddr {
     let own = shared.setup.listen.ip();
     let any: IpAddr = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let ip = if own.is_ipv4() == to.is_ipv4() { own } else { any };
@@ -243,7 +238,7 @@ impl Voice {
 
     /// To a witness.
     pub fn say_to_witness(&self, to: SocketAddr, datagram: Vec<u8>, counters: &Counters) {
-        self.say(from_for(&self.shared, to), to, datagram, counters);
+        self.say(own_for(&self.shared, to), to, datagram, counters);
     }
 }
 

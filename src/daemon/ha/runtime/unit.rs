@@ -209,11 +209,12 @@ async fn next_report(reports: &mut Option<mpsc::Receiver<GuardReport>>) -> Optio
 /// Gives the guard an order that it had no room for.
 async fn hand_over(orders: Option<&mpsc::Sender<GuardOrder>>, order: Option<&GuardOrder>) {
     match (orders, order) {
-        (Some(orders), Some(order)) => match orders.reserve().await {
-            Ok(room) => room.send(order.clone()),
-            // Its reports end too: then it is started anew.
-            Err(_) => {}
-        },
+        (Some(orders), Some(order)) => {
+            // Of one that has ended the reports end too: then it is started anew.
+            if let Ok(room) = orders.reserve().await {
+                room.send(order.clone());
+            }
+        }
         (Some(_), None) | (None, _) => std::future::pending().await,
     }
 }
