@@ -351,7 +351,7 @@ async fn b2_a_split_brain_that_is_to_be_held_stays_after_the_heal() {
     pair.fault("heal").await;
     let statuses =
         pair.until("both hear each other, and beats of both say primary", |s| hears(s, 0) && hears(s, 1)).await;
-    assert!(both(&statuses));
+    assert!(both(&statuses), "{}\n{:?}", pair.told(&statuses), pair.lab().holdings());
     let since = pair.lab().now();
     pair.until("a second of beats more", |s| {
         let fresh = |s: &HaStatus| {
@@ -360,7 +360,8 @@ async fn b2_a_split_brain_that_is_to_be_held_stays_after_the_heal() {
         s.iter().flatten().all(|s| fresh(s))
     })
     .await;
-    assert!(both(&pair.statuses().await), "both stay until a person decides");
+    let statuses = pair.statuses().await;
+    assert!(both(&statuses), "both stay until a person decides: {}", pair.told(&statuses));
 }
 
 /// Breaks whoever leads in this way, and mends it: who leads then.
