@@ -194,7 +194,7 @@ fn primaries(cluster: &Cluster, group: &HaGroup, now: Time) -> Option<Banner> {
         .collect();
     let others = match others.as_slice() {
         [] => "no unit is heard of".to_owned(),
-        few @ [_] | few @ [_, _] => few.join(", "),
+        few @ ([_] | [_, _]) => few.join(", "),
         [first, more @ ..] => format!("{first}, and {} {} not primary either", more.len(), plural(more.len(), "other")),
     };
     // A silent one may still be primary: that nobody is would be more than is known.

@@ -54,9 +54,9 @@ fn lines(pen: &Pen<'_>, scene: &Scene<'_>, group: &HaGroup, member: &Member, col
     let at = if member.fresh { now } else { member.at };
     for beat in &status.heartbeats {
         let whom = beat.peer.as_ref().map_or_else(String::new, |id| format!("{} at ", scene.cluster.label(id)));
-        let heard = match silence(beat, at) {
+        let silent = match silence(beat, at) {
             None => "nothing was heard since its start".to_owned(),
-            Some(silent) => format!("silent {} {}", figures(status, silent), word_of(status, silent)).trim().to_owned(),
+            Some(span) => format!("silent {} {}", figures(status, span), word_of(status, span)).trim().to_owned(),
         };
         let hears = match beat.hears_us {
             Some(true) => ", hears us",
@@ -64,7 +64,7 @@ fn lines(pen: &Pen<'_>, scene: &Scene<'_>, group: &HaGroup, member: &Member, col
             None => "",
         };
         let missed = if beat.missed == 0 { String::new() } else { format!(", {} missed", beat.missed) };
-        let text = format!("{whom}{}: {heard}{hears}{missed}", beat.address);
+        let text = format!("{whom}{}: {silent}{hears}{missed}", beat.address);
         say(beat.link.as_str(), &text, Role::Text);
         if !beat.intervals.is_empty() {
             say("", &format!("intervals {}", sparkline(g, status, beat, room.saturating_sub(10))), Role::Muted);

@@ -90,8 +90,8 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, app: &App, now: Time) {
     let whole = app.ha_groups_whole(now);
     let zone = if app.is_utc() { jiff::tz::TimeZone::UTC } else { pen.look.zone.clone() };
     let scene = Scene { app, cluster, now: moment, zone, width: area.width };
-    let selected = groups.iter().flat_map(|g| g.members.iter().map(move |m| (g, m)));
-    let selected = selected.filter(|(_, m)| Some(&m.id) == app.unit()).next();
+    let mut units = groups.iter().flat_map(|g| g.members.iter().map(move |m| (g, m)));
+    let selected = units.find(|(_, m)| Some(&m.id) == app.unit());
     if let Some((group, member)) = selected.filter(|_| app.is_zoomed()) {
         detail::draw(pen, area, &scene, group, member);
         return;

@@ -48,16 +48,15 @@ fn line(pen: &Pen<'_>, scene: &Scene<'_>, member: &Member, widest: usize) -> Vec
         pieces.extend(gauge(g, status, silent, 8, true));
         pieces.push(piece(format!(" {}  ", text::pad(&figures(status, silent), 12)), Role::Muted));
     }
-    match troubles(status, now).first() {
-        Some(trouble) => pieces.push(piece(format!("{} {trouble}", g.finding), Role::Warn)),
-        None => {
-            let sync = status
-                .config_synced
-                .map_or_else(|| "not compared yet".to_owned(), |at| format!("in step {} ago", human(now.since(at))));
-            pieces.push(piece(sync, Role::Muted));
-            let since = format!("  since {}", scene.clock(status.since));
-            pieces.push(piece(since, Role::Muted));
-        }
+    if let Some(trouble) = troubles(status, now).first() {
+        pieces.push(piece(format!("{} {trouble}", g.finding), Role::Warn));
+    } else {
+        let sync = status
+            .config_synced
+            .map_or_else(|| "not compared yet".to_owned(), |at| format!("in step {} ago", human(now.since(at))));
+        pieces.push(piece(sync, Role::Muted));
+        let since = format!("  since {}", scene.clock(status.since));
+        pieces.push(piece(since, Role::Muted));
     }
     pieces
 }
