@@ -99,11 +99,7 @@ pub fn unit(configured: Configured, other: usize) -> HaStatus {
         rehearsal: if primary {
             Rehearsal::None
         } else {
-            Rehearsal::Takes {
-                from: Duration::from_millis(15_000),
-                to: Duration::from_millis(16_200),
-                may_split: false,
-            }
+            Rehearsal::Takes { from: Duration::from_secs(15), to: Duration::from_millis(16_200), may_split: false }
         },
         hold_off_until: None,
         quiet_until: None,
