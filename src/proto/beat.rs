@@ -60,6 +60,9 @@ pub enum Message {
         /// Why not; none: granted.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         refused: Option<String>,
+        /// The highest epoch that the voter has given its vote in, if that was to another; else 0.
+        #[serde(default)]
+        top: u64,
     },
     /// The secondary asks the primary to let the address go: a service of it has failed.
     Yield {

@@ -178,11 +178,11 @@ fn global_options_stand_before_and_after_every_command() {
             | "peerdeck disconnect"
             | "peerdeck reconnect"
             | "peerdeck removemachine"
+            | "peerdeck restart-ha"
             | "peerdeck maintenance off" => &["lab1"],
             "peerdeck switchover" | "peerdeck failover" | "peerdeck restore" | "peerdeck sync" | "peerdeck accept" => {
                 &["gw"]
             }
-            "peerdeck restart-ha" => &["lab1"],
             "peerdeck set" => &["cluster", "smtproutes", "{}"],
             "peerdeck unset" | "peerdeck edit" => &["cluster", "smtproutes"],
             "peerdeck copy" | "peerdeck move" => &["smtproutes", "--from", "lab1", "--to", "all-groups"],

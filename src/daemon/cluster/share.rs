@@ -77,7 +77,7 @@ pub(super) fn refusal(
 ) -> Option<String> {
     let share = settings.share.as_ref()?;
     if share.writes {
-        return stray(settings, share, tree, edits, name(me));
+        return stray(settings, share, tree, edits, &name(me));
     }
     let own = tree.structure().member_of(me).map(|m| ModeId::Machine(m.id.clone()));
     let shared = edits.iter().find_map(|edit| shared(settings.catalogue(), own.as_ref(), edit))?;
@@ -89,7 +89,7 @@ pub(super) fn refusal(
 }
 
 /// What this unit would write for another of its group, and make like its own a moment later.
-fn stray(settings: &Settings, share: &Share, tree: &Tree, edits: &[Edit], me: String) -> Option<String> {
+fn stray(settings: &Settings, share: &Share, tree: &Tree, edits: &[Edit], me: &str) -> Option<String> {
     let others: Vec<ModeId> = share
         .others
         .iter()

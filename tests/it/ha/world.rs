@@ -322,7 +322,13 @@ impl World {
                     peerdeck::proto::beat::Want::Hold => self.witness.ask(now, &id, epoch).err(),
                     peerdeck::proto::beat::Want::TakeOver => heard.then(|| "the primary is heard here".to_owned()),
                 };
-                let message = Message::Grant { n, unit: id.as_str().to_owned(), epoch, refused };
+                let message = Message::Grant {
+                    n,
+                    unit: id.as_str().to_owned(),
+                    epoch,
+                    refused,
+                    top: self.witness.top_beside(&id),
+                };
                 if !self.cut.contains(&(WITNESS, unit, None)) {
                     let way = Way::Witness(self.units[unit].ha.witness_at[0]);
                     let event = Event::Heard { way, from: PeerId::new("W"), boot: BootId(1), message };

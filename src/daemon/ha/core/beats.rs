@@ -118,13 +118,13 @@ impl Core {
             (Message::Ask { epoch, n, what }, Way::Link(..)) if self.is_other(from) => {
                 self.on_ask(now, way, from, epoch, n, what);
             }
-            (Message::Grant { n, unit, epoch, refused }, _) => {
+            (Message::Grant { n, unit, epoch, refused, top }, _) => {
                 if matches!(way, Way::Witness(_)) {
                     self.witness_heard = Some(now);
                 } else if !self.is_other(from) {
                     return;
                 }
-                self.on_grant(now, way, n, &unit, epoch, refused);
+                self.on_grant(now, way, n, &unit, epoch, refused, top);
             }
             (Message::Yield { epoch, reason, row }, Way::Link(..)) if self.is_other(from) => {
                 self.on_yield(now, epoch, &Line::new(&reason), row);

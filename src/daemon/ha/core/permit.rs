@@ -110,7 +110,13 @@ impl Core {
         let me = self.me().clone();
         match self.voter.ask(now, &me, epoch) {
             Ok(()) => self.votes.own = Some(now + self.config.ha.permit_length()),
-            Err(why) => self.votes.refused = Some(Line::new(&why)),
+            Err(why) => {
+                self.votes.refused = Some(Line::new(&why));
+                self.on_later_epoch(now, self.voter.top_beside(&me));
+                if self.asking() != Some(epoch) {
+                    return;
+                }
+            }
         }
         let n = self.votes.open(now);
         for way in self.link_ways().into_iter().chain(self.witness_ways()) {
@@ -126,7 +132,8 @@ impl Core {
             }
             Want::TakeOver => Ok(()),
         };
-        let message = Message::Grant { n, unit: from.as_str().to_owned(), epoch, refused: result.err() };
+        let (unit, top) = (from.as_str().to_owned(), self.voter.top_beside(from));
+        let message = Message::Grant { n, unit, epoch, refused: result.err(), top };
         self.out.push(Effect::Send { way, message });
     }
 
@@ -153,7 +160,17 @@ impl Core {
             .is_some_and(|(since, last)| now.since(last) < self.config.ha.permit_length() && now.since(since) < wait)
     }
 
-    pub(super) fn on_grant(&mut self, now: Time, way: Way, n: u64, unit: &str, epoch: u64, refused: Option<String>) {
+    #[expect(clippy::too_many_arguments, reason = "the fields of one message")]
+    pub(super) fn on_grant(
+        &mut self,
+        now: Time,
+        way: Way,
+        n: u64,
+        unit: &str,
+        epoch: u64,
+        refused: Option<String>,
+        top: u64,
+    ) {
         let Some((_, sent)) = self.votes.open.iter().find(|(open, _)| *open == n).copied() else { return };
         if unit != self.config.id.as_str() {
             return;
@@ -167,6 +184,7 @@ impl Core {
         }
         if let Some(why) = refused {
             self.votes.refused = Some(Line::new(&why));
+            self.on_later_epoch(now, top);
             return;
         }
         let until = Some(sent + self.config.ha.permit_length());
@@ -175,6 +193,17 @@ impl Core {
             Way::Witness(_) => &mut self.votes.witness,
         };
         *vote = (*vote).max(until);
+    }
+
+    /// A voter knows a later epoch than the one that this unit asks for: somebody held the address meanwhile.
+    fn on_later_epoch(&mut self, now: Time, top: u64) {
+        self.top = self.top.max(top);
+        if self.taking.as_ref().is_some_and(|t| !t.is_adding() && t.epoch <= top) {
+            self.undo_taking(now, &format!("epoch {top} has been given already"));
+        } else if self.role == Effective::Primary && self.taking.is_none() && self.ceding.is_none() && top > self.epoch
+        {
+            self.step_down(now, 0, Trigger::Overtaken, &format!("a voter knows epoch {top}"));
+        }
     }
 
     /// Until when the address may be held.

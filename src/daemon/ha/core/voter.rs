@@ -2,7 +2,7 @@
 //!
 //! Safety rests on three lines: a vote is given to one (unit, epoch) at a time; the voter counts it from when it answers and
 //! 1 % longer, the holder from when it asked; a voter that was started anew grants nothing until every vote that it may
-//! have forgotten has run out.
+//! have forgotten has run out. Beside that, no epoch is granted to two units, as long as the voter remembers.
 
 use std::time::Duration;
 
@@ -17,6 +17,8 @@ pub struct Voter {
     from: Time,
     length: Duration,
     granted: Option<Granted>,
+    /// The highest epoch that was granted, and to whom: an epoch has one holder at most.
+    top: Option<(PeerId, u64)>,
 }
 
 #[derive(Clone, Debug)]
@@ -31,7 +33,7 @@ impl Voter {
     #[must_use]
     pub fn new(now: Time, lease: Duration) -> Self {
         let length = grant_length(lease);
-        Self { from: now + length, length, granted: None }
+        Self { from: now + length, length, granted: None, top: None }
     }
 
     /// A unit asks for the vote, to hold the address in `epoch`.
@@ -50,7 +52,13 @@ impl Voter {
                 return Err(format!("{} has this vote in epoch {} for {left}", granted.unit, granted.epoch));
             }
         }
+        if let Some((other, top)) = self.top.as_ref().filter(|(other, top)| other != unit && *top >= epoch) {
+            return Err(format!("{other} had this vote in epoch {top}: epoch {epoch} is over"));
+        }
         self.granted = Some(Granted { unit: unit.clone(), epoch, until: now + self.length });
+        if self.top.as_ref().is_none_or(|(_, top)| *top <= epoch) {
+            self.top = Some((unit.clone(), epoch));
+        }
         Ok(())
     }
 
@@ -59,6 +67,12 @@ impl Voter {
         if self.granted.as_ref().is_some_and(|g| g.unit == *unit && g.epoch <= epoch) {
             self.granted = None;
         }
+    }
+
+    /// The highest epoch that this voter has granted, if another than `unit` had it; else 0.
+    #[must_use]
+    pub fn top_beside(&self, unit: &PeerId) -> u64 {
+        self.top.as_ref().filter(|(other, _)| other != unit).map_or(0, |(_, epoch)| *epoch)
     }
 
     /// Who has the vote now, in which epoch, and until when.

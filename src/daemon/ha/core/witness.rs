@@ -48,7 +48,8 @@ impl Ballot {
                     Want::Hold => self.voter.ask(now, from, epoch),
                     Want::TakeOver => self.may_take_over(now, from),
                 };
-                Some(Message::Grant { n, unit: from.to_string(), epoch, refused: vote.err() })
+                let (unit, top) = (from.to_string(), self.voter.top_beside(from));
+                Some(Message::Grant { n, unit, epoch, refused: vote.err(), top })
             }
             Message::Release { epoch, .. } => {
                 // The old holder's own word, after its addresses are deleted.
@@ -118,7 +119,7 @@ mod tests {
 
     fn ask(ballot: &mut Ballot, now: Time, unit: &str, epoch: u64, what: Want) -> Option<String> {
         match ballot.take(now, &PeerId::new(unit), Message::Ask { epoch, n: 1, what }) {
-            Some(Message::Grant { n: 1, unit: of, epoch: e, refused }) if of == unit && e == epoch => refused,
+            Some(Message::Grant { n: 1, unit: of, epoch: e, refused, .. }) if of == unit && e == epoch => refused,
             other => panic!("{other:?}"),
         }
     }

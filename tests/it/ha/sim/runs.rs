@@ -31,6 +31,9 @@ fn plan(seed: u64, witness: WitnessMode) -> Plan {
 fn play(plan: Plan) -> Result<World, Box<World>> {
     let mut world = World::new(plan);
     world.run(120 * SECOND);
+    if !world.problems.is_empty() {
+        return Err(Box::new(world));
+    }
     world.calm();
     // Hold-off, quiet period and the wait of a voter that was started anew.
     let mut until = world.now + 60 * SECOND;

@@ -1,6 +1,6 @@
 //! The world of the simulation: three machines, their clocks, disks, guards and the network between them.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use peerdeck::daemon::ha::core::Core;
@@ -72,7 +72,7 @@ pub struct World {
     next: u64,
     nodes: Vec<Node>,
     /// From, to, link (2: the way to or from the witness).
-    cut: BTreeMap<(usize, usize, usize), ()>,
+    cut: BTreeSet<(usize, usize, usize)>,
     loss: f64,
     /// By unit: until when some other voter's vote for it holds at most.
     votes: [u64; 2],
@@ -123,7 +123,7 @@ impl World {
             queue: BTreeMap::new(),
             next: 0,
             nodes,
-            cut: BTreeMap::new(),
+            cut: BTreeSet::new(),
             votes: [0; 2],
             holders: BTreeMap::new(),
             both_since: None,
@@ -178,7 +178,7 @@ impl World {
         self.queue.insert((at, self.next), item);
     }
 
-    fn note(&mut self, text: String) {
+    fn note(&mut self, text: &str) {
         if self.log.len() > 400 {
             self.log.pop_front();
         }
@@ -187,7 +187,7 @@ impl World {
 
     fn problem(&mut self, text: &str) {
         let text = format!("{} ms: {text}", self.now);
-        self.note(format!("PROBLEM {text}"));
+        self.note(&format!("PROBLEM {text}"));
         self.problems.push(text);
     }
 
@@ -235,7 +235,7 @@ impl World {
                     self.post_at(wake, Item::Expire { node, lease });
                 } else {
                     self.nodes[node].guard.present = false;
-                    self.note(format!("{node}: the kernel removed the address"));
+                    self.note(&format!("{node}: the kernel removed the address"));
                 }
             }
             Item::Rouse { node } => self.rouse(node),
@@ -279,7 +279,7 @@ impl World {
             let since =
                 if self.plan.bug == Some(Bug::WitnessForgets) { now.before(Duration::from_mins(1)) } else { now };
             n.witness = Some(Ballot::new(&witness_config(), since));
-            return self.note(what);
+            return self.note(&what);
         }
         // A guard that starts deletes what an earlier one has left.
         n.guard = Guard::after(&n.guard);
@@ -294,7 +294,7 @@ impl World {
             kept: n.disk.clone(),
             seed: self.plan.seed ^ n.boot,
         };
-        self.note(what);
+        self.note(&what);
         let (core, effects) = Core::new(config, now);
         self.nodes[node].core = Some(core);
         self.effects(node, effects);
@@ -319,7 +319,7 @@ impl World {
                 self.guard_in(node, wait, Next::Delete(0));
             }
         }
-        self.note(format!("{node}: killed{}", if guard_too { ", its guard too" } else { "" }));
+        self.note(&format!("{node}: killed{}", if guard_too { ", its guard too" } else { "" }));
     }
 
     fn rouse(&mut self, node: usize) {
@@ -363,7 +363,7 @@ impl World {
             if before == Effective::Secondary && status.effective == Effective::Primary {
                 self.takeovers += 1;
             }
-            self.note(format!(
+            self.note(&format!(
                 "{node}: {before:?} -> {:?} in epoch {}: {}",
                 status.effective, status.epoch, status.reason
             ));
@@ -438,11 +438,11 @@ impl World {
                 self.post(after, Item::Feed { node, life, event: Event::Checked { kind, result } });
             }
             Effect::Stopped => {
-                self.note(format!("{node}: stopped"));
+                self.note(&format!("{node}: stopped"));
                 self.kill(node, false);
             }
-            Effect::Answer { result, .. } => self.note(format!("{node}: answers {result:?}")),
-            Effect::Log(text) => self.note(format!("{node}: says {text}")),
+            Effect::Answer { result, .. } => self.note(&format!("{node}: answers {result:?}")),
+            Effect::Log(text) => self.note(&format!("{node}: says {text}")),
             Effect::Hook { .. } | Effect::Sync | Effect::Changed => {}
         }
     }
@@ -477,7 +477,7 @@ impl World {
         let n = &mut self.nodes[from];
         n.seq += 1;
         let (boot, seq) = (n.boot, n.seq);
-        if self.cut.contains_key(&(from, to, link)) || (self.loss > 0.0 && self.rng.random_bool(self.loss)) {
+        if self.cut.contains(&(from, to, link)) || (self.loss > 0.0 && self.rng.random_bool(self.loss)) {
             return;
         }
         let delay = match self.rng.random_range(0..1000) {
@@ -582,7 +582,7 @@ impl World {
         };
         if self.nodes[node].guard.present != was {
             let does = if was { "deleted" } else { "added" };
-            self.note(format!("{node}: {does} the address"));
+            self.note(&format!("{node}: {does} the address"));
             if !was
                 && let Some(peerdeck::daemon::ha::GuardOrder::Hold { epoch, .. }) = self.nodes[node].guard.order
                 && self.plan.witness == WitnessMode::Require
@@ -609,7 +609,7 @@ impl World {
     }
 
     fn fault(&mut self) {
-        let gone = self.plan.threshold.as_millis() as u64;
+        let gone = u64::try_from(self.plan.threshold.as_millis()).unwrap();
         let unit = self.rng.random_range(0..UNITS);
         let span = self.pick(&[gone / 2, gone, gone * 3, gone * 10]);
         match self.rng.random_range(0..if self.plan.network { 20 } else { 13 }) {
@@ -618,7 +618,7 @@ impl World {
                 self.kill(unit, too);
             }
             2..5 => {
-                self.note(format!("{unit}: stopped for {span}"));
+                self.note(&format!("{unit}: stopped for {span}"));
                 self.nodes[unit].paused = self.now + span;
                 if self.rng.random_bool(0.5) {
                     self.nodes[unit].guard_paused = self.now + span;
@@ -626,7 +626,7 @@ impl World {
                 self.post(span, Item::Rouse { node: unit });
             }
             5 => {
-                self.note(format!("{unit}: suspended for {span}"));
+                self.note(&format!("{unit}: suspended for {span}"));
                 let until = self.now + span;
                 let n = &mut self.nodes[unit];
                 (n.asleep, n.woke) = (until, until);
@@ -656,47 +656,47 @@ impl World {
             }
             9 => {
                 let restarting = self.rng.random_bool(0.5);
-                self.note(format!("{unit}: asked to stop, restarting: {restarting}"));
+                self.note(&format!("{unit}: asked to stop, restarting: {restarting}"));
                 self.nodes[unit].stopping = true;
                 self.feed(unit, Event::Stop { restarting });
             }
             10 => {
                 let kind = self.pick(&MonitorKind::ALL);
-                self.note(format!("{unit}: {} fails", kind.as_str()));
+                self.note(&format!("{unit}: {} fails", kind.as_str()));
                 self.nodes[unit].bad.push(kind);
             }
             11 => self.nodes[unit].disk_fails = true,
             12 => self.heal(),
             13 => {
                 let (a, b) = self.pick(&[(0, 1), (1, 0)]);
-                self.note(format!("cut one way {a} > {b}"));
-                self.cut.insert((a, b, 0), ());
-                self.cut.insert((a, b, 1), ());
+                self.note(&format!("cut one way {a} > {b}"));
+                self.cut.insert((a, b, 0));
+                self.cut.insert((a, b, 1));
             }
             14 => {
-                self.note("cut between the units".into());
+                self.note("cut between the units");
                 for (a, b) in [(0, 1), (1, 0)] {
-                    self.cut.insert((a, b, 0), ());
-                    self.cut.insert((a, b, 1), ());
+                    self.cut.insert((a, b, 0));
+                    self.cut.insert((a, b, 1));
                 }
             }
             15 => {
                 let link = self.rng.random_range(0..2);
-                self.cut.insert((0, 1, link), ());
-                self.cut.insert((1, 0, link), ());
+                self.cut.insert((0, 1, link));
+                self.cut.insert((1, 0, link));
             }
             16 => {
-                self.note(format!("cut {unit} from the witness"));
-                self.cut.insert((unit, WITNESS, 2), ());
+                self.note(&format!("cut {unit} from the witness"));
+                self.cut.insert((unit, WITNESS, 2));
                 if self.rng.random_bool(0.7) {
-                    self.cut.insert((WITNESS, unit, 2), ());
+                    self.cut.insert((WITNESS, unit, 2));
                 }
             }
             17 => {
-                self.note(format!("{unit} cut off from all"));
+                self.note(&format!("{unit} cut off from all"));
                 for (other, link) in [(1 - unit, 0), (1 - unit, 1), (WITNESS, 2)] {
-                    self.cut.insert((unit, other, link), ());
-                    self.cut.insert((other, unit, link), ());
+                    self.cut.insert((unit, other, link));
+                    self.cut.insert((other, unit, link));
                 }
             }
             18 => self.loss = self.pick(&[0.0, 0.2, 0.5]),
@@ -714,14 +714,14 @@ impl World {
     pub fn act(&mut self, unit: usize, act: HaAct) {
         self.request += 1;
         let request = self.request;
-        self.note(format!("{unit}: asked to {}", act.as_str()));
+        self.note(&format!("{unit}: asked to {}", act.as_str()));
         let (by, reason) = (Line::new("admin"), Line::new("test"));
         self.feed(unit, Event::Act { request, act, by, reason, basis: None });
     }
 
     /// Ends all faults but those of the plan; what was stopped is started.
     pub fn heal(&mut self) {
-        self.note("healed".into());
+        self.note("healed");
         self.cut.clear();
         self.loss = self.plan.loss;
         for node in 0..3 {
