@@ -240,7 +240,8 @@ impl Core {
         if self.taking.as_ref().is_some_and(|t| t.release && t.epoch == epoch) {
             return;
         }
-        let why = if epoch <= self.refused || epoch <= self.epoch {
+        let ceded = self.disk.on.ceding.max(self.disk.want.ceding).unwrap_or(0);
+        let why = if epoch <= self.refused || epoch <= self.epoch || epoch <= ceded {
             Some("it was refused, or is of an earlier change".to_owned())
         } else if self.row(row, Trigger::Released).is_none() {
             Some(format!("this unit is {}", self.role.as_str()))

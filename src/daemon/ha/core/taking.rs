@@ -61,6 +61,7 @@ impl Taking {
 
     pub(super) fn next(&self, now: Time) -> Option<Time> {
         match self.stage {
+            Stage::Preparing if self.release => Some(self.began + ADD_LIMIT),
             Stage::Preparing => Some(self.next_advice).filter(|at| *at > now),
             Stage::Adding { since } => Some(since + ADD_LIMIT),
             Stage::Undoing => Some(now + Duration::from_millis(50)),
@@ -124,6 +125,11 @@ impl Core {
             self.pump_disk(now);
             return;
         }
+        if taking.release && now.since(taking.began) >= ADD_LIMIT {
+            self.undo_taking(now, "votes and address could not be had in time");
+            return;
+        }
+        let Some(taking) = &self.taking else { return };
         let (epoch, probe) = (taking.epoch, !taking.release);
         let agreed = match self.config.ha.witness {
             WitnessMode::Off => true,

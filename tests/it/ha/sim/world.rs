@@ -76,7 +76,8 @@ pub struct World {
     loss: f64,
     /// By unit: until when some other voter's vote for it holds at most.
     votes: [u64; 2],
-    /// Who claimed an epoch by holding the address in it.
+    /// Who claimed an epoch by holding the address in it, since the last start of a voter: one that was started anew has
+    /// forgotten which epochs are over.
     holders: BTreeMap<u64, usize>,
     both_since: Option<u64>,
     /// How long two had the address.
@@ -268,6 +269,7 @@ impl World {
         if n.core.is_some() || n.witness.is_some() {
             return;
         }
+        self.holders.clear();
         n.life += 1;
         n.boot += 1;
         n.turn += 1;
