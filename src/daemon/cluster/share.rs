@@ -1,7 +1,10 @@
 //! Settings of a unit of an HA group: written at its primary, the same on all units (F3, F4, F6; `10-peer.md`, "Modes").
 
+use std::collections::BTreeSet;
+
 use super::settings::Settings;
 use super::{Core, Effect};
+use crate::domain::ha::{Effective, HaStatus};
 use crate::domain::ids::{HaName, MemberId, PeerId};
 use crate::domain::settings::mirror::{is_shared, mirror};
 use crate::domain::settings::{Catalogue, Edit, Key, ModeId, Tree};
@@ -19,6 +22,26 @@ pub struct Share {
     pub writes: bool,
     /// Who writes, if it is another that is known.
     pub primary: Option<PeerId>,
+}
+
+impl Share {
+    /// As a unit's own status has it; `None`: it is off, and keeps its settings for itself.
+    #[must_use]
+    pub fn of(status: &HaStatus) -> Option<Self> {
+        let is_primary = |role| matches!(role, Effective::Primary | Effective::ConfigPrimary);
+        if status.effective == Effective::Off {
+            return None;
+        }
+        let fellows = || status.heartbeats.iter().filter_map(|h| h.peer.as_ref().map(|peer| (peer, h.said)));
+        let others: BTreeSet<&PeerId> = fellows().map(|(peer, _)| peer).collect();
+        let primary = fellows().find(|(_, said)| said.is_some_and(|s| is_primary(s.effective))).map(|(peer, _)| peer);
+        Some(Self {
+            group: status.group.clone(),
+            others: others.into_iter().cloned().collect(),
+            writes: is_primary(status.effective) && primary.is_none(),
+            primary: primary.cloned(),
+        })
+    }
 }
 
 impl Core {

@@ -240,6 +240,7 @@ async fn c22_disconnect_and_reconnect_over_another_peer() {
         "execute.reconnect",
         "execute.maintenance-on",
         "execute.maintenance-off",
+        "execute.ha",
         "execute.commit",
     ]);
     assert_eq!(described["result"]["capabilities"], can);

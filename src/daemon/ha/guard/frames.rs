@@ -156,7 +156,7 @@ mod tests {
         let hex = data_encoding::HEXLOWER.encode(&frame);
         assert_eq!(
             hex,
-            "ffffffffffff020000000001080600010800060400010200000000010000000000000000000000 00c0000209"
+            "ffffffffffff 020000000001 0806 0001 0800 06 04 0001 020000000001 00000000 000000000000 c0000209"
                 .replace(' ', "")
         );
         // Checksum and solicited-node address worked out by hand for fe80::1:2:3.

@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
 use super::board::{Heard, Post, Voice};
 use super::{feel, guard_config};
@@ -105,6 +105,7 @@ impl Unit {
             calls,
             publish_at: now,
             has_changed: false,
+            share: None,
             stood_in: Vec::new(),
         };
         Self { core, first, events, heard, reports, hands }
@@ -248,6 +249,8 @@ struct Hands {
     calls: Option<mpsc::Sender<Call>>,
     publish_at: Time,
     has_changed: bool,
+    /// Who writes the group's settings, as the cluster core was told last.
+    share: Option<cluster::Share>,
     /// What a guard would report, where there is nothing to guard.
     stood_in: Vec<Event>,
 }
@@ -262,20 +265,27 @@ impl Hands {
                 Effect::Check { kind } => self.check(kind),
                 Effect::Hook { from, to, epoch, reason } => {
                     let Some(calls) = &self.calls else { continue };
-                    let call = Call { from, to, epoch, reason };
+                    let call = Call { from, to, epoch, reason: self.named(&reason) };
                     if calls.try_send(call).is_err() {
                         let text = "a hook was left out: others before it have not ended";
                         self.stood_in.push(Event::Hooked(Err(Line::new(text))));
                     }
                 }
                 Effect::Answer { request, result } => {
+                    let said = |text: String| self.named(&Line::new(&text)).to_string();
+                    let result = result.map(said).map_err(said);
                     let answer = cluster::Event::HaAnswered { request, result };
                     if self.shared.inbox.try_send(Input::Event(answer)).is_err() {
                         self.shared.count_drop();
                     }
                 }
-                Effect::Sync => debug!("the configuration is to be brought in step now"),
+                Effect::Sync => {
+                    if self.shared.inbox.try_send(Input::Event(cluster::Event::SyncShare)).is_err() {
+                        self.shared.count_drop();
+                    }
+                }
                 Effect::Log(line) => {
+                    let line = self.named(&line);
                     info!(group = %self.config.group, "HA: {line}");
                     self.note(&line);
                 }
@@ -283,6 +293,16 @@ impl Hands {
                 Effect::Stopped => self.stopped.cancel(),
             }
         }
+    }
+
+    /// What the core says, with host names in place of serial numbers: it knows no others.
+    fn named(&self, line: &Line) -> Line {
+        let roster = self.shared.roster();
+        let mut text = line.to_string();
+        for machine in roster.membership.machines.iter().filter(|m| line.as_str().contains(m.id.as_str())) {
+            text = text.replace(machine.id.as_str(), machine.host.short());
+        }
+        Line::new(&text)
     }
 
     /// A line of the log that operators see.
@@ -406,6 +426,15 @@ impl Hands {
         });
     }
 
+    /// Who writes the group's settings (F3). What finds no room is told with the next status.
+    fn tell_share(&mut self, status: &HaStatus) {
+        let share = cluster::Share::of(status);
+        if share != self.share && self.shared.inbox.try_send(Input::Event(cluster::Event::Share(share.clone()))).is_ok()
+        {
+            self.share = share;
+        }
+    }
+
     fn publish(&mut self, now: Time, core: &Core) {
         self.turned.store(now.as_millis(), Ordering::Relaxed);
         if !self.has_changed && now < self.publish_at {
@@ -415,6 +444,14 @@ impl Hands {
         let counters = &self.post.counters;
         status.strangers = counters.strangers.load(Ordering::Relaxed);
         status.replays = counters.replays.load(Ordering::Relaxed);
+        status.reason = self.named(&status.reason);
+        for change in &mut status.changes {
+            change.reason = self.named(&change.reason);
+        }
+        for trouble in &mut status.troubles {
+            *trouble = self.named(trouble);
+        }
+        self.tell_share(&status);
         self.status.send_replace(Arc::new(status));
         if std::mem::take(&mut self.has_changed) {
             self.shared.changed.send_modify(|n| *n += 1);
