@@ -59,6 +59,26 @@ impl Ceding {
 impl Core {
     /// Why a planned change of roles must not be begun.
     pub(super) fn preflight(&self, now: Time) -> Result<PeerId, String> {
+        let id = self.successor(now)?;
+        if let Some(why) = self.distrust() {
+            return Err(format!("this unit distrusts itself: {why}"));
+        }
+        let Some(other) = &self.other else { return Ok(id) };
+        if other.beat.level != self.config.level {
+            return Err(format!("{id} has level {}, this unit {}", other.beat.level, self.config.level));
+        }
+        if let Some(trouble) = &self.configuration.trouble {
+            return Err(format!("the configuration is not synchronised: {trouble}"));
+        }
+        if other.beat.digest != self.configuration.digest {
+            return Err(format!("the configuration of {id} is not that of this unit: synchronise first"));
+        }
+        Ok(id)
+    }
+
+    /// Who could take over now, or why nobody. That the configuration is not in step does not keep a unit that stops from
+    /// handing over: the other would take over anyway, only later.
+    fn successor(&self, now: Time) -> Result<PeerId, String> {
         let Some(other) = &self.other else {
             return Err("the other unit was never heard".to_owned());
         };
@@ -75,18 +95,6 @@ impl Core {
         }
         if other.beat.unreliable {
             return Err(format!("{id} distrusts itself"));
-        }
-        if let Some(why) = self.distrust() {
-            return Err(format!("this unit distrusts itself: {why}"));
-        }
-        if other.beat.level != self.config.level {
-            return Err(format!("{id} has level {}, this unit {}", other.beat.level, self.config.level));
-        }
-        if let Some(trouble) = &self.configuration.trouble {
-            return Err(format!("the configuration is not synchronised: {trouble}"));
-        }
-        if other.beat.digest != self.configuration.digest {
-            return Err(format!("the configuration of {id} is not that of this unit: synchronise first"));
         }
         if self.taking.is_some() || self.ceding.is_some() || self.stopping.is_some() {
             return Err("another change of roles is under way".to_owned());
@@ -127,7 +135,7 @@ impl Core {
     /// A clean stop is a switchover if the other is healthy and is not asked to wait.
     pub(super) fn cede_for_stop(&mut self, now: Time, restarting: bool) {
         let stopping = self.stopping.take(); // Not against itself.
-        let healthy = self.preflight(now).ok().filter(|_| !restarting);
+        let healthy = self.successor(now).ok().filter(|_| !restarting);
         self.stopping = stopping;
         match healthy {
             Some(id) => {

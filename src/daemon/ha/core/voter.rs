@@ -19,6 +19,8 @@ pub struct Voter {
     granted: Option<Granted>,
     /// The highest epoch that was granted, and to whom: an epoch has one holder at most.
     top: Option<(PeerId, u64)>,
+    /// What it was before, in case that takeover is given up.
+    before: Option<(PeerId, u64)>,
 }
 
 #[derive(Clone, Debug)]
@@ -33,7 +35,7 @@ impl Voter {
     #[must_use]
     pub fn new(now: Time, lease: Duration) -> Self {
         let length = grant_length(lease);
-        Self { from: now + length, length, granted: None, top: None }
+        Self { from: now + length, length, granted: None, top: None, before: None }
     }
 
     /// A unit asks for the vote, to hold the address in `epoch`.
@@ -57,7 +59,11 @@ impl Voter {
         }
         self.granted = Some(Granted { unit: unit.clone(), epoch, until: now + self.length });
         if self.top.as_ref().is_none_or(|(_, top)| *top <= epoch) {
-            self.top = Some((unit.clone(), epoch));
+            let is_news = self.top.as_ref().is_none_or(|(_, top)| *top < epoch);
+            let before = self.top.replace((unit.clone(), epoch));
+            if is_news {
+                self.before = before;
+            }
         }
         Ok(())
     }
@@ -66,6 +72,10 @@ impl Voter {
     pub fn give_back(&mut self, unit: &PeerId, epoch: u64) {
         if self.granted.as_ref().is_some_and(|g| g.unit == *unit && g.epoch <= epoch) {
             self.granted = None;
+        }
+        // Who gives an epoch back that was its own has given the takeover up: nobody was primary in it.
+        if self.top.as_ref().is_some_and(|(of, top)| of == unit && *top == epoch) {
+            self.top = self.before.take();
         }
     }
 
@@ -79,5 +89,30 @@ impl Voter {
     #[must_use]
     pub fn granted(&self, now: Time) -> Option<(&PeerId, u64, Time)> {
         self.granted.as_ref().filter(|g| g.until > now).map(|g| (&g.unit, g.epoch, g.until))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEASE: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn b1_an_epoch_belongs_to_one_unit_unless_it_was_given_back() {
+        let (a, b) = (PeerId::new("A"), PeerId::new("B"));
+        let began = Time::from_millis(1_000_000);
+        let mut voter = Voter::new(began, LEASE);
+        let at = |s| began + Duration::from_secs(s);
+        assert!(voter.ask(at(1), &a, 1).is_err(), "it may have forgotten a vote");
+        assert_eq!(voter.ask(at(10), &a, 1), Ok(()));
+        assert!(voter.ask(at(11), &b, 2).is_err(), "A has it");
+        assert_eq!(voter.ask(at(20), &b, 2), Ok(()));
+        assert_eq!((voter.top_beside(&a), voter.top_beside(&b)), (2, 0));
+        // B takes over after all: A's epoch is over.
+        assert!(voter.ask(at(30), &a, 1).is_err() && voter.ask(at(30), &a, 2).is_err());
+        // B gives up: A goes on in its own.
+        voter.give_back(&b, 2);
+        assert_eq!(voter.ask(at(31), &a, 1), Ok(()));
     }
 }
