@@ -35,7 +35,7 @@ pub enum KeyError {
          the witness need the same one"
     )]
     None(String),
-    /// More than [`MOST`].
+    /// More than four.
     #[error(
         "group {0} has {1} passwords, {MOST} are taken: the first signs, the others are only for the time of a change"
     )]

@@ -14,11 +14,10 @@ const SETTLE: Duration = Duration::from_secs(4);
 #[ignore = "needs root and keepalived"]
 fn f12_the_harness_sees_what_keepalived_does() {
     let quick = Setting { interval: Duration::from_millis(100), missed: 3 };
-    let settle = Duration::from_secs(1);
     let mut hosts = Hosts::start(PEERDECK, System::Keepalived, quick);
-    let killed = hosts.trial(Fault::KillAll, settle);
+    let killed = hosts.trial(Fault::KillAll, SETTLE);
     assert!(killed.two.0 > 0 && killed.took.is_some(), "{killed:?}");
-    let cut = hosts.trial(Fault::Partition, settle);
+    let cut = hosts.trial(Fault::Partition, SETTLE);
     assert!(cut.two.0 > 0 && cut.took.is_some(), "{cut:?}");
 }
 
