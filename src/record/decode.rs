@@ -314,7 +314,9 @@ impl Decoder {
             peer.holding = holding.map(|h| Arc::new(h.into()));
         }
         if let Some(told) = wire.ha {
-            peer.ha = told.map(|ha| (Arc::new(ha.into_status(EXACT)), Time::ZERO));
+            // When it was told is written by itself, and only when that changed.
+            let at = peer.ha.as_ref().map_or(Time::ZERO, |(_, at)| *at);
+            peer.ha = told.map(|ha| (Arc::new(ha.into_status(EXACT)), at));
         }
         if let Some((status, told)) = &mut peer.ha {
             if let Some(ages) = wire.ha_ages {
