@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use super::settings::Settings;
 use super::{Core, Effect};
 use crate::domain::ha::{Effective, HaStatus};
-use crate::domain::ids::{HaName, MemberId, PeerId};
+use crate::domain::ids::{FeatureName, HaName, MemberId, PeerId};
 use crate::domain::settings::mirror::{is_shared, mirror};
-use crate::domain::settings::{Catalogue, Edit, Key, ModeId, Tree};
+use crate::domain::settings::{Catalogue, Edit, ModeId, Tree};
 use crate::domain::text::Line;
 use crate::domain::time::Time;
 
@@ -118,38 +118,14 @@ fn stray(settings: &Settings, share: &Share, tree: &Tree, edits: &[Edit], me: &s
         .iter()
         .filter_map(|id| tree.structure().member_of(id).map(|m| ModeId::Machine(m.id.clone())))
         .collect();
-    let feature = edits.iter().find_map(|edit| match edit {
-        Edit::Set { mode, feature, .. } | Edit::Unset { mode, feature } => {
-            (others.contains(mode) && is_shared(settings.catalogue(), feature)).then_some(feature)
-        }
-        Edit::Resolve { .. }
-        | Edit::Create { .. }
-        | Edit::SetName { .. }
-        | Edit::AddGroup { .. }
-        | Edit::RenameGroup { .. }
-        | Edit::DeleteGroup { .. }
-        | Edit::SetGroup { .. }
-        | Edit::RemoveMachine { .. }
-        | Edit::SetHost { .. } => None,
-    })?;
+    let strays =
+        |(mode, feature): &(&ModeId, &FeatureName)| others.contains(mode) && is_shared(settings.catalogue(), feature);
+    let (_, feature) = edits.iter().filter_map(Edit::feature).find(strays)?;
     Some(format!("HA group {} shares {feature}: set it for {me}, its primary, and all its units have it", share.group))
 }
 
 /// The word for what of `edit` the group shares; `None`: it is this machine's own affair.
 fn shared(catalogue: &Catalogue, own: Option<&ModeId>, edit: &Edit) -> Option<String> {
-    let (mode, feature) = match edit {
-        Edit::Set { mode, feature, .. }
-        | Edit::Unset { mode, feature }
-        | Edit::Resolve { key: Key::Feature(mode, feature), .. } => (mode, feature),
-        Edit::Resolve { .. }
-        | Edit::Create { .. }
-        | Edit::SetName { .. }
-        | Edit::AddGroup { .. }
-        | Edit::RenameGroup { .. }
-        | Edit::DeleteGroup { .. }
-        | Edit::SetGroup { .. }
-        | Edit::RemoveMachine { .. }
-        | Edit::SetHost { .. } => return Some(edit.word().to_owned()),
-    };
+    let Some((mode, feature)) = edit.feature() else { return Some(edit.word().to_owned()) };
     (Some(mode) != own || is_shared(catalogue, feature)).then(|| feature.to_string())
 }

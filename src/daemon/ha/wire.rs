@@ -66,7 +66,7 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stranger(why) => write!(f, "{why}"),
-            Self::Replayed => f.write_str("a replay"),
+            Self::Replayed => f.write_str("an old one once more, or overtaken"),
         }
     }
 }

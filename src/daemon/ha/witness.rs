@@ -67,7 +67,7 @@ impl Witness {
                 self.tell(now);
             }
             Err(Refusal::Stranger(ref why)) => self.note(&heard.stranger(why)),
-            Err(Refusal::Replayed) => self.note(&Line::new(&format!("a replay, from {from}"))),
+            Err(why @ Refusal::Replayed) => self.note(&Line::new(&format!("{why}, from {from}"))),
         }
     }
 

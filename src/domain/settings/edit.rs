@@ -104,6 +104,25 @@ impl Edit {
     pub fn word(&self) -> &'static str {
         EditKind::from(self).into()
     }
+
+    /// Which feature it changes, and where; `None`: it changes the structure.
+    #[must_use]
+    pub fn feature(&self) -> Option<(&ModeId, &FeatureName)> {
+        match self {
+            Self::Set { mode, feature, .. }
+            | Self::Unset { mode, feature }
+            | Self::Resolve { key: Key::Feature(mode, feature), .. } => Some((mode, feature)),
+            Self::Resolve { .. }
+            | Self::Create { .. }
+            | Self::SetName { .. }
+            | Self::AddGroup { .. }
+            | Self::RenameGroup { .. }
+            | Self::DeleteGroup { .. }
+            | Self::SetGroup { .. }
+            | Self::RemoveMachine { .. }
+            | Self::SetHost { .. } => None,
+        }
+    }
 }
 
 impl EditKind {

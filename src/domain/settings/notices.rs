@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::catalogue::Catalogue;
 use super::effects::effects;
 use super::references::{Dangling, Remedy, dangling};
-use super::{Edit, Key, Level, Member, Mode, ModeId, Tree, Value};
+use super::{Edit, Level, Member, Mode, ModeId, Tree, Value};
 use crate::domain::ids::{FeatureName, MemberId};
 use crate::domain::membership::Addressing;
 use crate::domain::text::Line;
@@ -50,23 +50,11 @@ fn id(d: Dangling) -> (MemberId, FeatureName, Line, Line) {
 fn overrides(after: &Tree, edits: &[Edit]) -> Vec<Line> {
     let mut edited: Vec<(&ModeId, &FeatureName)> = Vec::new();
     for edit in edits {
-        match edit {
-            Edit::Set { mode, feature, .. }
-            | Edit::Unset { mode, feature }
-            | Edit::Resolve { key: Key::Feature(mode, feature), .. } => {
-                if mode.level() != Level::Machine && !edited.contains(&(mode, feature)) {
-                    edited.push((mode, feature));
-                }
-            }
-            Edit::Resolve { .. }
-            | Edit::Create { .. }
-            | Edit::SetName { .. }
-            | Edit::AddGroup { .. }
-            | Edit::RenameGroup { .. }
-            | Edit::DeleteGroup { .. }
-            | Edit::SetGroup { .. }
-            | Edit::RemoveMachine { .. }
-            | Edit::SetHost { .. } => {}
+        if let Some((mode, feature)) = edit.feature()
+            && mode.level() != Level::Machine
+            && !edited.contains(&(mode, feature))
+        {
+            edited.push((mode, feature));
         }
         if edited.len() == EDITED_MAX {
             break;

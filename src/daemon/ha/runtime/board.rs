@@ -217,7 +217,9 @@ impl Board {
 fn own_for(shared: &Shared, to: SocketAddr) -> SocketAddr {
     let own = shared.setup.listen.ip();
     let any: IpAddr = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-    let ip = if own.is_ipv4() == to.is_ipv4() { own } else { any };
+    // From loopback nobody else is reached.
+    let fits = own.is_ipv4() == to.is_ipv4() && (!own.is_loopback() || to.ip().is_loopback());
+    let ip = if fits { own } else { any };
     SocketAddr::new(ip, 0)
 }
 
