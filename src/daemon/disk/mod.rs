@@ -389,8 +389,9 @@ impl Problem {
         };
         match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::InUse { path },
-            // What can't be converted has another type than we wrote.
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) | None => {
+            // What can't be converted has another type than we wrote; our statements are right, so an unknown form or a table that
+            // is missing (code 1, "unknown") is damage too.
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::Unknown) | None => {
                 StoreError::Damaged { path, why: error.to_string() }
             }
             Some(_) => StoreError::Io { path, error: io::Error::other(error.to_string()) },

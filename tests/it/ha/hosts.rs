@@ -16,16 +16,16 @@ fn f12_the_harness_sees_what_keepalived_does() {
     let quick = Setting { interval: Duration::from_millis(100), missed: 3 };
     let mut hosts = Hosts::start(PEERDECK, System::Keepalived, quick);
     let killed = hosts.trial(Fault::KillAll, SETTLE);
-    assert!(killed.two.0 > 0 && killed.took.is_some(), "{killed:?}");
+    assert!(killed.two.0 > 0 && killed.took.is_some(), "{killed:?}\n{}", hosts.logs());
     let cut = hosts.trial(Fault::Partition, SETTLE);
-    assert!(cut.two.0 > 0 && cut.took.is_some(), "{cut:?}");
+    assert!(cut.two.0 > 0 && cut.took.is_some(), "{cut:?}\n{}", hosts.logs());
 }
 
 fn check(setting: Setting, fault: Fault, outcome: &Outcome) {
     println!("{}: {:?}, two holders {:?}, nobody {:?}", fault.text(), outcome.took, outcome.two, outcome.nobody);
     if let Some(took) = outcome.took {
-        // The bound is for a machine that has time; one that builds something else beside may need a little longer.
-        let slack = Duration::from_secs(2);
+        // The bound is for a release build on a machine that has time.
+        let slack = Duration::from_secs(1);
         assert!(took <= setting.bound() + slack, "{fault:?} took {took:?}: {:?}", outcome.seen);
     }
 }
@@ -72,5 +72,5 @@ fn f13_a_clean_switchover_leaves_a_short_gap() {
     let mut hosts = Hosts::start(PEERDECK, System::Peerdeck("require"), SECOND);
     let gap = hosts.switchover_gap(SETTLE);
     println!("service gap of a clean switchover: {gap:?}");
-    assert!(gap < Duration::from_millis(500), "{gap:?}\n{}", hosts.logs());
+    assert!(gap <= Duration::from_millis(100), "{gap:?}\n{}", hosts.logs());
 }

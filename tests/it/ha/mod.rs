@@ -7,9 +7,12 @@ mod guard;
 #[cfg(target_os = "linux")]
 mod hosts;
 mod lab;
+#[cfg(target_os = "linux")]
+mod mail;
 mod monitor;
 #[cfg(target_os = "linux")]
 mod ns;
+mod post;
 mod runtime;
 mod sim;
 #[cfg(target_os = "linux")]

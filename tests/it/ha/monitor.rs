@@ -1,10 +1,7 @@
 //! Monitors, against services that do everything wrong, and against real ones (F10, F11, F13).
 
-use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
-use std::os::unix::fs::{PermissionsExt, chown};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use peerdeck::daemon::ha::Senses;
@@ -15,6 +12,7 @@ use peerdeck::ssh::net::{BoxFuture, OsNet};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
+use super::post::{Dovecot, Place, Postfix};
 use crate::support::{PATIENCE, wait_until};
 
 /// A machine whose ports and disk are as a test wants them.
@@ -275,15 +273,6 @@ async fn f11_f13_ports_and_disk_are_felt_in_time() {
 }
 
 /// A program that ends with the test.
-struct Program(Child);
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 /// Nobody has it now, and hardly anybody takes it before it is used.
 fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
@@ -293,54 +282,13 @@ fn is_open(port: u16) -> bool {
     std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
 }
 
-struct Postfix(PathBuf);
-
-impl Drop for Postfix {
-    fn drop(&mut self) {
-        let _ = Command::new("postfix").arg("-c").arg(&self.0).arg("stop").output();
-    }
-}
-
-/// A private Postfix that only greets.
-fn postfix(dir: &Path, port: u16) -> Postfix {
-    std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let sub = |name: &str| {
-        let path = dir.join(name);
-        std::fs::create_dir_all(&path).unwrap();
-        path
-    };
-    let (conf, queue, data) = (sub("conf"), sub("queue"), sub("data"));
-    let uid = Command::new("id").args(["-u", "postfix"]).output().unwrap().stdout;
-    chown(&data, Some(String::from_utf8(uid).unwrap().trim().parse().unwrap()), None).unwrap();
-    let main = format!(
-        "compatibility_level = 3.6\nqueue_directory = {}\ndata_directory = {}\nmyhostname = post.example.com\n\
-         mydestination =\ninet_interfaces = loopback-only\nmynetworks = 127.0.0.0/8\nalias_maps =\nalias_database =\n\
-         maillog_file = {}\nmaillog_file_prefixes = {}\n",
-        queue.display(),
-        data.display(),
-        dir.join("mail.log").display(),
-        dir.display(),
-    );
-    std::fs::write(conf.join("main.cf"), main).unwrap();
-    let mut master = format!("127.0.0.1:{port} inet n - n - - smtpd\npostlog unix-dgram n - n - 1 postlogd\n");
-    for (name, command) in
-        [("rewrite", "trivial-rewrite"), ("cleanup", "cleanup"), ("anvil", "anvil"), ("proxymap", "proxymap")]
-    {
-        let _ = writeln!(master, "{name} unix - - n - - {command}");
-    }
-    std::fs::write(conf.join("master.cf"), master).unwrap();
-    let done = Command::new("postfix").arg("-c").arg(&conf).arg("start").output().unwrap();
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    Postfix(conf)
-}
-
 #[tokio::test]
 #[ignore = "needs root and postfix"]
 async fn f10_a_real_postfix_passes_while_it_runs() {
     let dir = tempfile::tempdir().unwrap();
     let port = free_port();
     let to: SocketAddr = ([127, 0, 0, 1], port).into();
-    let running = postfix(dir.path(), port);
+    let running = Postfix::start(Place::Here, dir.path(), &to.to_string(), None);
     wait_until(PATIENCE, "postfix listens", || is_open(port)).await;
     for _ in 0..3 {
         assert_eq!(ask(Service::Smtp, to, PATIENCE).await, Ok(()));
@@ -358,35 +306,13 @@ async fn f10_a_real_postfix_passes_while_it_runs() {
     assert!(ask(Service::Smtp, to, PATIENCE).await.unwrap_err().contains("at connecting: "));
 }
 
-/// A private Dovecot for IMAP and POP3.
-fn dovecot(dir: &Path, imap: u16, pop3: u16) -> Program {
-    let conf = dir.join("dovecot.conf");
-    // Its processes are not root and must come through.
-    std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let listener = |port: u16| format!("{{\n address = 127.0.0.1\n port = {port}\n }}\n");
-    let text = format!(
-        "base_dir = {0}/run\nstate_dir = {0}/state\nlog_path = {0}/dovecot.log\nprotocols = imap pop3\nssl = no\n\
-         service imap-login {{\n inet_listener imap {1}inet_listener imaps {{\n port = 0\n }}\n}}\n\
-         service pop3-login {{\n inet_listener pop3 {2}inet_listener pop3s {{\n port = 0\n }}\n}}\n\
-         mail_location = maildir:{0}/mail\npassdb {{\n driver = static\n args = nopassword=y\n}}\n\
-         userdb {{\n driver = static\n args = uid=0 gid=0 home={0}/home\n}}\n",
-        dir.display(),
-        listener(imap),
-        listener(pop3),
-    );
-    std::fs::write(&conf, text).unwrap();
-    let log = std::fs::File::create(dir.join("started.log")).unwrap();
-    let mut command = Command::new("dovecot");
-    command.args(["-F", "-c"]).arg(&conf).stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
-    Program(command.spawn().unwrap_or_else(|e| panic!("dovecot: {e}")))
-}
-
 #[tokio::test]
 #[ignore = "needs root, dovecot-imapd and dovecot-pop3d"]
 async fn f10_a_real_dovecot_passes_by_imap_and_pop3() {
     let dir = tempfile::tempdir().unwrap();
     let (imap, pop3) = (free_port(), free_port());
-    let _program = dovecot(dir.path(), imap, pop3);
+    let mail = dir.path().join("mail");
+    let _program = Dovecot::start(&Place::Here, dir.path(), "127.0.0.1", [imap, pop3], &mail, 0);
     wait_until(PATIENCE, "dovecot listens", || is_open(imap) && is_open(pop3)).await;
     let at = |port: u16| -> SocketAddr { ([127, 0, 0, 1], port).into() };
     for _ in 0..3 {

@@ -33,6 +33,12 @@ pub fn boot() -> Duration {
     peerdeck::clock::boot_time()
 }
 
+/// Moves this thread onto the host of that name, for good.
+pub fn enter(host: &str) {
+    let file = File::open(format!("/run/netns/{host}")).unwrap();
+    move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
+}
+
 /// Hosts on bridges. Each has `eth0` (bridge 0), `eth1` (bridge 1) and so on.
 pub struct Net {
     /// Namespace of the bridges.
@@ -133,8 +139,7 @@ impl Net {
 
     /// Moves this thread onto a host, for good.
     pub fn enter(&self, host: usize) {
-        let file = File::open(format!("/run/netns/{}", self.hosts[host])).unwrap();
-        move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
+        enter(&self.hosts[host]);
     }
 }
 

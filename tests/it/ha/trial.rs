@@ -119,6 +119,15 @@ impl std::fmt::Debug for Seens {
     }
 }
 
+/// What else stands in the configuration of each unit.
+#[derive(Clone, Default, Debug)]
+pub struct More {
+    /// Keys of `[ha]`.
+    pub keys: String,
+    /// Tables after all others.
+    pub tables: String,
+}
+
 /// The hosts at work.
 pub struct Hosts {
     /// Where.
@@ -131,6 +140,7 @@ pub struct Hosts {
     pub recorder: Recorder,
     dir: tempfile::TempDir,
     program: String,
+    more: More,
     running: [Option<Child>; 3],
     stop: Arc<AtomicBool>,
 }
@@ -138,12 +148,17 @@ pub struct Hosts {
 impl Hosts {
     /// Starts all, waits until one holds. `program` is peerdeck's path.
     pub fn start(program: &str, system: System, setting: Setting) -> Self {
+        Self::with(program, system, setting, More::default())
+    }
+
+    /// The same, with more in each unit's configuration.
+    pub fn with(program: &str, system: System, setting: Setting, more: More) -> Self {
         let net = Net::new("pdh", 3, 2);
         let recorder = Recorder::new(&net, vip());
         let dir = tempfile::Builder::new().prefix("pdh").tempdir().unwrap();
         let stop = Arc::new(AtomicBool::new(false));
         let program = program.to_owned();
-        let mut hosts = Self { net, system, setting, recorder, dir, program, running: [None, None, None], stop };
+        let mut hosts = Self { net, system, setting, recorder, dir, program, more, running: [None, None, None], stop };
         for host in 0..2 {
             hosts.serve(host);
         }
@@ -194,6 +209,10 @@ impl Hosts {
                 std::fs::write(&conf, self.keepalived(host)).unwrap();
                 let mut command = self.net.command(host, "keepalived");
                 let file = |name: &str| dir.join(name).into_os_string();
+                // A killed one's child may stay a zombie for a while, which keepalived takes for itself.
+                for name in ["pid", "vrrp"] {
+                    let _ = std::fs::remove_file(file(name));
+                }
                 command.args(["--dont-fork", "--log-console", "--vrrp", "--use-file"]).arg(&conf);
                 command.arg("--pid").arg(file("pid")).arg("--vrrp_pid").arg(file("vrrp"));
                 command
@@ -260,6 +279,7 @@ impl Hosts {
             let at = |link| SocketAddr::from((Net::ip(WITNESS, link), 20_000));
             writeln!(text, "witness-address = [\"{}\", \"{}\"]", at(1), at(0)).unwrap();
         }
+        text.push_str(&self.more.keys);
         for (link, status) in [(1, "primary"), (0, "secondary")] {
             writeln!(
                 text,
@@ -273,6 +293,7 @@ impl Hosts {
                 writeln!(text, "virtual-ip = \"{}/24\"\naction-on-primary = \"add\"", vip()).unwrap();
             }
         }
+        text.push_str(&self.more.tables);
         text
     }
 
@@ -296,8 +317,8 @@ impl Hosts {
         let which = if all {
             "true"
         } else {
-            // All but the guard; keepalived has two that are one.
-            "! grep -qx peerdeck-guard /proc/$p/comm"
+            // Neither the guard nor what else serves there; keepalived has two that are one.
+            "grep -qxE \"peerdeck|keepalived\" /proc/$p/comm"
         };
         sh(&format!("for p in $(ip netns pids {name}); do if {which}; then kill -{signal} $p || true; fi; done"));
     }
