@@ -49,7 +49,12 @@ impl HaWish {
                     }
                     if ids.contains(&peer.id) {
                         let label = cluster.label(&peer.id);
-                        obstacles.push(Line::new(&format!("{label} has the role already: nothing is handed over")));
+                        obstacles.push(Line::new(&match group.wrong_primary() {
+                            Some(_) => {
+                                format!("{label} is the wrong one of two primaries: end that first, without --to")
+                            }
+                            None => format!("{label} has the role already: nothing is handed over"),
+                        }));
                     }
                 }
                 Ok(Found { cluster, ids, obstacles })
@@ -97,9 +102,9 @@ fn units(act: HaAct, group: &HaGroup, snapshot: &Snapshot) -> Vec<PeerId> {
     };
     match act {
         HaAct::Switchover => {
-            let mut primaries: Vec<&Member> = group.primaries();
-            primaries.sort_by_key(|m| std::cmp::Reverse(m.status.epoch));
-            one(primaries.first().map_or_else(|| some(&is_primary), |m| vec![m.id.clone()]))
+            // Of two primaries the wrong one lets go.
+            let from = group.wrong_primary().or_else(|| group.primaries().first().copied());
+            one(from.map_or_else(|| some(&is_primary), |m| vec![m.id.clone()]))
         }
         HaAct::Failover => one(some(&|m| !is_primary(m))),
         HaAct::Restore => {

@@ -151,7 +151,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<Done> {
         Some(Command::Lab(lab)) => lab.command.is_none() && !lab.headless,
         Some(_) => false,
     };
-    process::start_log(&cli.global, draws)?;
+    let serves = matches!(cli.command, Some(Command::Peer(_)));
+    process::start_log(&cli.global, draws, serves)?;
     process::raise_file_limit();
     let context = Context { global: cli.global, paths: Paths::from_env()? };
     match cli.command {

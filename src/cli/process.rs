@@ -37,10 +37,12 @@ pub fn lock_no_memory() {
 /// Starts the log: to the file if one is named, else to standard error, unless the terminal is needed for the console.
 /// Only our own lines: a library's debug output may hold what was typed or sent.
 ///
+/// A peer tells what it does without being asked to: who took over, when and why, is nowhere else once it is gone.
+///
 /// # Errors
 /// When the file can't be written.
-pub fn start_log(global: &Global, draws: bool) -> anyhow::Result<()> {
-    let level = match global.verbose {
+pub fn start_log(global: &Global, draws: bool, serves: bool) -> anyhow::Result<()> {
+    let level = match global.verbose.max(u8::from(serves)) {
         0 => "warn",
         1 => "info",
         2 => "debug",

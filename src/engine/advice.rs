@@ -54,13 +54,13 @@ pub(super) fn of(kind: FindingKind, cause: Option<Cause>) -> Line {
         FindingKind::TooManyMachines => "make several clusters: more machines slow each other down",
         FindingKind::HistorySize => "nothing is wrong: look whether something commits in a loop",
         FindingKind::HaTwoPrimaries => {
-            "let one hold the address only: the higher epoch is right; look at the heartbeat links between the two"
+            "look at the heartbeat links between the two; if they stay primary both: peerdeck switchover GROUP lets the wrong one (lower epoch) go"
         }
         FindingKind::HaNoPrimary => {
             "look at why neither serves; peerdeck failover GROUP makes the secondary primary, peerdeck restart-ha PEER starts HA again"
         }
         FindingKind::HaAddressTwo => {
-            "take the address from the unit with the lower epoch at once: mail goes to either of them"
+            "mail goes to either of them: peerdeck switchover GROUP lets the one with the lower epoch go at once, if both are primary"
         }
         FindingKind::HaAddressNone => {
             "look at the troubles and the permit of the primary: it may not hold the address, or can't set it"

@@ -159,6 +159,9 @@ impl Case<'_> {
                 Some(format!("{name} is {}, only the primary can hand over", role.as_str()))
             }
             HaAct::Failover if role == Effective::Primary => Some(format!("{name} is primary already")),
+            HaAct::Restore if self.group.wrong_primary().is_some() => {
+                Some("two units are primary: `switchover` ends that, then roles can be restored".into())
+            }
             HaAct::Restore if self.status.is_as_configured() => {
                 Some(format!("{name} is {} as configured", self.status.configured.as_str()))
             }
@@ -192,6 +195,15 @@ impl Case<'_> {
             out.push(format!("{name} has no other unit that is known here"));
             return out;
         };
+        if let Some(wrong) = self.group.wrong_primary() {
+            if wrong.id != self.peer.id {
+                out.push(format!(
+                    "{} is primary too, and wrong: it is the one that shall hand over",
+                    self.label(wrong)
+                ));
+            }
+            return out;
+        }
         if !m.fresh {
             return out; // What the holder hears of it counts then, and it decides.
         }
@@ -222,6 +234,9 @@ impl Case<'_> {
     fn effects(&self) -> Vec<String> {
         let (name, other, next) = (self.name, self.other_name(), self.group.epoch() + 1);
         match self.act {
+            HaAct::Switchover if self.group.wrong_primary().is_some() => {
+                vec![format!("{name} lets its addresses go and becomes secondary; {other} stays primary")]
+            }
             HaAct::Switchover => vec![
                 format!("{name} lets its addresses go, then {other} takes them: connections that are open break"),
                 format!("{other} becomes primary in epoch {next}, {name} secondary; nothing is lost"),

@@ -257,7 +257,7 @@ impl Seen<'_> {
             split_brain: s.split_brain.as_str(),
             heartbeats: s.heartbeats.iter().map(|h| self.heartbeat(m, h)).collect(),
             services: s.monitors.iter().map(|x| service(m, x, now)).collect(),
-            addresses: s.addresses.iter().map(|a| address(m, a, now)).collect(),
+            addresses: s.addresses.iter().map(|a| address(m, a)).collect(),
             permit: PermitDoc {
                 witness: s.permit.mode.as_str(),
                 left_s: left(s.permit.until),
@@ -314,14 +314,14 @@ fn service(m: &Member, monitor: &Monitor, now: Time) -> ServiceDoc {
     }
 }
 
-fn address(m: &Member, a: &Address, now: Time) -> AddressDoc {
+fn address(m: &Member, a: &Address) -> AddressDoc {
     AddressDoc {
         address: a.address.to_string(),
         prefix: a.prefix,
         interface: a.interface.to_string(),
         action: a.action.as_str(),
         held: m.fresh.then_some(a.held),
-        lease_left_s: a.lease_until.filter(|_| m.fresh && a.held).map(|at| seconds(at.since(now))),
+        lease_left_s: a.lease_until.filter(|_| m.fresh && a.held).map(|until| seconds(until.since(m.at))),
     }
 }
 

@@ -161,9 +161,10 @@ fn addresses(s: &Seen<'_>, style: Style) -> String {
     for (address, who) in s.group.holders() {
         let has = |m: &&Member| who.contains(&&m.id) || who.is_empty();
         let of = s.group.members.iter().filter(has).find_map(|m| {
-            m.status.addresses.iter().find(|a| a.address == address && a.action != AddressAction::Ignore)
+            let of = m.status.addresses.iter().find(|a| a.address == address && a.action != AddressAction::Ignore)?;
+            Some((of, m.at))
         });
-        let Some(of) = of else { continue };
+        let Some((of, told)) = of else { continue };
         let names: Vec<&str> = who.iter().map(|id| s.cluster.label(id)).collect();
         let holder = match names.as_slice() {
             [] if blind => cell("unknown", Tone::Dim),
@@ -172,7 +173,7 @@ fn addresses(s: &Seen<'_>, style: Style) -> String {
             _ => cell(format!("TWO: {}", names.join(" and ")), Tone::Bad),
         };
         let lease = of.lease_until.filter(|_| !who.is_empty());
-        let left = lease.map_or_else(|| "-".to_owned(), |at| format!("{} left", human(at.since(s.now))));
+        let left = lease.map_or_else(|| "-".to_owned(), |at| format!("{} left", human(at.since(told))));
         let port = if of.interface.is_empty() { "-" } else { of.interface.as_str() };
         table.row([
             format!("{address}/{}", of.prefix).into(),

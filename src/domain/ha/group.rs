@@ -1,11 +1,12 @@
 //! A group as all its members tell it together.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::domain::ha::status::{HaStatus, Heartbeat, Rehearsal, Said};
-use crate::domain::ha::words::{BeatState, Effective, GroupKind};
+use crate::domain::ha::words::{BeatState, Configured, Effective, GroupKind};
 use crate::domain::ids::{HaName, PeerId};
 use crate::domain::snapshot::{Cluster, Limits, Peer};
 use crate::domain::time::Time;
@@ -32,6 +33,19 @@ pub struct Member {
     pub at: Time,
     /// Whether that is young enough to count, and the peer is on the line.
     pub fresh: bool,
+}
+
+/// Who of two primaries is right: the one with the greater rank. The higher epoch, then the configured primary, then the
+/// lower serial.
+#[must_use]
+pub fn rank(epoch: u64, configured: Configured, id: &PeerId) -> impl Ord + '_ {
+    (epoch, configured == Configured::Primary, Reverse(id))
+}
+
+impl Member {
+    fn rank(&self) -> impl Ord + '_ {
+        rank(self.status.epoch, self.status.configured, &self.id)
+    }
 }
 
 /// The HA groups of `cluster`, by name.
@@ -72,6 +86,13 @@ impl HaGroup {
     #[must_use]
     pub fn primaries(&self) -> Vec<&Member> {
         self.fresh().filter(|m| matches!(m.status.effective, Effective::Primary | Effective::ConfigPrimary)).collect()
+    }
+
+    /// Of two primaries the one that is wrong, and lets go: by [`rank`] the lowest. `None`: there are not two.
+    #[must_use]
+    pub fn wrong_primary(&self) -> Option<&Member> {
+        let primaries = self.primaries();
+        primaries.iter().copied().min_by_key(|m| m.rank()).filter(|_| primaries.len() > 1)
     }
 
     /// "If A died now, B takes over in 16.0 to 16.2 s", or why not, by the word of `member`; `None` where there is

@@ -326,9 +326,28 @@ fn b2_row_17_two_primaries_resolve_or_hold() {
             SplitBrain::Hold => {
                 assert_eq!((w.roles(), w.holders()), ((Primary, Primary), vec![A, B]), "{story}");
                 assert!(w.status(A).troubles.iter().any(|t| t.as_str().contains("two primaries")));
+                a_person_ends_it(&mut w);
             }
         }
     }
+}
+
+/// The right one keeps the address, the wrong one lets go; then roles can be restored as ever.
+fn a_person_ends_it(w: &mut World) {
+    for (unit, act) in [(B, HaAct::Switchover), (A, HaAct::Restore), (B, HaAct::Restore)] {
+        let request = w.act(unit, act);
+        w.run(sec(1));
+        assert!(w.units[unit].answers[&request].is_err(), "{act:?} {}", w.story());
+        assert_eq!(w.roles(), (Primary, Primary));
+    }
+    let request = w.act(A, HaAct::Switchover);
+    w.run(sec(2));
+    assert!(w.units[A].answers[&request].is_ok(), "{}", w.story());
+    assert_eq!((w.roles(), w.holders()), ((Secondary, Primary), vec![B]), "{}", w.story());
+    w.run(sec(20));
+    w.act(B, HaAct::Restore);
+    w.run(sec(2));
+    assert_eq!((w.roles(), w.holders()), ((Primary, Secondary), vec![A]), "{}", w.story());
 }
 
 #[test]

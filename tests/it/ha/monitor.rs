@@ -185,7 +185,7 @@ async fn f10_whatever_goes_wrong_at_whatever_step_is_told_in_time() {
             ] {
                 let to = service(at(act), first).await;
                 let error = ask(kind, to, SHORT).await.unwrap_err();
-                let begins = format!("{}: {to} at {step}: ", MonitorKind::Remote(kind).as_str());
+                let begins = format!("{to} at {step}: ");
                 assert!(error.starts_with(&begins) && error.contains(wanted), "{kind:?} {step} {act:?}: {error}");
                 assert!(error.chars().count() < 300 && !error.contains('\u{1b}'), "{error:?}");
             }
@@ -233,7 +233,7 @@ async fn f10_a_service_that_says_no_fails_with_its_own_words() {
 async fn f10_nobody_there_and_no_target_are_told() {
     let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let error = ask(Service::Imap, gone, PATIENCE).await.unwrap_err();
-    assert!(error.starts_with(&format!("remote-imap: {gone} at connecting: ")), "{error}");
+    assert!(error.starts_with(&format!("{gone} at connecting: ")), "{error}");
     // A listener whose queue is full drops the handshake: nothing answers.
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket.bind(&"127.0.0.1:0".parse::<SocketAddr>().unwrap().into()).unwrap();
@@ -246,10 +246,10 @@ async fn f10_nobody_there_and_no_target_are_told() {
         assert!(began.elapsed() < PATIENCE, "the queue never fills");
     }
     let error = ask(Service::Smtp, full, SHORT).await.unwrap_err();
-    assert_eq!(error, format!("remote-smtp: {full} at connecting: no answer within 300ms"));
+    assert_eq!(error, format!("{full} at connecting: no answer within 300ms"));
     let nowhere = config(MonitorKind::Remote(Service::Pop3), None, SHORT);
     let error = check(&OsNet, &WELL, &nowhere, &[], Path::new("/")).await.unwrap_err();
-    assert_eq!(error, "remote-pop: it has no `ip` to speak to; give it one");
+    assert_eq!(error, "it has no `ip` to speak to; give it one");
 }
 
 #[tokio::test]
@@ -262,14 +262,14 @@ async fn f11_f13_ports_and_disk_are_felt_in_time() {
     assert_eq!(run(&WELL, MonitorKind::Disk, &[]).await, Ok(()));
     let broken = Fake { down: &["eth0", "eth2"], disk: Err("read-only file system"), hangs: false };
     let told = run(&broken, MonitorKind::Ports, &ports).await;
-    assert_eq!(told.unwrap_err(), "local-ports: eth0: no carrier; eth2: no carrier");
+    assert_eq!(told.unwrap_err(), "eth0: no carrier; eth2: no carrier");
     assert_eq!(run(&broken, MonitorKind::Ports, &ports[1..2]).await, Ok(()));
-    assert_eq!(run(&broken, MonitorKind::Disk, &[]).await.unwrap_err(), "local-hd: read-only file system");
+    assert_eq!(run(&broken, MonitorKind::Disk, &[]).await.unwrap_err(), "read-only file system");
     let hangs = Fake { hangs: true, ..broken };
     let told = run(&hangs, MonitorKind::Ports, &ports[..1]).await.unwrap_err();
-    assert_eq!(told, "local-ports: eth0: its state was not told within 300ms");
+    assert_eq!(told, "eth0: its state was not told within 300ms");
     let told = run(&hangs, MonitorKind::Disk, &[]).await.unwrap_err();
-    assert_eq!(told, "local-hd: /var/x took no file within 300ms");
+    assert_eq!(told, "/var/x took no file within 300ms");
 }
 
 /// A program that ends with the test.

@@ -1,6 +1,7 @@
 //! What people ask (F15; rows 13 to 16): each command is checked against what it was decided on, and answered.
 
 use super::Core;
+use super::link::Other;
 use super::table::Trigger;
 use super::wish::Ask;
 use crate::daemon::ha::types::Effect;
@@ -53,6 +54,12 @@ impl Core {
         }
     }
 
+    /// Both units are primary, by what is heard.
+    fn two_primaries(&self, now: Time) -> bool {
+        let primary = |o: &Other| o.beat.said.effective == Effective::Primary;
+        self.role == Effective::Primary && self.is_heard(now) && self.other.as_ref().is_some_and(primary)
+    }
+
     fn pair_only(&self) -> Result<(), String> {
         if self.is_pair() {
             Ok(())
@@ -64,6 +71,14 @@ impl Core {
     fn switchover(&mut self, now: Time, row: u8, why: &str, request: u64) -> Result<Option<String>, String> {
         self.pair_only()?;
         match self.role {
+            Effective::Primary if self.two_primaries(now) => {
+                let other = self.other_name();
+                if self.outranks() {
+                    return Err(format!("{other} is primary too, and wrong: it is the one that shall hand over"));
+                }
+                self.step_down(now, row, Trigger::Asked, &format!("{why}; {other} is primary too, and right"));
+                Ok(Some(format!("lets go; {other} stays primary")))
+            }
             Effective::Primary => {
                 let to = self.preflight(now)?;
                 let epoch = self.cede_planned(now, row, Trigger::Asked, to.clone(), why);
@@ -129,6 +144,9 @@ impl Core {
     fn restore(&mut self, now: Time, why: &str, request: u64) -> Result<Option<String>, String> {
         self.pair_only()?;
         match (self.config.ha.configured, self.role) {
+            (_, Effective::Primary) if self.two_primaries(now) => {
+                Err("two units are primary: a switchover ends that, then roles can be restored".to_owned())
+            }
             (Configured::Primary, Effective::Primary) | (Configured::Secondary, Effective::Secondary) => {
                 Ok(Some("it is in its configured role already".to_owned()))
             }

@@ -7,6 +7,7 @@ use rand::RngExt;
 use super::Core;
 use super::table::Trigger;
 use crate::domain::ha::config::grant_length;
+use crate::domain::ha::group::rank;
 use crate::domain::ha::{Configured, Effective, OnFailure, WitnessMode};
 use crate::domain::text::Line;
 use crate::domain::time::{Time, human};
@@ -42,12 +43,11 @@ impl Core {
             && (self.listen_from == self.began || now >= self.listen_from + self.config.ha.interval)
     }
 
-    /// Who of two is right: the higher epoch, then the configured primary, then the lower serial.
+    /// Whether this unit is the right one of two.
     pub(super) fn outranks(&self) -> bool {
         let Some(other) = &self.other else { return true };
-        let mine = (self.epoch, self.config.ha.configured == Configured::Primary);
-        let theirs = (other.beat.said.epoch, other.beat.said.configured == Configured::Primary);
-        mine > theirs || (mine == theirs && self.config.id < other.id)
+        let said = &other.beat.said;
+        rank(self.epoch, self.config.ha.configured, &self.config.id) > rank(said.epoch, said.configured, &other.id)
     }
 
     fn may_take(&self, now: Time) -> bool {
@@ -55,7 +55,7 @@ impl Core {
         !voted && now >= self.retry_at && self.distrust().is_none() && self.disk.trouble.is_none()
     }
 
-    fn other_name(&self) -> String {
+    pub(super) fn other_name(&self) -> String {
         self.other.as_ref().map_or_else(|| "the other".to_owned(), |o| o.id.as_str().to_owned())
     }
 

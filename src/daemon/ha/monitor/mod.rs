@@ -20,7 +20,7 @@ use crate::ssh::net::Net;
 /// `config.wait` at the latest; `interval` and `retries` are the caller's.
 ///
 /// # Errors
-/// What was spoken to, at which step, and what it said or did.
+/// What was spoken to, at which step, and what it said or did; which monitor it was the caller knows.
 pub async fn check(
     net: &dyn Net,
     senses: &dyn Senses,
@@ -29,7 +29,6 @@ pub async fn check(
     dir: &Path,
 ) -> Result<(), String> {
     let end = Instant::now() + config.wait;
-    let failed = |why: String| Line::new(&format!("{}: {why}", config.kind.as_str())).to_string();
     let done = match (config.kind, config.target) {
         (MonitorKind::Remote(service), Some(to)) => remote(net, service, to, config, end).await,
         (MonitorKind::Remote(_), None) => Err("it has no `ip` to speak to; give it one".to_owned()),
@@ -39,7 +38,7 @@ pub async fn check(
             Err(_) => Err(format!("{} took no file within {:?}", dir.display(), config.wait)),
         },
     };
-    done.map_err(failed)
+    done.map_err(|why| Line::new(&why).to_string())
 }
 
 async fn remote(

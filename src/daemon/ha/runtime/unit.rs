@@ -30,8 +30,9 @@ use crate::proto::beat::Message;
 /// Events that may wait for the core, beside datagrams and what the guard reports.
 const INBOX: usize = 256;
 
-/// How often the status is published when nothing changes.
-const PUBLISH: Duration = Duration::from_secs(1);
+/// How often the status is published when nothing changes. A lease of a second is renewed several times meanwhile: in an
+/// older status it would look as if it were over.
+const PUBLISH: Duration = Duration::from_millis(250);
 
 /// How long after the guard ended another one is tried.
 const GUARD_AGAIN: Duration = Duration::from_secs(1);
@@ -435,6 +436,21 @@ impl Hands {
         }
     }
 
+    /// What has begun to be wrong, and what no longer is: a log without a reader of the status must tell it too.
+    fn log_troubles(&self, status: &HaStatus) {
+        let group = &self.config.group;
+        let before = self.status.borrow();
+        let missing = |a: &HaStatus, b: &HaStatus| -> Vec<Line> {
+            a.troubles.iter().filter(|t| !b.troubles.contains(t)).cloned().collect()
+        };
+        for trouble in missing(status, &before) {
+            warn!(%group, "HA: {trouble}");
+        }
+        for trouble in missing(&before, status) {
+            info!(%group, "HA: no longer: {trouble}");
+        }
+    }
+
     fn publish(&mut self, now: Time, core: &Core) {
         self.turned.store(now.as_millis(), Ordering::Relaxed);
         if !self.has_changed && now < self.publish_at {
@@ -451,6 +467,7 @@ impl Hands {
         for trouble in &mut status.troubles {
             *trouble = self.named(trouble);
         }
+        self.log_troubles(&status);
         self.tell_share(&status);
         self.status.send_replace(Arc::new(status));
         if std::mem::take(&mut self.has_changed) {
