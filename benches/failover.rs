@@ -93,7 +93,7 @@ fn faults(system: System) -> Vec<Fault> {
 fn settle(system: System, setting: Setting) -> Duration {
     match system {
         System::Keepalived => setting.threshold() + Duration::from_secs(1),
-        System::Peerdeck(_) => setting.bound() + Duration::from_secs(1),
+        System::Peerdeck(_) => setting.bound(system) + Duration::from_secs(1),
     }
 }
 

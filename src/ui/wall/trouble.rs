@@ -254,7 +254,9 @@ fn line(item: &Item, width: u16, ellipsis: &str) -> Row {
     let left = room.saturating_sub(text::width(&what) + 2);
     let mut pieces = vec![(item.word.clone(), item.role), (what, Role::Text)];
     if left >= 20 {
-        pieces.push((text::cut(&item.text, left, ellipsis), Role::Muted));
+        // A sentence that begins with its subject says it once.
+        let said = item.text.strip_prefix(item.what.as_str()).and_then(|rest| rest.strip_prefix(": "));
+        pieces.push((text::cut(said.unwrap_or(&item.text), left, ellipsis), Role::Muted));
     }
     Row { size: Size::Text, pieces, right: Some((Size::Text, item.span.clone(), item.role)) }
 }
