@@ -195,7 +195,8 @@ impl Core {
         *vote = (*vote).max(until);
     }
 
-    /// A voter knows a later epoch than the one that this unit asks for: somebody held the address meanwhile.
+    /// A voter has given the epoch that this unit asks for, or a later one, to the other: somebody held the address
+    /// meanwhile. In that epoch the vote never comes back; only a new one ends the stand-still.
     fn on_later_epoch(&mut self, now: Time, top: u64) {
         self.top = self.top.max(top);
         // A holder with a majority is right: who only wants to take over votes for itself beyond it.
@@ -203,7 +204,7 @@ impl Core {
         let idle = self.taking.is_none() && self.ceding.is_none();
         if self.taking.as_ref().is_some_and(|t| !t.is_adding() && t.epoch <= top) {
             self.undo_taking(now, &format!("epoch {top} has been given already"));
-        } else if self.role == Effective::Primary && idle && lapsed && top > self.epoch {
+        } else if self.role == Effective::Primary && idle && lapsed && top >= self.epoch {
             self.step_down(now, 0, Trigger::Overtaken, &format!("a voter knows epoch {top}"));
         }
     }

@@ -79,6 +79,17 @@ fn b1_f12_with_a_witness_there_are_never_two_holders() {
     play_all(150, |seed| plan(seed, WitnessMode::Require));
 }
 
+/// One epoch that two units held one after the other, since the witness had forgotten: the one that stayed primary asked for
+/// it for ever.
+#[test]
+fn b1_f12_an_epoch_that_a_voter_gave_to_the_other_is_left() {
+    for seed in [1_168, 27_558, 50_942, 77_294] {
+        if let Err(world) = play(plan(seed, WitnessMode::Require)) {
+            panic!("{}", world.report());
+        }
+    }
+}
+
 #[test]
 fn f12_without_a_witness_kills_and_freezes_never_give_two_holders() {
     play_all(100, |seed| Plan { network: false, loss: 0.0, ..plan(seed, WitnessMode::Off) });
