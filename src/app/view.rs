@@ -599,10 +599,17 @@ impl App {
         !(self.options.read_only && acts)
     }
 
-    /// How long until the ages on screen are others: to the next whole second while one of them shows seconds or
-    /// something is counted down, else to the next whole minute.
+    /// How long until the ages on screen are others: to the next whole [`App::ages_step`].
     #[must_use]
     pub fn ages_due(&self, now: Time) -> Duration {
+        let step = crate::domain::time::millis(self.ages_step(now));
+        Duration::from_millis(step - now.as_millis() % step)
+    }
+
+    /// How often the ages on screen are others: each second while one of them shows seconds or something is counted
+    /// down, else each minute.
+    #[must_use]
+    pub fn ages_step(&self, now: Time) -> Duration {
         let young = |at: Time| now.since(at) < Duration::from_mins(1);
         let of_peer = |p: &Arc<Peer>| {
             young(p.reach.since) || p.reach.next_attempt.is_some_and(|at| at > now) || {
@@ -622,23 +629,22 @@ impl App {
         let mut shown = shown.filter(|(at, _)| *at == self.cluster || self.overview().is_some());
         let events = picture.events.last().is_some_and(|e| young(e.at));
         if let Some(step) = self.ha_step(now) {
-            return Duration::from_millis(step - now.as_millis() % step);
+            return Duration::from_millis(step);
         }
         let busy = events || !self.runs.is_empty() || self.overlay.is_some() || shown.any(|(_, c)| of_cluster(c));
-        let step: u64 = if busy { 1000 } else { 60_000 };
-        Duration::from_millis(step - now.as_millis() % step)
+        if busy { Duration::from_secs(1) } else { Duration::from_mins(1) }
     }
 
-    /// How long until the screen shows something else by mere passing of time; `None`: never.
+    /// How long until the screen shows something else by mere passing of time, the ages of a live picture
+    /// ([`App::ages_due`]) left aside; `None`: never.
     ///
-    /// Running ages change every second, and every minute once all of them show minutes. When paused only the badge's
-    /// age runs, in the same way.
+    /// When paused only the badge's age runs: each second, and each minute once it shows minutes.
     #[must_use]
     pub fn next_wake(&self, now: Time) -> Option<Duration> {
         let toast = self.toasts.iter().map(|t| t.until.since(now)).filter(|left| !left.is_zero()).min();
         let ages = match &self.held {
             _ if self.past.is_some() => self.past_wake(now),
-            None => Some(self.ages_due(now)),
+            None => None,
             Some(held) => {
                 let age = now.since(held.at);
                 let step: u64 = if age < Duration::from_mins(1) { 1000 } else { 60_000 };

@@ -24,7 +24,7 @@ use super::screen::{self, Opened};
 use super::shell::Shells;
 use super::submit::{News, Submitter};
 use crate::app::{self, App, Cmd, HostKeyQuestion, Msg};
-use crate::clock::Clock;
+use crate::clock::{Clock, shared_moment};
 use crate::domain::alert::Order;
 use crate::domain::{ClusterName, Glance, Line, Outcome, OutcomeState, PeerId, Plan, ReachState, Snapshot, Time};
 use crate::engine::runtime::{Commander, Fed, Historian, Observer};
@@ -42,6 +42,14 @@ pub use options::{ApplyFault, ConsoleOptions, Diagnose, Faults};
 
 /// Data draws no more often than this.
 const FRAME: Duration = Duration::from_millis(33);
+/// Ages that show seconds are drawn this often, about:
+const SECOND: Duration = Duration::from_secs(1);
+/// on moments this far apart, which timers of connections share,
+const BEAT: Duration = Duration::from_millis(1024);
+/// or so much later, when what they have to tell was told.
+const BEHIND: Duration = Duration::from_millis(48);
+/// A frame this young needs no other for its ages.
+const JUST_DRAWN: Duration = Duration::from_millis(200);
 /// Events that are taken from the terminal before the screen is drawn.
 const BATCH: usize = 256;
 /// The slowest fault restarts all peers of a lab.
@@ -263,9 +271,7 @@ impl Console<'_> {
             let frame = (self.wants_draw && !self.stopped).then(|| self.drawn.map_or_else(Instant::now, |d| d + FRAME));
             let tick = self.app.next_wake(now).map(|wait| Instant::now() + wait);
             let paused = self.app.stands_still();
-            // Counted from the last frame, or a steady stream of pictures would put it off for ever.
-            let ages = self.drawn_at.filter(|_| !paused && !self.stopped);
-            let ages = ages.map(|at| Instant::now() + (at + self.app.ages_due(at)).since(now));
+            let ages = if paused || self.stopped { None } else { self.ages_at() };
             let wake = [frame, tick, ages].into_iter().flatten().min();
             tokio::select! {
                 biased;
@@ -375,6 +381,17 @@ impl Console<'_> {
             },
             Input::FocusGained | Input::FocusLost | Input::Resize(..) => Ok(Next::On),
         }
+    }
+
+    /// When the ages on screen are drawn anew. Counted from the last frame, or a steady stream of pictures would put it
+    /// off for ever; seconds pass just after the moments at which connections wake up, so that their news come first and
+    /// one frame shows both.
+    fn ages_at(&self) -> Option<Instant> {
+        let (drawn, at) = self.drawn.zip(self.drawn_at)?;
+        if self.app.ages_step(at) == SECOND {
+            return Some(shared_moment(drawn + JUST_DRAWN, BEAT) + BEHIND);
+        }
+        Some(drawn + self.app.ages_due(at))
     }
 
     fn snapshot(&mut self, snapshot: Arc<Snapshot>) -> io::Result<()> {

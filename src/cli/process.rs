@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::io::{self, IsTerminal};
 use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Mutex;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -13,6 +13,11 @@ use tracing_subscriber::EnvFilter;
 
 use super::args::Global;
 use crate::clock::timers_began;
+
+/// A runtime whose start took longer is started again,
+const VAGUE: Duration = Duration::from_micros(900);
+/// so many times at most.
+const TRIES: u32 = 5;
 
 /// Takes as many file handles as the system gives: a connection needs one or two, and 1,024 are few.
 pub fn raise_file_limit() {
@@ -74,13 +79,20 @@ pub fn small_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 /// # Errors
 /// When the system refuses.
 pub fn network_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    builder.worker_threads(1).enable_all();
-    let before = Instant::now();
-    let runtime = builder.build().context("the runtime can't be started");
-    // Its timers count from some moment in between.
-    timers_began(before + before.elapsed() / 2);
-    runtime
+    let mut tries = 0;
+    loop {
+        let before = Instant::now();
+        let built = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = built.context("the runtime can't be started")?;
+        let took = before.elapsed();
+        tries += 1;
+        // Its timers count from some moment in between: where that is too vague, each would wake the process twice.
+        if took <= VAGUE || tries == TRIES {
+            timers_began(before + took / 2);
+            return Ok(runtime);
+        }
+        runtime.shutdown_background();
+    }
 }
 
 /// A runtime of a few threads, for peers.

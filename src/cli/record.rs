@@ -21,14 +21,18 @@ use crate::record::{Bounds, Feeder, Recorder, State, Target};
 
 const FACE: Face = Face { name: "record", interactive: false, one_shot: false };
 
-/// Pictures with news are written no more often than this.
+/// Pictures with news are taken no more often than this,
 const NEWS: Duration = Duration::from_millis(250);
-/// Pictures that differ in ages alone,
+/// and those that differ in ages alone no more often than this, with others.
 const AGES: Duration = Duration::from_secs(1);
-/// looked for more rarely the longer nobody says anything, up to this: news wake us anyway.
-const QUIET: Duration = Duration::from_secs(8);
-/// Ages may be looked for this much later, with others.
-const TOGETHER: Duration = Duration::from_millis(512);
+/// What comes within this of the picture before takes its place: nobody has seen that.
+const FRAME: Duration = Duration::from_millis(33);
+/// News that were taken wait this long for more, then they are on disk: one that is killed loses three seconds at most,
+const WAIT: Duration = Duration::from_millis(1900);
+/// and of pictures in which time alone has passed this much, where nothing happens that takes them along.
+const QUIET: Duration = Duration::from_millis(6900);
+/// Such moments are shared with what the connections wake up for.
+const TOGETHER: Duration = Duration::from_millis(1024);
 /// Words that wait to be shown.
 const TELLING: usize = 4;
 
@@ -98,43 +102,72 @@ fn start(on: &Handle, target: Target, observer: &Observer) -> Result<Recording, 
             let _ = tell.try_send(text); // Where nobody reads, it stands in the log.
         }),
     )?;
-    let task = on.spawn(feed(observer.snapshots.clone(), recorder.feeder(), told));
+    let task = on.spawn(feed(observer.snapshots.clone(), observer.every(), recorder.feeder(), told));
     Ok(Recording { recorder, news, task })
 }
 
-/// Hands each picture with news over, and those in which time alone has passed once a second.
-async fn feed(mut pictures: watch::Receiver<Arc<Snapshot>>, feeder: Feeder, tell: mpsc::Sender<String>) {
+/// Takes each picture with news, and one a second of those in which time alone has passed; wakes the recorder for several.
+/// It runs where the engine does, so that a picture wakes nobody, and it waits for nothing while none comes.
+async fn feed(
+    mut pictures: watch::Receiver<Arc<Snapshot>>,
+    mut every: watch::Receiver<()>,
+    feeder: Feeder,
+    tell: mpsc::Sender<String>,
+) {
     let mut last = Arc::clone(&pictures.borrow_and_update());
     feeder.offer(&last);
-    let mut pause = AGES;
+    let mut taken = Instant::now();
+    // When to look again, since when something is held, and when that is written at the latest.
+    let (mut look, mut held, mut write) = (None::<Instant>, None::<Instant>, None::<Instant>);
     let mut warned = false;
-    let mut look = Instant::now() + AGES;
     loop {
-        let due = Instant::from_std(shared_moment(look.into_std(), TOGETHER));
-        let is_news = tokio::select! {
-            changed = pictures.changed() => if changed.is_err() { return } else { true },
-            () = sleep_until(due) => false,
-        };
-        let picture = Arc::clone(&pictures.borrow_and_update());
+        let due = look.into_iter().chain(write).min();
+        tokio::select! {
+            changed = every.changed() => if changed.is_err() { return },
+            () = sleep_until(due.unwrap_or(taken)), if due.is_some() => {}
+        }
+        let now = Instant::now();
+        let is_news = pictures.has_changed().unwrap_or(false);
+        let picture = Arc::clone(&pictures.borrow());
+        let soon = taken + if is_news { NEWS } else { AGES };
         if Arc::ptr_eq(&picture, &last) {
-            pause = (pause * 2).min(QUIET);
-            look = Instant::now() + pause;
-            continue;
+            look = None;
+        } else if now < taken + FRAME && held.is_some() {
+            pictures.mark_unchanged();
+            feeder.amend(&picture);
+            (last, look) = (picture, None);
+            if is_news {
+                write = Some(sooner(write, shared(now + WAIT, TOGETHER)));
+            }
+        } else if now < soon {
+            look = Some(sooner(look, shared(soon, if is_news { NEWS } else { TOGETHER })));
+        } else {
+            pictures.mark_unchanged();
+            feeder.hold(&picture);
+            (last, taken, look) = (picture, now, None);
+            held.get_or_insert(now);
+            write = Some(sooner(write, shared(now + if is_news { WAIT } else { QUIET }, TOGETHER)));
         }
-        pause = AGES;
-        look = Instant::now() + pause;
-        feeder.offer(&picture);
-        last = picture;
-        if !warned && feeder.dropped() > 0 {
-            warned = true;
-            let text = "the disk does not keep up: some pictures are not recorded";
-            tracing::warn!("{text}");
-            let _ = tell.try_send(text.to_owned());
-        }
-        if is_news {
-            sleep_until(Instant::now() + NEWS).await;
+        if write.is_some_and(|at| at <= now) || held.is_some_and(|since| since + WAIT <= now) {
+            (held, write) = (None, None);
+            feeder.hand_over();
+            if !warned && feeder.dropped() > 0 {
+                warned = true;
+                let text = "the disk does not keep up: some pictures are not recorded";
+                tracing::warn!("{text}");
+                let _ = tell.try_send(text.to_owned());
+            }
         }
     }
+}
+
+/// The sooner of a moment that may be set already and `at`.
+fn sooner(known: Option<Instant>, at: Instant) -> Instant {
+    known.map_or(at, |known| known.min(at))
+}
+
+fn shared(at: Instant, apart: Duration) -> Instant {
+    Instant::from_std(shared_moment(at.into_std(), apart))
 }
 
 /// Records until a signal comes or the time is over: 0 recorded, 3 not.

@@ -1,5 +1,6 @@
 //! Look-ups: forward and reverse, each with a deadline and an answer that names what is wrong.
 
+mod provider;
 mod silence;
 
 use std::net::{IpAddr, SocketAddr};
@@ -10,22 +11,26 @@ use futures::StreamExt;
 use hickory_resolver::config::{
     ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts, ServerOrderingStrategy,
 };
-use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, DnsHandle, NetError};
 use hickory_resolver::proto::op::{DnsRequestOptions, Query, ResponseCode};
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
-use hickory_resolver::{NameServerPool, PoolContext, TlsConfig, TokioResolver};
-use tokio::time::{Instant, timeout};
+use hickory_resolver::{NameServerPool, PoolContext, TlsConfig};
+use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::clock::shared_moment;
 use crate::domain::mesh::DnsResult;
 use crate::domain::text::clean;
+use provider::Provider;
 use silence::Silence;
 
-/// One try of one server; the caller's deadline bounds all tries together.
-const TRY: Duration = Duration::from_secs(1);
+/// One try of one server, rounded up to about a second; the caller's deadline bounds all tries together.
+const TRY: Duration = Duration::from_millis(960);
 
 /// How long the other address family may still take once one of them has answered (RFC 8305 calls it the resolution delay).
 const OTHER_FAMILY: Duration = Duration::from_millis(50);
+
+/// The end of a look-up is rounded up to this: those that began together end together.
+const TOGETHER: Duration = Duration::from_millis(128);
 
 /// The most addresses or names that are taken from one answer.
 const ANSWERS_MAX: usize = 32;
@@ -34,10 +39,10 @@ const ANSWERS_MAX: usize = 32;
 #[derive(Clone)]
 pub struct Resolver {
     /// The text says why there is none.
-    inner: Result<TokioResolver, Arc<str>>,
+    inner: Result<Inner, Arc<str>>,
     /// Asked for the names of loopback addresses, for which `inner` answers `localhost` itself (RFC 6761); the
     /// peers of a lab live there. The system's resolver has none.
-    loopback: Option<NameServerPool<TokioRuntimeProvider>>,
+    loopback: Option<NameServerPool<Provider>>,
     /// Who is asked, for messages.
     servers: Arc<str>,
     /// Whether they answer at all.
@@ -56,6 +61,8 @@ pub struct Lookup<T> {
     /// For the reader: what was asked of whom and what came.
     pub detail: String,
 }
+
+type Inner = hickory_resolver::Resolver<Provider>;
 
 /// What one query gave: records, or a result that is not [`DnsResult::Ok`] with its reason.
 type Answer = Result<Vec<RData>, (DnsResult, String)>;
@@ -82,9 +89,8 @@ impl Resolver {
         resolver.silence = Silence::of(servers.iter().copied());
         let context = resolver.resolver().ok().map(|r| r.options().clone());
         let context = context.zip(TlsConfig::new().ok()).map(|(o, tls)| Arc::new(PoolContext::new(o, tls)));
-        resolver.loopback = context.map(|context| {
-            NameServerPool::from_config(config.name_servers().to_vec(), context, TokioRuntimeProvider::default())
-        });
+        resolver.loopback = context
+            .map(|context| NameServerPool::from_config(config.name_servers().to_vec(), context, Provider::default()));
         resolver
     }
 
@@ -112,7 +118,7 @@ impl Resolver {
         options.positive_max_ttl = Some(Duration::ZERO);
         options.negative_max_ttl = Some(Duration::ZERO);
         options.server_ordering_strategy = ServerOrderingStrategy::UserProvidedOrder;
-        let inner = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
+        let inner = Inner::builder_with_config(config, Provider::default())
             .with_options(options)
             .build()
             .map_err(|e| Arc::from(clean(&e.to_string(), 160)));
@@ -187,7 +193,8 @@ impl Resolver {
         }
         let answers = self.silence.answers();
         let left = deadline.saturating_sub(start.elapsed());
-        let answer = timeout(left, self.both_families(host)).await;
+        let end = shared_moment((Instant::now() + left).into_std(), TOGETHER).into();
+        let answer = timeout_at(end, self.both_families(host)).await;
         let answer = answer.unwrap_or_else(|_| Err((DnsResult::Timeout, no_answer(deadline))));
         if matches!(answer, Err((DnsResult::Timeout, _))) {
             self.silence.unanswered(host, answers);
@@ -223,7 +230,7 @@ impl Resolver {
         answer.map(|r| r.answers.iter().map(|r| r.data.clone()).collect()).map_err(|e| verdict(&e))
     }
 
-    fn resolver(&self) -> Result<&TokioResolver, (DnsResult, String)> {
+    fn resolver(&self) -> Result<&Inner, (DnsResult, String)> {
         self.inner.as_ref().map_err(|e| (DnsResult::Failed, e.to_string()))
     }
 }

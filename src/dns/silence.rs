@@ -24,8 +24,8 @@ const NAMES_MAX: usize = 4096;
 /// Each so often a whole look-up takes the place of the one datagram: a server may answer over TCP alone.
 const WHOLE_EACH: u32 = 6;
 
-/// Deadlines are rounded up to this.
-const ROUNDED: Duration = Duration::from_millis(64);
+/// Deadlines are rounded up to this; three seconds then end on a moment that other timers of dials share.
+const ROUNDED: Duration = Duration::from_millis(128);
 
 /// What is known of the silence of some servers; clones share it.
 #[derive(Clone, Default)]

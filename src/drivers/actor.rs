@@ -13,7 +13,7 @@ use super::{Dials, Profile};
 use crate::domain::mesh::Cause;
 use crate::domain::reach::{Endpoint, PeerEvent};
 use crate::domain::text::Line;
-use crate::ssh::backoff::{Backoff, LASTING_OBSERVER, OBSERVER, TIMED_OUT, WARY};
+use crate::ssh::backoff::{AT_ONCE, Backoff, LASTING_OBSERVER, OBSERVER, TIMED_OUT, WARY};
 use crate::ssh::client::fingerprint;
 use crate::ssh::net::{Net, deadline};
 
@@ -68,7 +68,10 @@ impl Actor {
             }
             failures = if connected && began.elapsed() >= HELD { 1 } else { failures.saturating_add(1) };
             let slow = !connected && began.elapsed() >= SLOW;
+            // After our own patience has run out nothing is gained by another wait.
+            let waited = connected && failures == 1 && lost.cause == Cause::Timeout;
             let backoff = match failures {
+                _ if waited => AT_ONCE,
                 _ if slow && missed.elapsed() >= GONE => LASTING_OBSERVER,
                 0..=LASTING if slow => TIMED_OUT,
                 0..=LASTING => OBSERVER,

@@ -41,6 +41,9 @@ const LOOK_LASTING: Duration = Duration::from_secs(15);
 /// and while nothing is wrong and nobody says anything.
 pub(super) const LOOK_IDLE: Duration = Duration::from_secs(5);
 
+/// A look that nothing but habit asks for may be this late: it falls where dials and their deadlines do.
+pub(super) const HABIT_LATE: Duration = Duration::from_millis(1024);
+
 /// A peer can't make facts of its cluster live longer than this by claiming long reporting intervals.
 const STALE_MAX: Duration = Duration::from_mins(3);
 
@@ -108,6 +111,24 @@ impl Extra {
         }
         self.logged = Some((boot, n));
         true
+    }
+}
+
+/// When to look next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Look {
+    /// At this moment, or up to [`HABIT_LATE`] later.
+    pub at: Time,
+    /// Something is due then; else it is a look at all ages, which may wait for others.
+    pub is_limit: bool,
+}
+
+impl Look {
+    /// The one look that does for both.
+    pub(super) fn and(self, other: Self) -> Self {
+        let (first, second) = if self.at <= other.at { (self, other) } else { (other, self) };
+        // One that may wait must not make the other late.
+        if !first.is_limit && second.is_limit && second.at <= first.at + HABIT_LATE { second } else { first }
     }
 }
 
@@ -286,14 +307,14 @@ impl ClusterState {
     }
 
     /// When all ages are to be looked at because somebody has said something since the last time.
-    pub fn look_by(&self) -> Option<Time> {
-        self.stirred.then(|| rounded(self.ticked + LOOK))
+    pub fn look_by(&self) -> Option<Look> {
+        self.stirred.then(|| Look { at: rounded(self.ticked + LOOK), is_limit: false })
     }
 
     /// When time alone may change something next, rounded so that limits that lie close together are one wake-up.
-    pub fn next_look(&self, now: Time) -> Time {
+    pub fn next_look(&self, now: Time) -> Look {
         if self.unsettled || !self.commands.is_empty() {
-            return rounded(now + LATE);
+            return Look { at: rounded(now + LATE), is_limit: true };
         }
         let limits = &self.cluster.limits;
         let usual = match self.is_uneasy() || !self.tracker.is_empty() {
@@ -309,7 +330,9 @@ impl ClusterState {
         let ripe = self.tracker.next(limits);
         let ends = self.cluster.peers.iter().filter_map(|p| Some(p.row.as_ref()?.maintenance.as_ref()?.until));
         let soon = ages.chain(heard).chain(known).chain(ripe).chain(ends).chain(self.behind_due()).filter(|t| *t > now);
-        rounded(soon.chain([self.ticked + usual]).min().unwrap_or(now)).max(now)
+        let limit = soon.min().map(|at| Look { at: rounded(at), is_limit: true });
+        let habit = Look { at: rounded(self.ticked + usual).max(now), is_limit: false };
+        limit.map_or(habit, |limit| limit.and(habit))
     }
 
     /// Whether ages matter: something is wrong, or somebody is not there.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::cluster::ClusterState;
+use super::cluster::{ClusterState, Look};
 use super::out::{Out, Ring};
 use super::{Config, Effect, Event, reconfigure};
 use crate::domain::command::{Outcome, OutcomeState};
@@ -114,18 +114,19 @@ impl Engine {
 
     /// When the next [`Event::Tick`] is due at the latest because of what happened since it was asked last;
     /// `None` leaves it where it was.
-    pub fn look_sooner(&mut self, now: Time) -> Option<Time> {
+    pub fn look_sooner(&mut self, now: Time) -> Option<Look> {
         let sooner = |c: &mut ClusterState| {
             if std::mem::take(&mut c.shifted) { Some(c.next_look(now)) } else { c.look_by() }
         };
-        self.clusters.iter_mut().filter_map(sooner).min()
+        self.clusters.iter_mut().filter_map(sooner).reduce(Look::and)
     }
 
     /// When time alone may change something next: a fact gets too old, a condition has held long enough, or it is
     /// time for a look at all ages. Until then no [`Event::Tick`] is needed unless something else happens.
     #[must_use]
-    pub fn next_look(&self, now: Time) -> Time {
-        self.clusters.iter().map(|c| c.next_look(now)).min().unwrap_or(now + super::cluster::LOOK_IDLE)
+    pub fn next_look(&self, now: Time) -> Look {
+        let idle = Look { at: now + super::cluster::LOOK_IDLE, is_limit: false };
+        self.clusters.iter().map(|c| c.next_look(now)).reduce(Look::and).unwrap_or(idle)
     }
 
     /// The picture. The same one as last time where nothing has changed; parts that have not changed are shared.

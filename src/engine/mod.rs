@@ -39,6 +39,7 @@ pub mod runtime;
 pub mod settings;
 mod settings_rules;
 
+pub use cluster::Look;
 pub use core::Engine;
 
 /// What is to be observed.

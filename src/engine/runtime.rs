@@ -11,7 +11,8 @@ use std::time::Duration;
 use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
-use super::{Config, Effect, Engine, Event, Reconfiguration};
+use super::cluster::HABIT_LATE;
+use super::{Config, Effect, Engine, Event, Look, Reconfiguration};
 use crate::clock::{Clock, shared_moment};
 use crate::domain::command::{Outcome, OutcomeState};
 use crate::domain::event::Event as Happening;
@@ -31,9 +32,11 @@ const FEED: usize = 4096;
 const ORDERS: usize = 64;
 /// Under load no more than one picture in this time.
 const FRAME: Duration = Duration::from_millis(30);
-/// Pictures that differ in ages and round trips alone: nobody is told, whoever looks finds one no older than this.
+/// Pictures that differ in ages and round trips alone come no more often than this,
 const AGES: Duration = Duration::from_millis(250);
-/// A look may be this late.
+/// or up to so much later, on moments that others share: a screen draws its ages just after them.
+const AGES_LATE: Duration = Duration::from_millis(512);
+/// A look at a limit that is known in advance may be this late.
 const TOGETHER: Duration = Duration::from_millis(64);
 /// No more than this many events are taken between two pictures.
 const BATCH: usize = 256;
@@ -82,6 +85,8 @@ pub struct Observer {
     /// The newest picture. It announces changes; one that differs in ages, round trips and clocks alone takes the
     /// place of the one before without a word, so that nobody is woken for it.
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
+    /// Announces each picture, also one that is none of the above: for who wants them all on this runtime's threads.
+    every: watch::Receiver<()>,
     alerts: broadcast::Sender<Alert>,
     events: broadcast::Sender<Happening>,
     stop: Arc<Notify>,
@@ -98,7 +103,14 @@ impl Observer {
         let (alerts, _) = broadcast::channel(1);
         let (events, _) = broadcast::channel(1);
         let alive = mpsc::channel(1).0;
-        Self { snapshots, alerts, events, stop: Arc::default(), _alive: alive, _still: Some(Arc::new(picture)) }
+        let every = watch::channel(()).1;
+        Self { snapshots, every, alerts, events, stop: Arc::default(), _alive: alive, _still: Some(Arc::new(picture)) }
+    }
+
+    /// Changes with each picture from now on, ages or news; closes with the engine.
+    #[must_use]
+    pub fn every(&self) -> watch::Receiver<()> {
+        self.every.clone()
     }
 
     /// Alerts from now on. A picture that is taken after this call holds every finding that was told before it;
@@ -235,6 +247,7 @@ impl Commander {
 pub fn spawn(config: Config, connector: Arc<dyn Connector>, clock: Arc<dyn Clock>) -> (Observer, Commander) {
     let (mut engine, effects) = Engine::new(config, clock.now());
     let (picture, snapshots) = watch::channel(engine.snapshot(clock.now()));
+    let (every_picture, every) = watch::channel(());
     let (event_sender, event_queue) = mpsc::channel(EVENTS);
     let (orders, order_queue) = mpsc::channel(ORDERS);
     let (alive, dropped) = mpsc::channel(1);
@@ -243,6 +256,7 @@ pub fn spawn(config: Config, connector: Arc<dyn Connector>, clock: Arc<dyn Clock
     let stop = Arc::new(Notify::new());
     let observer = Observer {
         snapshots,
+        every,
         alerts: alerts.clone(),
         events: events.clone(),
         stop: Arc::clone(&stop),
@@ -259,6 +273,7 @@ pub fn spawn(config: Config, connector: Arc<dyn Connector>, clock: Arc<dyn Clock
         histories: BTreeMap::new(),
         event_sender,
         picture,
+        every: every_picture,
         alerts,
         events,
         shown: Instant::now(),
@@ -268,9 +283,9 @@ pub fn spawn(config: Config, connector: Arc<dyn Connector>, clock: Arc<dyn Clock
     (observer, commander)
 }
 
-/// `at`, or a little later where a timer wakes the process only once.
-fn together(at: Instant) -> Instant {
-    shared_moment(at.into_std(), TOGETHER).into()
+/// `at`, or up to `apart` later where a timer wakes the process only once.
+fn together(at: Instant, apart: Duration) -> Instant {
+    shared_moment(at.into_std(), apart).into()
 }
 
 struct Task {
@@ -282,6 +297,7 @@ struct Task {
     histories: BTreeMap<u64, oneshot::Sender<Result<Vec<Past>, Line>>>,
     event_sender: mpsc::Sender<(EndpointKey, PeerEvent)>,
     picture: watch::Sender<Arc<Snapshot>>,
+    every: watch::Sender<()>,
     alerts: broadcast::Sender<Alert>,
     events: broadcast::Sender<Happening>,
     shown: Instant,
@@ -299,7 +315,7 @@ impl Task {
         let (mut observed, mut commanded) = (true, true);
         while observed || commanded {
             let (is_dirty, is_aged) = (self.engine.is_dirty(), self.engine.is_aged());
-            let due = self.shown + if is_dirty { FRAME } else { AGES };
+            let due = if is_dirty { self.shown + FRAME } else { together(self.shown + AGES, AGES_LATE) };
             tokio::select! {
                 biased;
                 () = stop.notified() => return,
@@ -327,7 +343,7 @@ impl Task {
             }
             let now = self.clock.now();
             if let Some(sooner) = self.engine.look_sooner(now) {
-                tick = tick.min(together(Instant::now() + sooner.since(now)));
+                tick = tick.min(self.tick_at(sooner));
             }
             if self.engine.is_dirty() && self.shown.elapsed() >= FRAME {
                 self.publish();
@@ -336,8 +352,12 @@ impl Task {
     }
 
     fn next_tick(&self) -> Instant {
-        let now = self.clock.now();
-        together(Instant::now() + self.engine.next_look(now).since(now))
+        self.tick_at(self.engine.next_look(self.clock.now()))
+    }
+
+    fn tick_at(&self, look: Look) -> Instant {
+        let at = Instant::now() + look.at.since(self.clock.now());
+        together(at, if look.is_limit { TOGETHER } else { HABIT_LATE })
     }
 
     fn step(&mut self, event: Event) {
@@ -370,6 +390,7 @@ impl Task {
             *picture = snapshot;
             is_news
         });
+        self.every.send_replace(());
     }
 
     fn carry_out(&mut self, effects: Vec<Effect>) {

@@ -1,9 +1,9 @@
-//! The thread that writes: pictures go in by a short queue, and what can't be taken in time is counted, never waited for.
+//! The thread that writes: pictures go in by a short queue of batches, and what can't be taken in time is counted, never waited for.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ use super::ring::{Bounds, Ring};
 use crate::domain::snapshot::Snapshot;
 use crate::domain::time::Time;
 
-/// Pictures that wait at most.
+/// Batches that wait at most.
 const QUEUE: usize = 4;
-/// What was taken is on disk after this time, with the next picture; at the latest after three times as long.
-const COMMIT: Duration = Duration::from_secs(1);
+/// Pictures in a batch at most.
+const BATCH: usize = 16;
 /// After a failure it is tried again this much later,
 const AGAIN: Duration = Duration::from_secs(30);
 /// and this much later while another process records.
@@ -52,10 +52,18 @@ struct Shared {
     dropped: AtomicU64,
     written: AtomicU64,
     state: Mutex<State>,
+    /// Pictures that nobody is woken for yet.
+    held: Mutex<Vec<Arc<Snapshot>>>,
+}
+
+impl Shared {
+    fn held(&self) -> MutexGuard<'_, Vec<Arc<Snapshot>>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 enum Order {
-    Picture(Arc<Snapshot>),
+    Pictures(Vec<Arc<Snapshot>>),
     End,
 }
 
@@ -76,14 +84,44 @@ pub struct Feeder {
 }
 
 impl Feeder {
-    /// Hands a picture over; never waits. What finds no room is counted: the next one says all that has changed.
-    pub fn offer(&self, snapshot: &Arc<Snapshot>) {
-        match self.orders.try_send(Order::Picture(Arc::clone(snapshot))) {
-            Ok(()) | Err(TrySendError::Disconnected(_)) => {}
-            Err(TrySendError::Full(_)) => {
-                self.shared.dropped.fetch_add(1, Ordering::Relaxed);
-            }
+    /// Takes a picture, which is written with the next [`Feeder::hand_over`], or at the end: the thread that writes is
+    /// woken once for several.
+    pub fn hold(&self, snapshot: &Arc<Snapshot>) {
+        let full = {
+            let mut held = self.shared.held();
+            held.push(Arc::clone(snapshot));
+            held.len() >= BATCH
+        };
+        if full {
+            self.hand_over();
         }
+    }
+
+    /// Takes a picture in the place of the last one, which was shown for too short to be seen.
+    pub fn amend(&self, snapshot: &Arc<Snapshot>) {
+        self.shared.held().pop();
+        self.hold(snapshot);
+    }
+
+    /// Has what is held written, in one transaction; never waits. What finds no room is counted: the next picture says
+    /// all that has changed.
+    pub fn hand_over(&self) {
+        let held = std::mem::take(&mut *self.shared.held());
+        if held.is_empty() {
+            return;
+        }
+        match self.orders.try_send(Order::Pictures(held)) {
+            Err(TrySendError::Full(Order::Pictures(held))) => {
+                self.shared.dropped.fetch_add(held.len() as u64, Ordering::Relaxed);
+            }
+            Ok(()) | Err(TrySendError::Full(Order::End) | TrySendError::Disconnected(_)) => {}
+        }
+    }
+
+    /// A picture that is written at once.
+    pub fn offer(&self, snapshot: &Arc<Snapshot>) {
+        self.hold(snapshot);
+        self.hand_over();
     }
 
     /// Pictures that could not be taken in time.
@@ -118,9 +156,9 @@ impl Recorder {
             dropped: AtomicU64::new(0),
             written: AtomicU64::new(0),
             state: Mutex::new(State::Recording),
+            held: Mutex::default(),
         });
-        let mut writer =
-            Writer { target, random, tell, shared: Arc::clone(&shared), ring: None, again: Time::ZERO, due: None };
+        let mut writer = Writer { target, random, tell, shared: Arc::clone(&shared), ring: None, again: Time::ZERO };
         let thread = std::thread::Builder::new().name("recorder".into()).spawn(move || writer.run(&queue));
         let thread = Some(thread.map_err(|e| format!("there is no thread for it: {e}"))?);
         Ok(Self { feeder: Feeder { orders, shared }, thread })
@@ -136,6 +174,8 @@ impl Recorder {
 impl Drop for Recorder {
     fn drop(&mut self) {
         let Some(thread) = self.thread.take() else { return };
+        let held = std::mem::take(&mut *self.feeder.shared.held());
+        let _ = self.feeder.orders.send(Order::Pictures(held)); // Fails as the next one does.
         if self.feeder.orders.send(Order::End).is_ok() {
             let _ = thread.join(); // One that failed has nothing to write any more.
         }
@@ -150,76 +190,49 @@ struct Writer {
     ring: Option<Ring>,
     /// Not before this moment is it tried again.
     again: Time,
-    /// What waits is committed at this moment.
-    due: Option<Time>,
 }
 
 impl Writer {
     fn run(&mut self, queue: &Receiver<Order>) {
-        let mut waiting = 0;
-        loop {
-            // Nobody is woken where nothing waits.
-            let order = match self.due {
-                // The next picture commits what is due; where none comes, this does.
-                Some(_) => queue.recv_timeout(COMMIT * 3),
-                None => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            };
-            let done = match order {
-                Ok(Order::Picture(snapshot)) => {
-                    let taken = self.take(&snapshot);
-                    waiting += u64::from(matches!(taken, Ok(true)));
-                    taken.and_then(|_| if self.due.is_some_and(|d| snapshot.at >= d) { self.commit() } else { Ok(()) })
+        // Nobody is woken where nothing waits.
+        while let Ok(Order::Pictures(batch)) = queue.recv() {
+            match self.take(&batch) {
+                Ok(taken) => {
+                    self.shared.written.fetch_add(taken, Ordering::Relaxed);
                 }
-                Err(RecvTimeoutError::Timeout) => self.commit(),
-                Ok(Order::End) | Err(RecvTimeoutError::Disconnected) => {
-                    if let Some(ring) = self.ring.take()
-                        && let Err(error) = ring.close()
-                    {
-                        self.failed(&error, Time::ZERO);
-                    } else {
-                        self.shared.written.fetch_add(waiting, Ordering::Relaxed);
-                    }
-                    return;
-                }
-            };
-            match done {
-                Ok(()) if self.due.is_none() => {
-                    self.shared.written.fetch_add(std::mem::take(&mut waiting), Ordering::Relaxed);
-                }
-                Ok(()) => {}
-                Err((error, at)) => {
-                    waiting = 0;
-                    self.failed(&error, at);
-                }
+                Err((error, at)) => self.failed(&error, at),
             }
+        }
+        if let Some(ring) = self.ring.take()
+            && let Err(error) = ring.close()
+        {
+            self.failed(&error, Time::ZERO);
         }
     }
 
-    /// Takes a picture; whether it was.
-    fn take(&mut self, snapshot: &Arc<Snapshot>) -> Result<bool, (RecordError, Time)> {
-        let at = snapshot.at;
-        let ring = match &mut self.ring {
-            Some(ring) => ring,
-            None if at < self.again => return Ok(false),
-            None => {
-                let ring = Ring::open(&self.target, &self.random).map_err(|e| (e, at))?;
-                self.set(&State::Recording);
-                self.ring.insert(ring)
-            }
-        };
-        ring.add(snapshot).map_err(|e| (e, at))?;
-        self.due.get_or_insert(at + COMMIT);
-        Ok(true)
-    }
-
-    fn commit(&mut self) -> Result<(), (RecordError, Time)> {
-        let due = self.due.take().unwrap_or_default();
-        self.ring.as_mut().map_or(Ok(()), Ring::commit).map_err(|e| (e, due))
+    /// Writes a batch; how many of it.
+    fn take(&mut self, batch: &[Arc<Snapshot>]) -> Result<u64, (RecordError, Time)> {
+        let (mut taken, mut last) = (0, Time::ZERO);
+        for snapshot in batch {
+            let at = snapshot.at;
+            let ring = match &mut self.ring {
+                Some(ring) => ring,
+                None if at < self.again => continue,
+                None => {
+                    let ring = Ring::open(&self.target, &self.random).map_err(|e| (e, at))?;
+                    self.set(&State::Recording);
+                    self.ring.insert(ring)
+                }
+            };
+            ring.add(snapshot).map_err(|e| (e, at))?;
+            (taken, last) = (taken + 1, at);
+        }
+        self.ring.as_mut().map_or(Ok(()), Ring::commit).map_err(|e| (e, last))?;
+        Ok(taken)
     }
 
     fn failed(&mut self, error: &RecordError, at: Time) {
         self.ring = None;
-        self.due = None;
         let (state, pause) = match error {
             RecordError::InUse { .. } => (State::Elsewhere, LOOK),
             RecordError::Io { .. }

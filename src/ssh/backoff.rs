@@ -13,6 +13,9 @@ pub struct Backoff {
     pub cap: Duration,
 }
 
+/// After a connection whose silence was borne while it stood: each lasted for seconds, so nobody is pressed.
+pub const AT_ONCE: Backoff = Backoff { base: Duration::ZERO, cap: Duration::ZERO };
+
 /// After ordinary failures of an observer's connection.
 pub const OBSERVER: Backoff = Backoff { base: Duration::from_millis(250), cap: Duration::from_secs(5) };
 

@@ -15,8 +15,9 @@ use super::client::{ConnectError, HostKeyPolicy, HostKeyVerdict, Stage, Target, 
 use crate::domain::mesh::Cause;
 use crate::domain::text::clean;
 
-/// So many keepalives without an answer end the connection; one is sent after each quarter of the bearable silence.
-const KEEPALIVES_LOST: usize = 3;
+/// So many keepalives without an answer end the connection; one is sent after each third of the bearable silence: later
+/// than an observer gives up on reports that come each second, so that a peer that fell silent is not asked in vain.
+const KEEPALIVES_LOST: usize = 2;
 
 /// Keys are exchanged anew after an hour, give or take a quarter, so that sessions of one start don't do it together.
 const REKEY_SECONDS: std::ops::Range<u64> = 2700..4500;
@@ -219,7 +220,7 @@ pub(super) fn config(target: &Target) -> Arc<Config> {
             compression: Cow::Borrowed(&[russh::compression::NONE]),
             ..Preferred::DEFAULT
         },
-        keepalive_interval: Some(target.deadlines.silence / 4),
+        keepalive_interval: Some(target.deadlines.silence / 3),
         keepalive_max: KEEPALIVES_LOST,
         nodelay: true,
         // Buffers of this size stay with each session for good.

@@ -152,7 +152,7 @@ fn an_idle_console_wakes_by_seconds_only_while_an_age_shows_seconds() {
     let app = crate::ui::app(scene.build(), SIZE, "");
     // The next dial is no longer counted down; it is 23 s past a whole minute.
     assert_eq!(app.ages_due(later(2)), Duration::from_secs(37), "all ages show minutes");
-    assert_eq!(app.next_wake(later(2)), Some(app.ages_due(later(2))));
+    assert_eq!((app.ages_step(later(2)), app.next_wake(later(2))), (Duration::from_mins(1), None), "nothing else");
     scene.finding(FindingKind::LinkDown, Subject::Cluster, 20, "just now");
     let app = crate::ui::app(scene.build(), SIZE, "");
     assert_eq!(app.ages_due(later(2)), Duration::from_secs(1), "one age shows seconds");

@@ -611,7 +611,7 @@ fn peers_that_stay_away_are_dialled_without_waking_anybody_and_looked_at_ever_mo
             assert_eq!((peer.reach.attempts, peer.reach.state), (7, ReachState::Unreachable), "but it is shown");
             assert!(peer.reach.next_attempt > Some(world.now));
         }
-        let look = world.engine.next_look(world.now);
+        let look = world.engine.next_look(world.now).at;
         if look > dial {
             world.now = dial;
             continue;

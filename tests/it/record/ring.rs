@@ -227,6 +227,31 @@ fn b6_other_files_are_no_recordings() {
 }
 
 #[test]
+fn b6_what_is_held_is_written_together_and_nothing_of_it_is_lost_at_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let pictures = ten_minutes();
+    let recorder = Recorder::start(target(dir.path(), DAY), Box::new(|_| {})).unwrap();
+    let feeder = recorder.feeder();
+    for picture in &pictures[..3] {
+        feeder.hold(picture);
+    }
+    std::thread::sleep(Duration::from_millis(200));
+    assert_eq!(feeder.written(), 0, "nobody was woken for it");
+    feeder.hand_over();
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    while feeder.written() < 3 {
+        assert!(std::time::Instant::now() < deadline, "it is written when it is handed over");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    feeder.hold(&pictures[3]);
+    feeder.amend(&pictures[4]);
+    drop(recorder);
+    assert_eq!((feeder.written(), feeder.dropped()), (4, 0), "one took the place of another");
+    let reader = Reader::open(&dir.path().join("ring")).unwrap();
+    assert_eq!(reader.span().unwrap(), (pictures[0].at, pictures[4].at));
+}
+
+#[test]
 fn b6_a_disk_that_fails_is_told_once_and_recording_goes_on_when_it_works_again() {
     let dir = tempfile::tempdir().unwrap();
     let pictures = ten_minutes();
