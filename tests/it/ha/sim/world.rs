@@ -621,16 +621,20 @@ impl World {
             }
             2..5 => {
                 self.note(&format!("{unit}: stopped for {span}"));
-                self.nodes[unit].paused = self.now + span;
-                if self.rng.random_bool(0.5) {
-                    self.nodes[unit].guard_paused = self.now + span;
+                // What stands still already goes on no sooner: its work waits for the end that it knew.
+                let until = self.now + span;
+                let both = self.rng.random_bool(0.5);
+                let n = &mut self.nodes[unit];
+                n.paused = n.paused.max(until);
+                if both {
+                    n.guard_paused = n.guard_paused.max(until);
                 }
                 self.post(span, Item::Rouse { node: unit });
             }
             5 => {
                 self.note(&format!("{unit}: suspended for {span}"));
-                let until = self.now + span;
                 let n = &mut self.nodes[unit];
+                let until = n.asleep.max(self.now + span);
                 (n.asleep, n.woke) = (until, until);
                 self.post(span, Item::Rouse { node: unit });
                 self.post(span + 3_100, Item::Look);
