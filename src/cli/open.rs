@@ -134,9 +134,9 @@ fn run(
     let ring = record::folder(&context.paths, &fleet_now);
     let mut recording = record::ring(network.handle(), &context.paths, &fleet_now, &connected.observer);
     let past = match &mut recording {
-        Ok(Some(recording)) => Past::ring(ring, recording.take_news()),
+        Ok(Some(recording)) => Past::recorded(ring, recording.take_news(), recording.feeder()),
         // Another console may have recorded it.
-        Ok(None) | Err(_) => Past::ring(ring, tokio::sync::mpsc::channel(1).1),
+        Ok(None) | Err(_) => Past::ring(ring),
     };
     let problem = recording.as_ref().err().map(|why| format!("nothing is recorded: {why}"));
     let options = ConsoleOptions {

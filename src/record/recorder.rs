@@ -64,6 +64,8 @@ impl Shared {
 
 enum Order {
     Pictures(Vec<Arc<Snapshot>>),
+    /// Somebody waits until all before this is on disk.
+    Tell(SyncSender<()>),
     End,
 }
 
@@ -114,7 +116,16 @@ impl Feeder {
             Err(TrySendError::Full(Order::Pictures(held))) => {
                 self.shared.dropped.fetch_add(held.len() as u64, Ordering::Relaxed);
             }
-            Ok(()) | Err(TrySendError::Full(Order::End) | TrySendError::Disconnected(_)) => {}
+            Ok(()) | Err(TrySendError::Full(Order::End | Order::Tell(_)) | TrySendError::Disconnected(_)) => {}
+        }
+    }
+
+    /// Has all that was taken until now written, and waits for that no longer than `patience`: for who wants to read it.
+    pub fn settle(&self, patience: Duration) {
+        self.hand_over();
+        let (done, told) = sync_channel(1);
+        if self.orders.try_send(Order::Tell(done)).is_ok() {
+            let _ = told.recv_timeout(patience); // Late or ended: what is there is read.
         }
     }
 
@@ -195,12 +206,18 @@ struct Writer {
 impl Writer {
     fn run(&mut self, queue: &Receiver<Order>) {
         // Nobody is woken where nothing waits.
-        while let Ok(Order::Pictures(batch)) = queue.recv() {
-            match self.take(&batch) {
-                Ok(taken) => {
-                    self.shared.written.fetch_add(taken, Ordering::Relaxed);
+        while let Ok(order) = queue.recv() {
+            match order {
+                Order::Pictures(batch) => match self.take(&batch) {
+                    Ok(taken) => {
+                        self.shared.written.fetch_add(taken, Ordering::Relaxed);
+                    }
+                    Err((error, at)) => self.failed(&error, at),
+                },
+                Order::Tell(done) => {
+                    let _ = done.try_send(()); // Nobody waits any more.
                 }
-                Err((error, at)) => self.failed(&error, at),
+                Order::End => break,
             }
         }
         if let Some(ring) = self.ring.take()

@@ -3,16 +3,20 @@
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
 use crate::app::Msg;
 use crate::domain::Line;
 use crate::domain::past::Glance;
-use crate::record::Reader;
+use crate::record::{Feeder, Reader};
 
 /// Questions that wait; the newest one is answered.
 const QUEUE: usize = 64;
+
+/// How long a look waits for what is just being written.
+const PATIENCE: Duration = Duration::from_millis(250);
 
 /// What can be looked back into.
 pub struct Past {
@@ -22,6 +26,8 @@ pub struct Past {
     first: Option<Glance>,
     /// What the recorder has to say to people.
     news: Option<mpsc::Receiver<String>>,
+    /// Of the recorder that writes it, if that is ours.
+    feeder: Option<Feeder>,
 }
 
 impl std::fmt::Debug for Past {
@@ -31,17 +37,23 @@ impl std::fmt::Debug for Past {
 }
 
 impl Past {
-    /// The ring in this folder, and what its recorder tells.
+    /// The ring in this folder, which somebody else may record.
     #[must_use]
-    pub fn ring(path: PathBuf, news: mpsc::Receiver<String>) -> Self {
-        Self { path, reader: None, first: None, news: Some(news) }
+    pub fn ring(path: PathBuf) -> Self {
+        Self { path, reader: None, first: None, news: None, feeder: None }
+    }
+
+    /// The ring in this folder, what its recorder tells, and the way to it.
+    #[must_use]
+    pub fn recorded(path: PathBuf, news: mpsc::Receiver<String>, feeder: Feeder) -> Self {
+        Self { news: Some(news), feeder: Some(feeder), ..Self::ring(path) }
     }
 
     /// A recording that is open, shown at this moment.
     #[must_use]
     pub fn of(reader: Reader, first: Glance) -> Self {
         let path = reader.source().path().to_owned();
-        Self { path, reader: Some(Box::new(reader)), first: Some(first), news: None }
+        Self { reader: Some(Box::new(reader)), first: Some(first), ..Self::ring(path) }
     }
 
     /// Starts the thread. It ends when the returned sender is dropped.
@@ -85,6 +97,10 @@ impl Past {
     }
 
     fn look(&mut self, glance: Glance) -> Result<Option<crate::domain::Moment>, String> {
+        // What was just seen can be looked back at.
+        if let Some(feeder) = self.feeder.as_ref().filter(|_| glance != Glance::Live) {
+            feeder.settle(PATIENCE);
+        }
         let reader = match &mut self.reader {
             Some(reader) => reader,
             None if glance == Glance::Live => return Ok(None),

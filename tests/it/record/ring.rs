@@ -235,14 +235,9 @@ fn b6_what_is_held_is_written_together_and_nothing_of_it_is_lost_at_the_end() {
     for picture in &pictures[..3] {
         feeder.hold(picture);
     }
-    std::thread::sleep(Duration::from_millis(200));
     assert_eq!(feeder.written(), 0, "nobody was woken for it");
-    feeder.hand_over();
-    let deadline = std::time::Instant::now() + Duration::from_secs(20);
-    while feeder.written() < 3 {
-        assert!(std::time::Instant::now() < deadline, "it is written when it is handed over");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    feeder.settle(Duration::from_secs(20));
+    assert_eq!(feeder.written(), 3, "it is on disk for who wants to read it");
     feeder.hold(&pictures[3]);
     feeder.amend(&pictures[4]);
     drop(recorder);
