@@ -117,7 +117,7 @@ impl Extra {
 /// When to look next.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Look {
-    /// At this moment, or up to [`HABIT_LATE`] later.
+    /// At this moment, or up to `HABIT_LATE` later.
     pub at: Time,
     /// Something is due then; else it is a look at all ages, which may wait for others.
     pub is_limit: bool,

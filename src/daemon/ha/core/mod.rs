@@ -361,10 +361,14 @@ impl Core {
     }
 
     /// What a takeover would be called: beyond everything that was heard or meant.
+    /// The address is ordered in no epoch up to this one: it was given away.
+    fn ceded(&self) -> u64 {
+        self.disk.on.ceding.max(self.disk.want.ceding).unwrap_or(0)
+    }
+
     fn next_epoch(&self) -> u64 {
         let kept = self.disk.on.epoch.max(self.disk.want.epoch);
-        let ceded = self.disk.on.ceding.max(self.disk.want.ceding).unwrap_or(0);
-        self.top.max(kept).max(ceded).max(self.epoch).saturating_add(1)
+        self.top.max(kept).max(self.ceded()).max(self.epoch).saturating_add(1)
     }
 
     fn on_stop(&mut self, now: Time, restarting: bool) {

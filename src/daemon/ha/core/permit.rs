@@ -248,9 +248,8 @@ impl Core {
 
     /// Orders or prolongs, if the permit allows; tells whether an order stands.
     pub(super) fn order_hold(&mut self, now: Time, epoch: u64, probe: bool) -> bool {
-        let ceded = self.disk.on.ceding.max(self.disk.want.ceding).unwrap_or(0);
         let Some(until) = self.permit() else { return false };
-        if epoch <= ceded || epoch > self.disk.on.epoch || now + self.config.ha.gone_after() > until {
+        if epoch <= self.ceded() || epoch > self.disk.on.epoch || now + self.config.ha.gone_after() > until {
             return false;
         }
         match self.address.order {
@@ -322,6 +321,11 @@ impl Core {
             return;
         }
         if !self.config.ha.holds_addresses() || self.taking.is_some() {
+            return;
+        }
+        if self.disk.want.ceding.is_some_and(|ceded| ceded >= self.epoch) {
+            // In that epoch it will never hold it again.
+            self.step_down(now, 0, Trigger::Overtaken, "this unit has given its epoch away");
             return;
         }
         if self.config.ha.witness == WitnessMode::Require {

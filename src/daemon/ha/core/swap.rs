@@ -155,6 +155,8 @@ impl Core {
             }
             if !kept && self.stopping.is_none() {
                 let text = "gives the switchover up: that it cedes can't be written to disk";
+                // Nobody was told of it: the address may stay.
+                self.disk.want.ceding = self.disk.on.ceding;
                 self.ceding = None;
                 self.log(text);
                 self.out.push(Effect::Changed);
@@ -248,8 +250,7 @@ impl Core {
         if self.taking.as_ref().is_some_and(|t| t.release && t.epoch == epoch) {
             return;
         }
-        let ceded = self.disk.on.ceding.max(self.disk.want.ceding).unwrap_or(0);
-        let why = if epoch <= self.refused || epoch <= self.epoch || epoch <= ceded {
+        let why = if epoch <= self.refused || epoch <= self.epoch || epoch <= self.ceded() {
             Some("it was refused, or is of an earlier change".to_owned())
         } else if self.row(row, Trigger::Released).is_none() {
             Some(format!("this unit is {}", self.role.as_str()))

@@ -222,8 +222,6 @@ impl World {
                 }
                 self.feed(node, Event::Kept { ticket, result });
             }
-            // What a killed process had handed to the disk may have reached it.
-            Item::Kept { node, kept, fails: false, .. } if self.rng.random_bool(0.5) => self.durable(node, kept),
             Item::Durable { node, kept } => self.durable(node, kept),
             Item::Order { node, life, order } if self.nodes[node].life == life && self.nodes[node].guard_alive => {
                 self.nodes[node].guard.order = Some(order);
@@ -304,6 +302,7 @@ impl World {
     }
 
     fn kill(&mut self, node: usize, guard_too: bool) {
+        self.settle_writes(node);
         let n = &mut self.nodes[node];
         n.core = None;
         n.witness = None;
@@ -322,6 +321,19 @@ impl World {
             }
         }
         self.note(&format!("{node}: killed{}", if guard_too { ", its guard too" } else { "" }));
+    }
+
+    /// What a process that is killed had handed to the disk reaches it now or never: the next one starts when it is gone.
+    fn settle_writes(&mut self, node: usize) {
+        let of = |item: &Item| matches!(item, Item::Kept { node: n, .. } if *n == node);
+        let writes: Vec<_> = self.queue.iter().filter(|(_, item)| of(item)).map(|(at, _)| *at).collect();
+        for at in writes {
+            if let Some(Item::Kept { kept, fails: false, .. }) = self.queue.remove(&at)
+                && self.rng.random_bool(0.5)
+            {
+                self.durable(node, kept);
+            }
+        }
     }
 
     fn rouse(&mut self, node: usize) {
