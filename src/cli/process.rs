@@ -54,7 +54,8 @@ pub fn start_log(global: &Global, draws: bool, serves: bool) -> anyhow::Result<(
         _ => "trace",
     };
     let filter = EnvFilter::new(format!("off,peerdeck={level}"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_target(false);
+    // A log that nobody takes any more must not end what it tells of: a complaint about it would go the same way, and panic.
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_target(false).log_internal_errors(false);
     if let Some(path) = &global.log_file {
         let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path);
         let file = file.with_context(|| format!("the log file {} can't be written", path.display()))?;

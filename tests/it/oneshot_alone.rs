@@ -22,9 +22,12 @@ struct Alone {
 fn start(dir: &Path) -> Running {
     let config = dir.join("peer.toml");
     let mut running = Running::start_raw(&mut peerdeck(dir, &["peer", "--config", config.to_str().unwrap()]));
+    let mut told = BufReader::new(running.child.stderr.take().unwrap());
     let mut said = String::new();
-    BufReader::new(running.child.stderr.take().unwrap()).read_line(&mut said).unwrap();
-    assert!(said.contains(".example.com") && said.contains("listens on"), "{said}");
+    // Its log goes the same way.
+    while !said.lines().any(|line| line.contains(".example.com") && line.contains("listens on")) {
+        assert!(told.read_line(&mut said).unwrap() > 0, "it has ended: {said}");
+    }
     running
 }
 
