@@ -36,6 +36,8 @@ pub(super) struct Taking {
     /// The other has deleted the address and waits for an answer.
     pub(super) release: bool,
     stage: Stage,
+    /// The address was ordered: in this epoch it may have been held.
+    added: bool,
     began: Time,
     /// When the witness is next asked, and since when it has not answered (`advise`).
     next_advice: Time,
@@ -83,6 +85,7 @@ impl Core {
             epoch,
             release,
             stage: Stage::Preparing,
+            added: false,
             began: now,
             next_advice: now,
             silent_since: now,
@@ -143,7 +146,7 @@ impl Core {
             self.become_primary(now);
         } else if self.order_hold(now, epoch, probe) {
             if let Some(taking) = &mut self.taking {
-                taking.stage = Stage::Adding { since: now };
+                (taking.stage, taking.added) = (Stage::Adding { since: now }, true);
             }
             self.send_beats(now);
         }
@@ -246,7 +249,9 @@ impl Core {
 
     fn end_undoing(&mut self, now: Time) {
         let Some(taking) = self.taking.take() else { return };
-        self.give_back(taking.epoch, taking.undone.as_str());
+        // The vote is free; the epoch only if nothing was held in it.
+        let upto = taking.epoch.saturating_add(u64::from(taking.added));
+        self.give_back(upto, taking.undone.as_str());
         // A guard that fails is not tried all the time.
         let pause = if self.guard_trouble.is_some() { self.config.ha.takeover_after() } else { Duration::ZERO };
         self.retry_at = self.retry_at.max(now + pause + self.jitter());
