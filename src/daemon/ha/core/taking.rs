@@ -28,6 +28,7 @@ enum Stage {
 
 /// A takeover that is under way.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "facts that hold independently of each other")]
 pub(super) struct Taking {
     pub(super) row: u8,
     pub(super) trigger: Trigger,
