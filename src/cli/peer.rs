@@ -1,5 +1,6 @@
 //! `peer`: the daemon.
 
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,7 +66,8 @@ pub fn run(config: &Path) -> anyhow::Result<Done> {
         let environment = Environment { net, clock, resolver, gate, disk, ha };
         let host = setup.host.clone();
         let running = daemon::start(setup, environment).await.with_context(|| format!("{host} can't be started"))?;
-        eprintln!("peerdeck: {host} ({}) listens on {}", running.identity(), running.addr());
+        // Whether anybody reads it or not.
+        let _ = writeln!(io::stderr(), "peerdeck: {host} ({}) listens on {}", running.identity(), running.addr());
         let mut service = Service::new();
         Service::ready();
         let mut announced = None;

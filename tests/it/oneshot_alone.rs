@@ -1,7 +1,6 @@
 //! A peer that is in no cluster, as a user configures it and makes a cluster of it: real processes.
 
-use std::io::{BufRead, BufReader};
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
 
 use peerdeck::domain::membership::{Addressing, MAIN_GROUP, Membership};
@@ -15,6 +14,7 @@ use crate::whole::{Running, list, peerdeck, text};
 
 struct Alone {
     dir: tempfile::TempDir,
+    port: u16,
     peer: Running,
 }
 
@@ -22,12 +22,7 @@ struct Alone {
 fn start(dir: &Path) -> Running {
     let config = dir.join("peer.toml");
     let mut running = Running::start_raw(&mut peerdeck(dir, &["peer", "--config", config.to_str().unwrap()]));
-    let mut told = BufReader::new(running.child.stderr.take().unwrap());
-    let mut said = String::new();
-    // Its log goes the same way.
-    while !said.lines().any(|line| line.contains(".example.com") && line.contains("listens on")) {
-        assert!(told.read_line(&mut said).unwrap() > 0, "it has ended: {said}");
-    }
+    running.until_it_listens();
     running
 }
 
@@ -56,7 +51,7 @@ impl Alone {
         );
         std::fs::write(at("f.toml"), fleet).unwrap();
         let peer = start(dir.path());
-        let this = Self { dir, peer };
+        let this = Self { dir, port, peer };
         assert_eq!(this.run(&["trust", "127.0.0.1", "--yes"]).0, Some(0));
         this
     }
@@ -96,6 +91,23 @@ impl Alone {
         let told = &list(&doc, "features")[0];
         (told["value"].clone(), told["effective_from"]["level"].as_str().unwrap().to_owned())
     }
+}
+
+#[test]
+fn a_peer_whose_log_nobody_takes_runs_and_answers() {
+    let mut alone = Alone::new();
+    alone.peer.signal(Signal::TERM);
+    assert_eq!(alone.peer.code(), Some(0));
+    let config = alone.dir.path().join("peer.toml");
+    alone.peer = Running::start_raw(&mut peerdeck(alone.dir.path(), &["peer", "--config", config.to_str().unwrap()]));
+    drop(alone.peer.child.stderr.take());
+    while TcpStream::connect((Ipv4Addr::LOCALHOST, alone.port)).is_err() {
+        assert_eq!(alone.peer.child.try_wait().unwrap(), None, "it ended");
+    }
+    let (doc, _) = alone.json(&["connstatus"]);
+    assert_eq!(doc["peers"][0]["reachable"], true, "{doc:#}");
+    alone.peer.signal(Signal::TERM);
+    assert_eq!(alone.peer.code(), Some(0));
 }
 
 #[test]

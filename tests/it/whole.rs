@@ -370,6 +370,18 @@ impl Running {
     pub fn start_raw(command: &mut Command) -> Self {
         Self { child: command.spawn().unwrap(), lines: channel().1 }
     }
+
+    /// What a peer says when it can be asked; its log goes the same way. Nobody reads on.
+    pub fn until_it_listens(&mut self) -> String {
+        let mut said = Vec::new();
+        for line in BufReader::new(self.child.stderr.take().unwrap()).lines().map(Result::unwrap) {
+            if line.contains(" listens on ") {
+                return line;
+            }
+            said.push(line);
+        }
+        panic!("it has ended: {said:#?}");
+    }
 }
 
 #[test]
@@ -387,10 +399,9 @@ fn a_peer_alone_runs_answers_and_says_that_it_is_in_no_cluster() {
     );
     std::fs::write(at("peer.toml"), peer).unwrap();
     let mut running = Running::start_raw(&mut peerdeck(dir.path(), &["peer", "--config", &at("peer.toml")]));
-    let mut said = String::new();
-    BufReader::new(running.child.stderr.take().unwrap()).read_line(&mut said).unwrap();
+    let said = running.until_it_listens();
     assert!(said.contains("mx1.example.com"), "{said}");
-    let port = said.trim_end().rsplit(':').next().unwrap();
+    let port = said.rsplit(':').next().unwrap();
 
     let fleet = format!(
         "[[cluster]]\nname = \"x\"\nuser = \"op\"\nauth = [\"key:key\"]\n[[cluster.peer]]\nhost = \"127.0.0.1\"\nport = {port}\n"

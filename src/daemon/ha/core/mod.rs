@@ -360,12 +360,12 @@ impl Core {
         true
     }
 
-    /// What a takeover would be called: beyond everything that was heard or meant.
     /// The address is ordered in no epoch up to this one: it was given away.
     fn ceded(&self) -> u64 {
         self.disk.on.ceding.max(self.disk.want.ceding).unwrap_or(0)
     }
 
+    /// What a takeover would be called: beyond everything that was heard or meant.
     fn next_epoch(&self) -> u64 {
         let kept = self.disk.on.epoch.max(self.disk.want.epoch);
         self.top.max(kept).max(self.ceded()).max(self.epoch).saturating_add(1)

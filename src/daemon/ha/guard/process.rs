@@ -1,7 +1,7 @@
 //! The guard as a process: one thread, one loop, no allocation to speak of while it holds.
 
 use std::collections::VecDeque;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write as _};
 use std::time::Duration;
 
 use netlink_packet_route::address::AddressMessage;
@@ -277,7 +277,8 @@ impl Process {
         let (since, count) = *self.told.get_or_insert((now, 0));
         if self.announcement().is_some_and(|at| now >= at) {
             if let Err(error) = self.world.announce() {
-                eprintln!("peerdeck guard: {error}");
+                // The address must not go because nobody reads this.
+                let _ = writeln!(io::stderr(), "peerdeck guard: {error}");
             }
             self.told = Some((since, count + 1));
         }

@@ -440,8 +440,11 @@ impl Hands {
     fn log_troubles(&self, status: &HaStatus) {
         let group = &self.config.group;
         let before = self.status.borrow();
+        // Two that differ in figures alone are one: some count down.
+        let words = |line: &Line| line.as_str().replace(|c: char| c.is_ascii_digit() || c == '.', "");
         let missing = |a: &HaStatus, b: &HaStatus| -> Vec<Line> {
-            a.troubles.iter().filter(|t| !b.troubles.contains(t)).cloned().collect()
+            let known: Vec<String> = b.troubles.iter().map(words).collect();
+            a.troubles.iter().filter(|t| !known.contains(&words(t))).cloned().collect()
         };
         for trouble in missing(status, &before) {
             warn!(%group, "HA: {trouble}");
