@@ -86,12 +86,12 @@ pub fn measure(fleet: &str, dir: &Path, last: impl FnOnce(u32)) -> Figures {
     Figures { grids, percent, rss, rate, keys, wakes }
 }
 
-/// A console in its steady state: `work` gets the process.
-pub fn with_console(fleet: &str, dir: &Path, work: impl FnOnce(u32)) {
+/// A console in its steady state: `work` gets the process and the count of what it wrote to its terminal, in bytes.
+pub fn with_console(fleet: &str, dir: &Path, work: impl FnOnce(u32, &AtomicU64)) {
     let log = dir.join("console.log");
-    let Opened { mut child, frames: _frames, writer: _writer, .. } = open(fleet, &log);
+    let Opened { mut child, bytes, frames: _frames, writer: _writer } = open(fleet, &log);
     wait_for_grid(&log);
-    work(child.process_id().unwrap());
+    work(child.process_id().unwrap(), &bytes);
     child.kill().unwrap();
     child.wait().unwrap();
 }

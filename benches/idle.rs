@@ -2,11 +2,13 @@
 //! `--profile dev` for a quick one: wake-ups don't depend on optimisation); figures go to `benches/README.md`.
 //!
 //! A lab of six in a process of its own is observed by a console in a PTY. Once it stands, the lab is held by SIGSTOP, its
-//! DNS server included, and the voluntary context switches of all threads of the console are counted.
+//! DNS server included, and the voluntary context switches of all threads of the console are counted, and the
+//! bytes that it writes to its terminal.
 #![expect(clippy::unwrap_used, reason = "a harness: it stops at the first surprise")]
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use console_process::PEERDECK;
@@ -41,25 +43,25 @@ fn main() {
     let mut line = String::new();
     BufReader::new(lab.0.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
     let told: serde_json::Value = serde_json::from_str(&line).unwrap();
-    println!("| since the lab was held | wake-ups/s | of the drawing thread | of all others |");
-    println!("|---|---|---|---|");
-    console_process::with_console(told["fleet"].as_str().unwrap(), dir.path(), |console| {
+    println!("| since the lab was held | wake-ups/s | of the drawing thread | of all others | bytes to the terminal |");
+    println!("|---|---|---|---|---|");
+    console_process::with_console(told["fleet"].as_str().unwrap(), dir.path(), |console, sent| {
         std::thread::sleep(Duration::from_secs(5)); // Measured is the steady state, not the start.
-        row("not yet", console, Duration::from_secs(10));
+        row("not yet", console, sent, Duration::from_secs(10));
         let id = Pid::from_raw(i32::try_from(lab.0.id()).unwrap()).unwrap();
         kill_process(id, Signal::STOP).unwrap();
         let (held, mut from) = (Instant::now(), 0);
         for end in ENDS.into_iter().filter(|end| *end <= last) {
             let span = Duration::from_secs(end).saturating_sub(held.elapsed());
-            row(&format!("{from} to {end} s"), console, span);
+            row(&format!("{from} to {end} s"), console, sent, span);
             from = end;
         }
     });
 }
 
 /// Counts for `span` and prints a row.
-fn row(name: &str, console: u32, span: Duration) {
-    let began = Instant::now();
+fn row(name: &str, console: u32, sent: &AtomicU64, span: Duration) {
+    let (began, before) = (Instant::now(), sent.load(Ordering::Relaxed));
     let mut counts = console_process::Wakes::start(console);
     // Threads that end take their counts with them: they are read often, which does not wake the console.
     while began.elapsed() < span {
@@ -69,6 +71,7 @@ fn row(name: &str, console: u32, span: Duration) {
     let seconds = began.elapsed().as_secs_f64();
     let (main, others) = counts.told();
     let rate = |n: u64| f64::from(u32::try_from(n).unwrap()) / seconds;
-    println!("| {name} | {:.2} | {:.2} | {:.2} |", rate(main + others), rate(main), rate(others));
+    let drawn = sent.load(Ordering::Relaxed) - before;
+    println!("| {name} | {:.2} | {:.2} | {:.2} | {drawn} |", rate(main + others), rate(main), rate(others));
     std::io::stdout().flush().unwrap();
 }

@@ -314,7 +314,8 @@ impl Wall {
     #[must_use]
     pub fn troubles(&self, now: Time) -> Vec<Trouble<'_>> {
         let mut all: Vec<Trouble<'_>> = self.picture.clusters.iter().flat_map(|c| troubles(c, now)).collect();
-        all.sort_by_key(|t| (t.old.is_some(), Reverse(t.weight), t.since));
+        let is_doubly_held = |t: &Trouble<'_>| t.finding.is_some_and(|f| f.kind.is_doubly_held());
+        all.sort_by_key(|t| (t.old.is_some(), Reverse(t.weight), Reverse(is_doubly_held(t)), t.since));
         all
     }
 

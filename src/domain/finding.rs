@@ -285,6 +285,13 @@ impl FindingKind {
         }
     }
 
+    /// Whether two hold what one alone may hold: mail goes astray while it lasts, so it stands before all others of
+    /// its severity.
+    #[must_use]
+    pub fn is_doubly_held(self) -> bool {
+        matches!(self, Self::HaTwoPrimaries | Self::HaAddressTwo)
+    }
+
     /// What it means, for the README's table and the help.
     #[must_use]
     pub fn meaning(self) -> &'static str {

@@ -1,5 +1,6 @@
 //! Conditions into findings: raised once after they held, cleared once after they were gone.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use super::Effect;
 use super::advice;
 use super::out::Out;
 use crate::domain::event::EventKind;
-use crate::domain::finding::{Finding, FindingId, FindingKind, Subject, Transition};
+use crate::domain::finding::{Finding, FindingId, FindingKind, Severity, Subject, Transition};
 use crate::domain::mesh::link::Cause;
 use crate::domain::snapshot::{Cluster, Limits};
 use crate::domain::text::Line;
@@ -141,11 +142,14 @@ impl Tracker {
     /// Raised findings, worst and oldest first.
     pub fn raised(&self) -> Vec<Finding> {
         let mut raised: Vec<Finding> = self.0.values().filter_map(|e| e.raised.clone()).collect();
-        raised.sort_by(|a, b| {
-            b.severity.cmp(&a.severity).then_with(|| a.since.cmp(&b.since)).then_with(|| a.id.cmp(&b.id))
-        });
+        raised.sort_by(|a, b| place(a).cmp(&place(b)));
         raised
     }
+}
+
+/// What findings are sorted by.
+fn place(finding: &Finding) -> (Reverse<Severity>, Reverse<bool>, Time, &FindingId) {
+    (Reverse(finding.severity), Reverse(finding.kind.is_doubly_held()), finding.since, &finding.id)
 }
 
 impl Candidate {

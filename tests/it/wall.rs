@@ -242,6 +242,21 @@ fn d9_the_wall_itself_cut_off_comes_first_and_the_rest_is_old() {
 }
 
 #[test]
+fn d9_two_primaries_come_before_an_older_finding_that_is_as_critical() {
+    let mut scene = dead();
+    scene.finding(
+        FindingKind::HaTwoPrimaries,
+        Subject::Cluster,
+        3,
+        "gw has 2 primaries: lab1 in epoch 1 and lab2 in epoch 2",
+    );
+    let wall = wall(fleet(vec![("americas", cut().build()), ("europe", scene.build())]), (200, 50));
+    let troubles: Vec<_> = wall.troubles(NOW).iter().map(|t| t.finding.unwrap().kind).collect();
+    let kinds = [FindingKind::HaTwoPrimaries, FindingKind::PeerUnreachable, FindingKind::GroupsCut];
+    assert_eq!(troubles, kinds);
+}
+
+#[test]
 fn d9_pages_turn_only_while_nothing_is_wrong() {
     let size = (200, 50);
     let mut wall = wall(Scene::lab(20).build(), size);

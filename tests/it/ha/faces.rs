@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use peerdeck::domain::command::OutcomeState;
 use peerdeck::domain::event::EventKind;
+use peerdeck::domain::finding::FindingKind;
 use peerdeck::domain::ha::HaAct;
 use peerdeck::domain::ha::what_if::Collector;
+use peerdeck::domain::mesh::link::{Cause, LinkState};
 use peerdeck::domain::observation::{Fact, Identity, Observation};
 use peerdeck::domain::reach::PeerEvent;
 use peerdeck::domain::snapshot::Limits;
@@ -104,6 +106,20 @@ fn f14_what_is_no_group_is_unknown_and_two_primaries_or_none_are_critical_at_onc
     world.unit("lab2", &becomes("secondary", 2, "resolved"));
     world.run(1.1);
     assert_eq!(ha::check(&world.snapshot(), None, None, true).code(), 2, "none");
+}
+
+#[test]
+fn f14_two_primaries_stand_before_what_has_been_as_critical_for_longer() {
+    let mut world = pair();
+    world.set_state("lab1", "lab3", LinkState::Down, Some(Cause::Timeout));
+    world.set_state("lab3", "lab1", LinkState::Down, Some(Cause::Timeout));
+    world.run(5.0);
+    world.unit("lab2", &becomes("primary", 2, "cut"));
+    world.run(5.0);
+    let findings = cluster(&mut world).findings.clone();
+    let link = findings.iter().find(|f| f.kind == FindingKind::LinkDown).unwrap();
+    assert_eq!(findings[0].kind, FindingKind::HaTwoPrimaries, "{findings:#?}");
+    assert!(link.severity == findings[0].severity && link.since < findings[0].since, "{findings:#?}");
 }
 
 #[test]

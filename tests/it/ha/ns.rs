@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd};
 use std::process::{Command, Stdio};
@@ -190,7 +191,8 @@ impl Recorder {
             while !until.load(Ordering::Relaxed) {
                 let bytes = match socket.recv_from_full() {
                     Ok((bytes, _)) => bytes,
-                    Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => continue,
+                    // Who is stopped and goes on is interrupted too; nothing is lost.
+                    Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => continue,
                     // Lost events would be lost holders.
                     Err(e) => panic!("the recorder lost events: {e}"),
                 };
