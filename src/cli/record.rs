@@ -27,8 +27,8 @@ const NEWS: Duration = Duration::from_millis(250);
 const AGES: Duration = Duration::from_secs(1);
 /// What comes within this of the picture before takes its place: nobody has seen that.
 const FRAME: Duration = Duration::from_millis(33);
-/// News that were taken wait this long for more, then they are on disk: one that is killed loses three seconds at most,
-const WAIT: Duration = Duration::from_millis(1900);
+/// News that were taken wait this long for more, then they are on disk: one that is killed loses five seconds at most,
+const WAIT: Duration = Duration::from_millis(3900);
 /// and of pictures in which time alone has passed this much, where nothing happens that takes them along.
 const QUIET: Duration = Duration::from_millis(6900);
 /// Such moments are shared with what the connections wake up for.

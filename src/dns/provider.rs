@@ -16,6 +16,9 @@ const ROUNDED: Duration = Duration::from_millis(256);
 /// Shorter waits are rounded to less: this part of themselves.
 const PART: u32 = 2;
 
+/// The resolver repeats a datagram after at least this long without an answer.
+const REPEATED: Duration = Duration::from_millis(333);
+
 /// tokio's sockets and tasks, with [`SharedTime`].
 #[derive(Clone, Default)]
 pub(super) struct Provider(TokioRuntimeProvider);
@@ -58,6 +61,9 @@ fn end(duration: Duration) -> Instant {
 // As `async_trait` writes it, which the trait was declared with.
 impl Time for SharedTime {
     fn delay_for<'a>(duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+        // The next try of the same question, a little later, does as well, and falls on a shared moment.
+        let repeats = (REPEATED..super::TRY).contains(&duration);
+        let duration = if repeats { super::TRY * 2 } else { duration };
         Box::pin(async move { sleep_until(end(duration)).await })
     }
 

@@ -368,6 +368,8 @@ impl Core {
             return;
         }
         let epoch = self.epoch;
+        // Not from before this unit was stopped and went on: what it reads first then may be long past.
+        let at = at.max(self.listen_from);
         let proof = self.other.as_ref().filter(|o| o.beat.seen.is_some_and(|seen| seen >= at));
         let proof = proof.map(|o| (o.beat.claims(), o.beat.said.epoch, o.id.clone()));
         match proof {
@@ -379,7 +381,7 @@ impl Core {
                 self.step_down(now, 0, Trigger::Overtaken, &format!("{id} is in epoch {theirs}"));
             }
             Some(_) | None => {
-                let heard = self.other.as_ref().map_or(at, |o| o.heard).max(at).max(self.listen_from);
+                let heard = self.other.as_ref().map_or(at, |o| o.heard).max(at);
                 let wait = self.config.ha.takeover_after();
                 if now.since(heard) >= wait && self.distrust().is_none() {
                     self.log(&format!("takes the address back: nobody was heard for {}", human(wait)));

@@ -40,8 +40,12 @@ fn play(plan: Plan) -> Result<World, Box<World>> {
     world.run(until);
     for _ in 0..3 {
         for unit in 0..2 {
-            let stands = world.status(unit).map(|s| s.effective);
-            if matches!(stands, Some(Effective::Off | Effective::Failed)) {
+            let Some(stands) = world.status(unit).map(|s| s.effective) else {
+                // It was asked to stop while it slept, and did when it woke, after the heal.
+                world.start(unit);
+                continue;
+            };
+            if matches!(stands, Effective::Off | Effective::Failed) {
                 world.act(unit, HaAct::Restart);
             }
         }
@@ -95,6 +99,15 @@ fn b1_f12_seeds_that_went_wrong_once() {
 #[test]
 fn f12_without_a_witness_kills_and_freezes_never_give_two_holders() {
     play_all(100, |seed| Plan { network: false, loss: 0.0, ..plan(seed, WitnessMode::Off) });
+}
+
+/// A unit went on after a long stop, took a beat from before the other's takeover for proof that there was none, and took
+/// the address back.
+#[test]
+fn f12_seeds_without_a_witness_that_went_wrong_once() {
+    if let Err(world) = play(Plan { network: false, loss: 0.0, ..plan(236, WitnessMode::Off) }) {
+        panic!("{}", world.report());
+    }
 }
 
 #[test]

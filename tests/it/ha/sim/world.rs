@@ -60,6 +60,8 @@ struct Node {
     /// What its monitors find.
     bad: Vec<MonitorKind>,
     stopping: bool,
+    /// When its guard gets the last order.
+    ordered: u64,
     /// The epoch of the last primary's beat or hold.
     claimed: u64,
 }
@@ -113,6 +115,7 @@ impl World {
             guard_turn: 0,
             bad: Vec::new(),
             stopping: false,
+            ordered: 0,
             claimed: 0,
         });
         let nodes = nodes.collect();
@@ -258,7 +261,8 @@ impl World {
 
     // Machines.
 
-    fn start(&mut self, node: usize) {
+    /// Starts what does not run.
+    pub fn start(&mut self, node: usize) {
         if self.plan.bug == Some(Bug::ForgetsEpoch) {
             self.nodes[node].disk = Kept::default();
         }
@@ -440,8 +444,10 @@ impl World {
                     }
                     self.claim(node, epoch, "holds");
                 }
-                let after = late + self.rng.random_range(0..3);
-                self.post(after, Item::Order { node, life, order });
+                // A pipe: none overtakes the one before.
+                let at = (self.now + late + self.rng.random_range(0..3)).max(self.nodes[node].ordered);
+                self.nodes[node].ordered = at;
+                self.post_at(at, Item::Order { node, life, order });
             }
             Effect::Check { kind } => {
                 let bad = self.nodes[node].bad.contains(&kind)
