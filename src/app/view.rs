@@ -612,7 +612,7 @@ impl App {
     pub fn ages_step(&self, now: Time) -> Duration {
         let young = |at: Time| now.since(at) < Duration::from_mins(1);
         let of_peer = |p: &Arc<Peer>| {
-            young(p.reach.since) || p.reach.next_attempt.is_some_and(|at| at > now) || {
+            young(p.reach.since) || {
                 let links = p.cells.iter().flatten();
                 links.map(|l| (l.since, l.next_attempt)).any(|(s, n)| young(s) || n.is_some_and(|at| at > now))
             }

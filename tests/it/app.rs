@@ -150,7 +150,8 @@ fn an_idle_console_wakes_by_seconds_only_while_an_age_shows_seconds() {
         scene.stale(i, 70);
     }
     let app = crate::ui::app(scene.build(), SIZE, "");
-    // The next dial is no longer counted down; it is 23 s past a whole minute.
+    assert_eq!(app.ages_step(later(1)), Duration::from_mins(1), "the next dial is told by its moment");
+    // It is 23 s past a whole minute.
     assert_eq!(app.ages_due(later(2)), Duration::from_secs(37), "all ages show minutes");
     assert_eq!((app.ages_step(later(2)), app.next_wake(later(2))), (Duration::from_mins(1), None), "nothing else");
     scene.finding(FindingKind::LinkDown, Subject::Cluster, 20, "just now");

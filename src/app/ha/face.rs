@@ -117,8 +117,9 @@ impl Countdown {
             Self::Takes { left, .. } => format!("{name} takes over in {}", tenths(*left)),
             Self::Waits { left } if left.is_zero() => format!("{name} waits for a restart"),
             Self::Waits { left } => format!("{name} waits for a restart, at most {}", human(*left)),
+            Self::Refuses { why, left, .. } if left.is_zero() => format!("{name} does not take over: {why}"),
             Self::Refuses { why, left, .. } => {
-                format!("{name} would not take over in {}: {why}", tenths(*left))
+                format!("{name} would not take over when it is time, in {}: {why}", tenths(*left))
             }
         }
     }

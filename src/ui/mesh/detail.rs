@@ -236,7 +236,8 @@ fn peer_sheet(sheet: &mut Sheet<'_>, pen: &Pen<'_>, app: &App, cluster: &Cluster
         sheet.plain("address", format!("{address}{rtt}"));
     }
     if let Some(next) = reach.next_attempt.filter(|next| *next > now) {
-        sheet.plain("redial", format!("in {}, attempt {}", time::human(next.since(now)), reach.attempts + 1));
+        // A moment, not a countdown: nothing moves on a screen whose ages show minutes.
+        sheet.plain("redial", format!("at {}, attempt {}", clock(pen, app, next, now), reach.attempts + 1));
     }
     let seen = cluster.peers.iter().enumerate().filter(|(i, p)| {
         p.id != peer.id

@@ -49,6 +49,27 @@ fn f9_row_1_silence_on_all_links_for_the_wait_and_not_before() {
 }
 
 #[test]
+fn f16_the_rehearsal_counts_down_until_the_takeover() {
+    // `require` wants to have heard the witness, and this world's speaks only when it votes.
+    for mode in [WitnessMode::Off, WitnessMode::Advise] {
+        let mut w = World::settled(|_, ha| ha.witness = mode);
+        w.kill(A);
+        w.run(ms(50)); // Its last beat.
+        let mut left = sec(60);
+        while w.role(B) == Secondary {
+            let told = w.status(B).rehearsal;
+            let Rehearsal::Takes { from, .. } = told else {
+                panic!("{mode:?}: {told:?}, {left:?} left\n{}", w.story())
+            };
+            assert!(from <= left, "{mode:?}: {from:?} after {left:?}\n{}", w.story());
+            left = from;
+            w.run(ms(50));
+        }
+        assert!(left <= ms(500), "{mode:?}: {left:?}");
+    }
+}
+
+#[test]
 fn f2_row_2_one_silent_link_changes_nothing() {
     let mut w = World::settled(|_, _| {});
     w.cut.extend([(A, B, Some(LinkName::Primary)), (B, A, Some(LinkName::Primary))]);

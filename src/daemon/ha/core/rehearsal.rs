@@ -72,7 +72,9 @@ impl Core {
         if alone {
             return Some("the witness does not answer: there would be no majority".to_owned());
         }
+        // Until then it counts down, and what has begun is a takeover.
         let age = now.since(self.heard_at());
-        (age >= self.config.ha.threshold).then(|| format!("the other is silent already, for {}", human(age)))
+        let overdue = age >= self.config.ha.takeover_after() && self.taking.is_none();
+        overdue.then(|| format!("the other is silent already, for {}", human(age)))
     }
 }
