@@ -1,4 +1,7 @@
 //! What the simulation shows.
+//!
+//! `PEERDECK_SEEDS=100000 cargo test --release --locked --test it ha::sim::runs::b1_f12_with` plays a hundred thousand
+//! seeds (about 40 a second), from `PEERDECK_SEED` on; `PEERDECK_SEED=N PEERDECK_SEEDS=1` plays one again.
 
 use std::time::Duration;
 
