@@ -1,6 +1,6 @@
 //! A peer that is in no cluster, as a user configures it and makes a cluster of it: real processes.
 
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
 
 use peerdeck::domain::membership::{Addressing, MAIN_GROUP, Membership};
@@ -10,6 +10,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::oneshot::LONG;
+use crate::support::free_port;
 use crate::whole::{Running, list, peerdeck, text};
 
 struct Alone {
@@ -38,7 +39,7 @@ impl Alone {
         let at = |name: &str| dir.path().join(name).display().to_string();
         std::fs::write(at("key"), key.to_openssh(LineEnding::LF).unwrap().as_bytes()).unwrap();
         std::fs::set_permissions(at("key"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let peer = format!(
             "host-name = \"{host}\"\nstate-dir = \"{}\"\nlisten = \"127.0.0.1:{port}\"\n\n[[user]]\n\
              name = \"op\"\nkeys = [\"{public}\"]\nrole = \"administrator\"\n",

@@ -1,5 +1,7 @@
 //! Helpers for several test modules.
 
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use peerdeck::lab::{Lab, Options};
@@ -9,6 +11,20 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Long enough to see that nothing comes.
 pub const QUIET: Duration = Duration::from_millis(150);
+
+/// A port of 127.0.0.1 that nobody has and no other test gets: below those that the system gives to connections, of which
+/// other tests open many.
+pub fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = std::process::id().wrapping_mul(101) % 20_000;
+    loop {
+        let n = u32::from(NEXT.fetch_add(1, Ordering::Relaxed));
+        let at = (Ipv4Addr::LOCALHOST, u16::try_from(10_000 + (first + n) % 20_000).unwrap());
+        if TcpListener::bind(at).is_ok() && UdpSocket::bind(at).is_ok() {
+            return at.1;
+        }
+    }
+}
 
 /// Asks again and again until `condition` holds; panics with `what` after `deadline`.
 #[track_caller]

@@ -1,6 +1,6 @@
 //! Real peers over real SSH on loopback.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +19,8 @@ use russh::keys::{Algorithm, PrivateKey, PublicKey};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::sync::watch;
+
+use crate::support::free_port;
 
 /// Every wait in these tests ends by then: long, as a debug build beside all other tests on two cores is slow.
 pub const PATIENCE: Duration = Duration::from_mins(3);
@@ -44,10 +46,6 @@ impl HostKeyPolicy for Anything {
 
 pub fn new_key() -> Arc<PrivateKey> {
     Arc::new(PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519).unwrap())
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
 
 impl Place {

@@ -13,7 +13,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::post::{Dovecot, Place, Postfix};
-use crate::support::{PATIENCE, wait_until};
+use crate::support::{PATIENCE, free_port, wait_until};
 
 /// A machine whose ports and disk are as a test wants them.
 struct Fake {
@@ -270,12 +270,6 @@ async fn f11_f13_ports_and_disk_are_felt_in_time() {
     assert_eq!(told, "eth0: its state was not told within 300ms");
     let told = run(&hangs, MonitorKind::Disk, &[]).await.unwrap_err();
     assert_eq!(told, "/var/x took no file within 300ms");
-}
-
-/// A program that ends with the test.
-/// Nobody has it now, and hardly anybody takes it before it is used.
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 fn is_open(port: u16) -> bool {

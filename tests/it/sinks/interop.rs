@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::serve::{get, served};
 use super::{EVIL, certificates, give, raised, sink, telling};
-use crate::support::{PATIENCE, wait_until};
+use crate::support::{PATIENCE, free_port, wait_until};
 
 /// A program that ends with the test.
 struct Program(Child);
@@ -37,11 +37,6 @@ fn start(dir: &Path, program: &str, args: &[String]) -> Program {
         .stderr(log)
         .spawn();
     Program(command.unwrap_or_else(|e| panic!("{program}: {e}")))
-}
-
-/// Nobody has it now, and hardly anybody takes it before it is used.
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// What `url` answers, once it is there.

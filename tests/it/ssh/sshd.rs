@@ -1,6 +1,6 @@
 //! Our client against OpenSSH's server.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -11,6 +11,8 @@ use peerdeck::ssh::client::{Credential, Deadlines, Session, Stage, Target, conne
 use peerdeck::ssh::known_hosts::{KnownHosts, KnownHostsPolicy};
 use peerdeck::ssh::net::OsNet;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::support::free_port;
 
 /// A server with its own configuration and keys on a loopback port; ends with the test.
 struct Sshd {
@@ -54,7 +56,7 @@ impl Sshd {
             .map(|k| std::fs::read_to_string(path(&format!("user_{k}.pub"))).unwrap())
             .collect();
         std::fs::write(path("authorized_keys"), keys).unwrap();
-        let at = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let at = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
         let config = format!(
             "Port {}\nListenAddress 127.0.0.1\nHostKey {}\nHostKey {}\nHostKey {}\nHostCertificate {}\nAuthorizedKeysFile {}\n\
              PidFile none\nStrictModes no\nUsePAM no\nPermitRootLogin yes\nMaxStartups 100\nPasswordAuthentication no\n\

@@ -6,6 +6,7 @@ use std::time::Duration;
 use peerdeck::daemon::ha::core::Core;
 use peerdeck::daemon::ha::core::witness::Ballot;
 use peerdeck::daemon::ha::{Config, Configuration, Effect, Event, Kept, Way};
+use peerdeck::domain::ha::config::grant_length;
 use peerdeck::domain::ha::{Effective, HaAct, HaStatus, LinkName, MonitorKind, WitnessMode};
 use peerdeck::domain::ids::{BootId, HostName};
 use peerdeck::domain::text::Line;
@@ -15,7 +16,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::guard::{GONE, Guard, Next};
-use super::{Bug, Plan, at, config, id, witness, witness_config};
+use super::{Bug, LEASE, Plan, at, config, id, witness, witness_config};
 
 const UNITS: usize = 2;
 const WITNESS: usize = 2;
@@ -81,6 +82,8 @@ pub struct World {
     /// Who claimed an epoch by holding the address in it, since the last start of a voter: one that was started anew has
     /// forgotten which epochs are over.
     holders: BTreeMap<u64, usize>,
+    /// Until when what is held may rest on votes from before such a start: the voter has forgotten those epochs as well.
+    forgotten: u64,
     both_since: Option<u64>,
     /// How long two had the address.
     pub overlap: u64,
@@ -130,6 +133,7 @@ impl World {
             cut: BTreeSet::new(),
             votes: [0; 2],
             holders: BTreeMap::new(),
+            forgotten: 0,
             both_since: None,
             overlap: 0,
             takeovers: 0,
@@ -272,6 +276,7 @@ impl World {
             return;
         }
         self.holders.clear();
+        self.forgotten = self.now + u64::try_from(grant_length(LEASE).as_millis()).unwrap() * 101 / 100;
         n.life += 1;
         n.boot += 1;
         n.turn += 1;
@@ -606,6 +611,7 @@ impl World {
             if !was
                 && let Some(peerdeck::daemon::ha::GuardOrder::Hold { epoch, .. }) = self.nodes[node].guard.order
                 && self.plan.witness == WitnessMode::Require
+                && self.now >= self.forgotten
                 && *self.holders.entry(epoch).or_insert(node) != node
             {
                 self.problem(&format!("both units held the address in epoch {epoch}"));
