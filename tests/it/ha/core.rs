@@ -52,7 +52,9 @@ fn f9_row_1_silence_on_all_links_for_the_wait_and_not_before() {
 fn f16_the_rehearsal_counts_down_until_the_takeover() {
     // `require` wants to have heard the witness, and this world's speaks only when it votes.
     for mode in [WitnessMode::Off, WitnessMode::Advise] {
-        let mut w = World::settled(|_, ha| ha.witness = mode);
+        let mut w = World::settled(|_, ha| (ha.witness, ha.threshold, ha.lease) = (mode, sec(3), sec(1)));
+        let ha = &w.status(B);
+        assert!(ha.takeover_after > ha.threshold, "it acts some time after the threshold");
         w.kill(A);
         w.run(ms(50)); // Its last beat.
         let mut left = sec(60);
