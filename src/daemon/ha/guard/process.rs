@@ -34,7 +34,7 @@ const ANNOUNCE: [Duration; 5] = [
 ];
 const REFRESH: Duration = Duration::from_mins(1);
 
-/// A line from the peer is shorter.
+/// A line from the peer is shorter; and what a pipe holds.
 const LINE_MAX: usize = 64 * 1024;
 /// Reports that wait for a peer that does not read.
 const WAITING: usize = 64;
@@ -85,11 +85,15 @@ pub fn run() -> io::Result<bool> {
     let _ = rustix::process::setpriority_process(None, -20);
 
     let mut inbox = Inbox::default();
+    // Orders are read until there are none; and a peer that is stopped reads no reports, and must not stop its guard with that.
+    for pipe in [rustix::stdio::stdin(), rustix::stdio::stdout()] {
+        rustix::fs::fcntl_setfl(pipe, rustix::fs::OFlags::NONBLOCK)?;
+    }
     let start = loop {
         match inbox.lines()?.into_iter().next() {
             Some(line) => break line,
             None if inbox.closed => return Ok(false),
-            None => {}
+            None => Inbox::wait()?,
         }
     };
     let mut out = VecDeque::new();
@@ -107,8 +111,6 @@ pub fn run() -> io::Result<bool> {
         }
     };
     let events = Netlink::listen(&ADDRESS_GROUPS)?;
-    // A peer that is stopped reads no reports, and must not stop its guard with that.
-    rustix::fs::fcntl_setfl(io::stdout(), rustix::fs::OFlags::NONBLOCK)?;
     out.push_back(FromGuard::Ready);
     let keeper = Keeper::new(Duration::from_secs(start.lease.into()));
     let mut process = Process { keeper, world, probing: None, told: None, out, lapsed: false, orphan: false };
@@ -126,6 +128,9 @@ impl Process {
             // First what has run out, then orders: an order from before a pause must not hide that the lease ended.
             let said = self.keeper.turn(&mut self.world);
             self.say(said);
+            if self.lapsed {
+                self.read(inbox)?;
+            }
             self.probe();
             self.tell();
             self.orphan |= flush(&mut self.out).is_err();
@@ -157,13 +162,26 @@ impl Process {
             if happened {
                 self.happened(events);
             }
-            if orders {
-                let lines = inbox.lines()?;
-                self.obey(&lines);
-                self.orphan |= inbox.closed;
+            if orders || self.lapsed {
+                self.read(inbox)?;
             }
-            self.lapsed = false;
         }
+    }
+
+    /// Takes the orders that are there. All that were there when the lease ended are from before that, however long ago it is.
+    fn read(&mut self, inbox: &mut Inbox) -> io::Result<()> {
+        loop {
+            let lapsed = self.lapsed;
+            let lines = inbox.lines()?;
+            self.obey(&lines);
+            // One of them may have been what ended it, while others came.
+            if lapsed == self.lapsed {
+                break;
+            }
+        }
+        self.lapsed = false;
+        self.orphan |= inbox.closed;
+        Ok(())
     }
 
     /// Lets the addresses go; where the system refuses, until the kernel has ended the lease.
@@ -320,14 +338,33 @@ struct Inbox {
 }
 
 impl Inbox {
-    /// Reads once, waiting if it must: the whole lines that are there then.
+    /// Waits until there is something to read.
+    fn wait() -> io::Result<()> {
+        match poll(&mut [PollFd::from_borrowed_fd(rustix::stdio::stdin(), PollFlags::IN)], None) {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The whole lines that are there: all that a pipe holds, and no more, so that a peer which never stops keeps nothing
+    /// else from its turn.
     fn lines(&mut self) -> io::Result<Vec<String>> {
         let mut buffer = [0; 8192];
-        match read(rustix::stdio::stdin(), &mut buffer) {
-            Ok(0) => self.closed = true,
-            Ok(n) => self.bytes.extend(&buffer[..n]),
-            Err(Errno::INTR | Errno::AGAIN) => {}
-            Err(error) => return Err(error.into()),
+        let mut room = LINE_MAX;
+        while room > 0 {
+            match read(rustix::stdio::stdin(), &mut buffer) {
+                Ok(0) => {
+                    self.closed = true;
+                    break;
+                }
+                Ok(n) => {
+                    self.bytes.extend(&buffer[..n]);
+                    room = room.saturating_sub(n);
+                }
+                Err(Errno::AGAIN) => break,
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         let mut lines = Vec::new();
         while let Some(end) = self.bytes.iter().position(|b| *b == b'\n') {
