@@ -511,6 +511,9 @@ fn f9_a_clean_stop_is_a_switchover() {
         w.run(sec(1));
         assert_eq!((w.role(B), w.holders()), (Primary, vec![B]), "{}", w.story());
         assert!(w.gaps[0].1 <= ms(50), "{:?}", w.gaps);
+        let story = w.story();
+        assert!(story.contains("is primary now, epoch 2: the other stops: a clean stop"), "{story}");
+        assert!(story.contains("is handed the role in epoch 2: the other stops: a clean stop"), "{story}");
         // Alone, it just lets go.
         w.tell(B, Event::Stop { restarting: false });
         assert!(w.run_until(sec(6), |w| w.units[B].stopped), "{}", w.story());

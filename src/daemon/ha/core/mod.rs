@@ -337,8 +337,11 @@ impl Core {
     fn change(&mut self, now: Time, number: u8, trigger: Trigger, detail: &str) -> bool {
         let Some(row) = self.row(number, trigger) else { return false };
         let reason = Line::new(&row.reason.replace("{}", detail));
-        self.out.push(Effect::Log(reason.clone()));
-        let Some(to) = row.to.filter(|to| *to != self.role) else { return false };
+        let Some(to) = row.to.filter(|to| *to != self.role) else {
+            self.out.push(Effect::Log(reason));
+            return false;
+        };
+        self.log(&format!("is {} now, epoch {}: {reason}", to.as_str(), self.epoch));
         let from = std::mem::replace(&mut self.role, to);
         self.since = now;
         self.reason = reason.clone();

@@ -139,7 +139,7 @@ impl Core {
         self.stopping = stopping;
         match healthy {
             Some(id) => {
-                self.cede_planned(now, 0, Trigger::Stopping, id, "this unit stops");
+                self.cede_planned(now, 0, Trigger::Stopping, id, "a clean stop");
             }
             None => self.step_down(now, 0, Trigger::Stopping, if restarting { "it restarts" } else { "by command" }),
         }

@@ -78,7 +78,9 @@ impl Core {
         self.top = self.top.max(epoch);
         self.disk.want.epoch = self.disk.want.epoch.max(epoch);
         self.address.lapsed = None;
-        self.log(&format!("is about to take over in epoch {epoch}: {why}"));
+        let reason = self.row(row, trigger).map_or_else(|| why.to_owned(), |row| row.reason.replace("{}", why));
+        let text = if release { "is handed the role" } else { "is about to take over" };
+        self.log(&format!("{text} in epoch {epoch}: {reason}"));
         self.taking = Some(Taking {
             row,
             trigger,
