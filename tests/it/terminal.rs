@@ -413,39 +413,43 @@ fn terminate_and_interrupt_end_it_and_give_the_terminal_back() {
     }
 }
 
-#[test]
-fn a_hangup_ends_it_within_a_second() {
-    let mut pty = Pty::start("plain", SIZE, &[]);
-    pty.until_text(WELL);
-    pty.signal(Signal::HUP);
-    let took = pty.ended();
-    assert!(took < Duration::from_secs(1), "it took {took:?}");
+/// What is wrong takes longer each time; a machine that had no time, now and then.
+#[track_caller]
+fn within_a_second(ends: impl Fn() -> Duration) {
+    let tries: Vec<Duration> = (0..3).map(|_| ends()).take_while(|took| *took >= Duration::from_secs(1)).collect();
+    assert!(tries.len() < 3, "it took {tries:?}");
 }
 
 #[test]
-fn a_closed_terminal_ends_it_within_a_second() {
-    let mut pty = Pty::start("plain", SIZE, &[]);
+fn a_hangup_ends_it_within_a_second() {
+    within_a_second(|| {
+        let mut pty = Pty::start("plain", SIZE, &[]);
+        pty.until_text(WELL);
+        pty.signal(Signal::HUP);
+        pty.ended()
+    });
+}
+
+/// Until it ends, once its terminal is closed.
+fn after_the_terminal(mut pty: Pty) -> Duration {
     pty.until_text(WELL);
     pty.keys = None;
     pty.master = None;
     pty.close.store(true, Ordering::SeqCst);
     // Its ages run, so that there is output within a second.
     pty.until("the closed terminal", |_| pty.closed.load(Ordering::SeqCst));
-    let took = pty.ended();
-    assert!(took < Duration::from_secs(1), "it took {took:?}");
+    pty.ended()
+}
+
+#[test]
+fn a_closed_terminal_ends_it_within_a_second() {
+    within_a_second(|| after_the_terminal(Pty::start("plain", SIZE, &[])));
 }
 
 #[test]
 fn a_terminal_that_closes_without_a_hangup_signal_ends_it_as_well() {
     // Not its controlling terminal: nobody sends a signal.
-    let mut pty = Pty::start_with("plain", SIZE, &[], false);
-    pty.until_text(WELL);
-    pty.keys = None;
-    pty.master = None;
-    pty.close.store(true, Ordering::SeqCst);
-    pty.until("the closed terminal", |_| pty.closed.load(Ordering::SeqCst));
-    let took = pty.ended();
-    assert!(took < Duration::from_secs(1), "it took {took:?}");
+    within_a_second(|| after_the_terminal(Pty::start_with("plain", SIZE, &[], false)));
 }
 
 #[test]
