@@ -285,7 +285,7 @@ pub(super) fn refuse_open(path: &Path) -> Result<(), StoreError> {
     if others == 0 { Ok(()) } else { Err(StoreError::Open { path: path.to_owned(), mode }) }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, StoreError> {
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, StoreError> {
     refuse_open(path)?;
     fs::read(path).map_err(|error| io_error(path, error))
 }
@@ -302,7 +302,7 @@ pub(super) fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), Sto
 }
 
 /// Writes aside, syncs, renames, syncs the folder.
-fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+pub(super) fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let aside = path.with_extension(format!("new-{:08x}", rand::random::<u32>()));
     let write = || -> io::Result<()> {
         let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside)?;

@@ -11,7 +11,7 @@ pub mod wire;
 pub(super) mod runtime;
 
 mod hooks;
-mod keep;
+pub mod keep;
 mod witness;
 
 pub use keys::{KeyError, Keys};

@@ -502,6 +502,24 @@ fn f9_a_disk_that_takes_no_epoch_takes_over_nothing() {
 }
 
 #[test]
+fn f9_a_disk_that_hangs_is_told_and_the_takeover_comes_when_it_goes_on() {
+    let mut w = World::settled(|_, ha| ha.witness = WitnessMode::Off);
+    w.units[B].write = sec(20);
+    w.kill(A);
+    w.run(sec(10));
+    let hangs = |line: &Line| line.as_str().contains("the disk has not taken the HA state");
+    let status = w.status(B);
+    assert_eq!((w.role(B), w.holders()), (Secondary, vec![]), "{}", w.story());
+    assert!(status.troubles.iter().any(hangs), "{:?}", status.troubles);
+    assert!(matches!(&status.rehearsal, Rehearsal::Refuses(why) if hangs(why)), "{:?}", status.rehearsal);
+    w.run(sec(17));
+    assert_eq!((w.role(B), w.holders()), (Primary, vec![B]), "with the write that hung: {}", w.story());
+    w.units[B].write = ms(3);
+    w.run(sec(40));
+    assert!(!w.status(B).troubles.iter().any(hangs), "{:?}", w.status(B).troubles);
+}
+
+#[test]
 fn f9_a_clean_stop_is_a_switchover() {
     for mode in MODES {
         let mut w = World::settled(|_, ha| ha.witness = mode);

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use peerdeck::daemon::disk::DiskFault;
+use peerdeck::daemon::ha::keep;
 use peerdeck::daemon::ha::wire::{Sealer, Via};
 use peerdeck::daemon::ha::{
     Addresses, Guard, GuardConfig, GuardOrder, GuardReport, HaSetup, HaWorld, Keys, Secret, Secrets,
@@ -242,8 +243,7 @@ async fn f17_replays_and_forgeries_are_counted_and_change_nothing() {
 }
 
 fn epoch_on_disk(state_dir: &Path) -> u64 {
-    let text = std::fs::read_to_string(state_dir.join("ha.json")).unwrap_or_else(|_| "{}".to_owned());
-    serde_json::from_str::<Value>(&text).unwrap()["epoch"].as_u64().unwrap_or(0)
+    keep::read(state_dir).unwrap().epoch
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -460,11 +460,11 @@ async fn f12_what_can_not_work_is_told_at_the_start() {
     let words = refused(&place).await;
     assert!(words.contains("local-ip") && words.contains(&net.at(0).to_string()), "{words}");
     drop(taken);
-    std::fs::write(place.setups[0].state_dir.join("ha.json"), "{").unwrap();
+    std::fs::write(place.setups[0].state_dir.join(keep::FILE), "{").unwrap();
     let words = refused(&place).await;
-    assert!(words.contains("ha.json"), "{words}");
+    assert!(words.contains(keep::FILE), "{words}");
     // Whatever it was: nothing of it is left over.
-    std::fs::remove_file(place.setups[0].state_dir.join("ha.json")).unwrap();
+    std::fs::remove_file(place.setups[0].state_dir.join(keep::FILE)).unwrap();
     place.start_one(0).await;
     until(&place, 0, "primary", is(Effective::Primary)).await;
     assert_eq!(Line::new(GROUP).as_str(), place.peer(0).ha().unwrap().borrow().group.as_str());

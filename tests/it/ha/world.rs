@@ -94,6 +94,8 @@ pub struct Unit {
     pub up: bool,
     pub held: Option<(u64, Time)>,
     pub disk: bool,
+    /// What a write takes.
+    pub write: Duration,
     /// Monitors that fail.
     pub bad: BTreeSet<MonitorKind>,
     pub log: Vec<(Time, String)>,
@@ -160,6 +162,7 @@ impl World {
                 up: true,
                 held: None,
                 disk: true,
+                write: ms(3),
                 bad: BTreeSet::new(),
                 log: Vec::new(),
                 answers: BTreeMap::new(),
@@ -354,7 +357,7 @@ impl World {
                         self.units[unit].kept = kept;
                     }
                     let result = if ok { Ok(()) } else { Err("no space".to_owned()) };
-                    self.push(now + ms(3), Due::Event(unit, start, Event::Kept { ticket, result }));
+                    self.push(now + self.units[unit].write, Due::Event(unit, start, Event::Kept { ticket, result }));
                 }
                 Effect::Guard(order) => self.on_order(unit, &order),
                 Effect::Check { kind } => {

@@ -1,5 +1,7 @@
 //! What is kept on disk: one write at a time, what waits for it looks at what is there.
 
+use std::time::Duration;
+
 use super::Core;
 use crate::daemon::ha::types::{Effect, Kept};
 use crate::domain::ha::Effective;
@@ -9,6 +11,9 @@ use crate::domain::time::Time;
 /// So many writes that fail in a row make a primary fail, as its disk monitor would.
 pub(super) const FAILURES: u32 = 3;
 
+/// A disk that takes longer for a write is told, as its monitor would.
+const SLOW: Duration = Duration::from_secs(2);
+
 /// What is on disk, and what shall be.
 #[derive(Debug)]
 pub(super) struct Disk {
@@ -16,7 +21,8 @@ pub(super) struct Disk {
     pub(super) on: Kept,
     /// What shall be there.
     pub(super) want: Kept,
-    writing: Option<(u64, Kept)>,
+    /// A ticket, what is written, and since when.
+    writing: Option<(u64, Kept, Time)>,
     ticket: u64,
     pub(super) retry: Time,
     pub(super) failures: u32,
@@ -32,6 +38,17 @@ impl Disk {
     pub(super) fn waits(&self) -> bool {
         self.writing.is_none() && self.want != self.on
     }
+
+    /// Why nothing that must be on disk first goes on, a takeover above all: writes fail, or one does not end. The latter is
+    /// no reason to give anything up: it goes on when the disk does.
+    pub(super) fn stands(&self, now: Time) -> Option<Line> {
+        let slow = || {
+            let (.., since) = self.writing.as_ref()?;
+            let text = "the disk has not taken the HA state for more than 2 s: a takeover has to wait for it";
+            (now.since(*since) > SLOW).then(|| Line::new(text))
+        };
+        self.trouble.clone().or_else(slow)
+    }
 }
 
 impl Core {
@@ -42,12 +59,12 @@ impl Core {
         }
         self.disk.ticket += 1;
         let (ticket, kept) = (self.disk.ticket, self.disk.want.clone());
-        self.disk.writing = Some((ticket, kept.clone()));
+        self.disk.writing = Some((ticket, kept.clone(), now));
         self.out.push(Effect::Keep { ticket, kept });
     }
 
     pub(super) fn on_kept(&mut self, now: Time, ticket: u64, result: Result<(), String>) {
-        let Some((_, kept)) = self.disk.writing.take_if(|(t, _)| *t == ticket) else { return };
+        let Some((_, kept, _)) = self.disk.writing.take_if(|(t, ..)| *t == ticket) else { return };
         match result {
             Ok(()) => {
                 self.disk.on = kept;

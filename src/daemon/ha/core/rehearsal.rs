@@ -66,7 +66,7 @@ impl Core {
         if let Some(why) = self.distrust() {
             return Some(format!("this unit distrusts itself: {why}"));
         }
-        if let Some(trouble) = self.disk.trouble.as_ref().or(self.guard_trouble.as_ref()) {
+        if let Some(trouble) = self.disk.stands(now).or_else(|| self.guard_trouble.clone()) {
             return Some(trouble.as_str().to_owned());
         }
         if alone {

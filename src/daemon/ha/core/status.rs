@@ -102,7 +102,7 @@ impl Core {
 
     fn troubles(&self, now: Time) -> Vec<Line> {
         let mut troubles: Vec<Line> = Vec::new();
-        troubles.extend(self.disk.trouble.clone());
+        troubles.extend(self.disk.stands(now));
         troubles.extend(self.guard_trouble.clone());
         troubles.extend(self.conflict.clone());
         let ha = &self.config.ha;
