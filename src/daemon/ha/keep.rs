@@ -1,8 +1,8 @@
 //! What a unit must not forget: epoch, role, whether it gave its address away (`10-peer.md`, "High availability").
 //!
 //! One small file with two copies, written in turn, in place: a unit that is killed at any instant finds the one or the
-//! other. In place because a takeover waits for it: a file that is replaced waits for the file system's journal, and with it
-//! for everything that others have just written (`benches/README.md`, "What a takeover waits for").
+//! other. In place because a takeover waits for it: that is one sync, where a file that is replaced needs two and the file
+//! system's journal (`benches/README.md`, "What a takeover waits for").
 
 use std::fs;
 use std::io;
