@@ -474,9 +474,13 @@ impl Hosts {
 /// Sends it to all of them at once; tells when.
 fn signal(processes: &[Pid], signal: Signal) -> Duration {
     let began = boot();
-    for pid in processes {
-        // The guard of a stopped daemon ends, and so has nothing to go on with.
-        let _ = kill_process(*pid, signal);
+    // keepalived's child says good-bye when its parent is gone: of two that are killed none may see the other die.
+    let first = (signal == Signal::KILL).then_some(Signal::STOP);
+    for signal in first.into_iter().chain([signal]) {
+        for pid in processes {
+            // The guard of a stopped daemon ends, and so has nothing to go on with.
+            let _ = kill_process(*pid, signal);
+        }
     }
     began
 }
