@@ -56,14 +56,11 @@ impl File {
     fn of(copy: &[u8]) -> Option<Result<Self, String>> {
         let text = std::str::from_utf8(copy).ok()?;
         let (sum_of, text) = text.trim_end().split_once(' ')?;
-        (sum_of == sum(text.as_bytes())).then(|| {
-            let file: Self = serde_json::from_str(text).map_err(|e| e.to_string())?;
-            crate::proto::check_version(file.v).map_err(|e| e.to_string())?;
-            Ok(file)
-        })
+        (sum_of == sum(text.as_bytes())).then(|| serde_json::from_str(text).map_err(|e| e.to_string()))
     }
 
     fn kept(self) -> Result<Kept, String> {
+        crate::proto::check_version(self.v).map_err(|e| e.to_string())?;
         let role = self.role.map(|word| word.parse().map_err(|_| format!("it names the role \"{word}\"")));
         Ok(Kept { epoch: self.epoch, role: role.transpose()?, ceding: self.ceding, failed: self.failed })
     }
@@ -117,7 +114,10 @@ pub fn write(state_dir: &Path, kept: &Kept, faults: &watch::Receiver<DiskFault>)
     let malformed = |e: serde_json::Error| format!("{}: {e}", path.display());
     if !path.exists() {
         let both = [file.copy().map_err(malformed)?, [b' '; COPY]].concat();
-        return store::write_atomic(&path, &both).map_err(|e| e.to_string());
+        store::write_atomic(&path, &both).map_err(|e| e.to_string())?;
+        // Should the new one ever be removed by hand, it must not come up again.
+        let _ = fs::remove_file(state_dir.join(BEFORE));
+        return Ok(());
     }
     let turn = |file: &mut File| -> io::Result<()> {
         let there = fs::OpenOptions::new().read(true).write(true).open(&path)?;
@@ -127,9 +127,13 @@ pub fn write(state_dir: &Path, kept: &Kept, faults: &watch::Receiver<DiskFault>)
         let (first, second) = (number(&bytes[..COPY]), number(&bytes[COPY..]));
         file.n = first.max(second) + 1;
         let at = if first <= second { 0 } else { COPY };
-        there.write_all_at(&file.copy()?, at as u64)?;
         // Its place on disk does not change: no journal has to be waited for.
-        there.sync_data()
+        let done = there.write_all_at(&file.copy()?, at as u64).and_then(|()| there.sync_data());
+        if done.is_err() {
+            // It may look written and not be on disk: the next write has to take this place again, not the good copy's.
+            let _ = there.write_all_at(&[b' '; COPY], at as u64);
+        }
+        done
     };
     turn(&mut file).map_err(|error| StoreError::Io { path: path.clone(), error }.to_string())
 }
@@ -187,6 +191,29 @@ mod tests {
         assert_eq!(read(dir.path()).unwrap().epoch, 7);
         write(dir.path(), &Kept { epoch: 8, ..Kept::default() }, &faults).unwrap();
         assert_eq!(read(dir.path()).unwrap().epoch, 8);
+        assert!(!dir.path().join(BEFORE).exists());
+        fs::remove_file(dir.path().join(FILE)).unwrap();
+        store::write_json(&dir.path().join(BEFORE), &File { v: 9, ..old }).unwrap();
+        assert!(read(dir.path()).is_err(), "a newer version wrote it");
+    }
+
+    #[test]
+    fn b2_a_copy_that_is_not_whole_is_written_next_and_the_good_one_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let (_fault, faults) = watch::channel(DiskFault::Ok);
+        let path = dir.path().join(FILE);
+        for epoch in 1..=3 {
+            write(dir.path(), &Kept { epoch, ..Kept::default() }, &faults).unwrap();
+        }
+        // As a write that failed leaves it: the third one lies first, the second behind it.
+        let mut bytes = fs::read(&path).unwrap();
+        let good = bytes[COPY..].to_vec();
+        bytes[..COPY].fill(b' ');
+        fs::write(&path, &bytes).unwrap();
+        assert_eq!(read(dir.path()).unwrap().epoch, 2);
+        write(dir.path(), &Kept { epoch: 4, ..Kept::default() }, &faults).unwrap();
+        assert_eq!(read(dir.path()).unwrap().epoch, 4);
+        assert_eq!(fs::read(&path).unwrap()[COPY..], good);
     }
 
     #[test]
